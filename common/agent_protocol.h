@@ -1,0 +1,79 @@
+/*
+ * The frames between hearthd and hearth-agent, and between hearth-agent and its language drivers.
+ *
+ * Every frame is a header of 16 bytes and a body of `length` bytes, all integers little-endian:
+ *
+ *     u32 length   of the body, at most AGENT_FRAME_MAX
+ *     u16 type     enum agent_frame_type
+ *     u16 flags    zero
+ *     u64 request  chosen by the host for an execution; every frame about it repeats it
+ *
+ * Connections: when the agent listens on vsock port AGENT_PORT it opens one connection to the host's port
+ * AGENT_READY_PORT, sends AGENT_READY there and closes it. From then on the host connects to AGENT_PORT, as often as it
+ * likes. A connection stays open for many executions; one execution runs at a time in a guest, and closing the
+ * connection that started it interrupts it.
+ *
+ * Neither side trusts the other: a frame that is too long, of an unknown type or with a body that does not decode ends
+ * the connection.
+ */
+#ifndef HEARTH_COMMON_AGENT_PROTOCOL_H
+#define HEARTH_COMMON_AGENT_PROTOCOL_H
+
+#include <stdint.h>
+
+enum {
+	AGENT_PROTOCOL_VERSION = 1,
+	AGENT_PORT = 1024,       /* vsock port in the guest */
+	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
+	AGENT_HEADER_SIZE = 16,
+	AGENT_CODE_MAX = 8 << 20,           /* bytes of code in one execution */
+	AGENT_FRAME_MAX = (16 << 20) - 16,  /* bytes of a body */
+	AGENT_STREAM_CHUNK_MAX = 64 << 10,  /* bytes of output in one STDOUT or STDERR frame */
+	AGENT_MIME_ENTRIES_MAX = 32,        /* entries of one MIME bundle */
+	AGENT_MIME_TYPE_MAX = 255,          /* bytes of one MIME type */
+};
+
+enum agent_frame_type {
+	/* host to agent */
+	AGENT_EXECUTE = 1,   /* u8 agent_language, u8 0, u16 0, u32 timeout_ms (0: none), u64 output_limit (bytes of
+	                      * each of stdout and stderr that are sent), then the code, UTF-8, to the end of the body */
+	AGENT_INTERRUPT = 2, /* empty; `request` names the execution. No answer of its own: AGENT_DONE follows */
+
+	/* agent to host */
+	AGENT_READY = 16,   /* u32 AGENT_PROTOCOL_VERSION, u64 time at which the agent's main began and u64 time at
+	                     * which it listens, both in microseconds since the guest kernel booted */
+	AGENT_STARTED = 17, /* u64 microseconds for which the execution waited for its interpreter to be warm */
+	AGENT_STDOUT = 18,  /* bytes as the code wrote them: not necessarily UTF-8, and cut anywhere */
+	AGENT_STDERR = 19,  /* likewise */
+	AGENT_DISPLAY = 20, /* a MIME bundle that the code displayed */
+	AGENT_RESULT = 21,  /* a MIME bundle: the value of the last expression; at most one, none if it has no value */
+	AGENT_DONE = 22,    /* u8 agent_outcome, u8 1 if the interpreter's state was lost, u16 0, u64 microseconds that
+	                     * the code ran, u64 bytes of stdout and u64 bytes of stderr that were cut off at the
+	                     * limit, then a sentence (UTF-8, may be empty) that explains the outcome. Nothing follows
+	                     * for this request */
+};
+
+enum agent_language {
+	AGENT_PYTHON = 1,
+	AGENT_NODE = 2,
+};
+
+enum agent_outcome {
+	AGENT_OK = 0,          /* the code ran to its end */
+	AGENT_ERROR = 1,       /* it raised; the traceback went to stderr */
+	AGENT_TIMEOUT = 2,     /* the time limit passed and the code was interrupted */
+	AGENT_INTERRUPTED = 3, /* by AGENT_INTERRUPT or a closed connection */
+	AGENT_LOST = 4,        /* the interpreter died: exit, signal, out of memory; the sentence says which */
+	AGENT_REFUSED = 5,     /* it never ran: another one is running, or the request makes no sense */
+};
+
+/*
+ * A MIME bundle is u16 count, then for each entry u16 length and the MIME type, u32 length and the data. Data of text
+ * types is UTF-8; images are raw bytes, not base64.
+ *
+ * AGENT_MIME_SCALAR holds the JSON text of a value that is a number, a boolean or a string; null for a float that JSON
+ * cannot hold. An integer has all its digits, a float its shortest round-trip form.
+ */
+#define AGENT_MIME_SCALAR "application/vnd.hearth.scalar+json"
+
+#endif

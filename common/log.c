@@ -1,0 +1,74 @@
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+static char log_prefix[64] = "hearth";
+static enum log_level log_max = LOG_INFO;
+
+void log_identity(const char *identity)
+{
+	snprintf(log_prefix, sizeof(log_prefix), "%s", identity);
+}
+
+void log_threshold(enum log_level level)
+{
+	log_max = level;
+}
+
+int log_level_from_name(const char *name)
+{
+	for (int i = LOG_ERROR; i <= LOG_DEBUG; i++)
+		if (strcmp(name, level_names[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
+void log_message(enum log_level level, const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+	int length;
+
+	if (level > log_max)
+		return;
+	length = snprintf(line, sizeof(line), "%s: %s: ", log_prefix, level_names[level]);
+	va_start(args, format);
+	length += vsnprintf(line + length, sizeof(line) - (size_t)length, format, args);
+	va_end(args);
+	if (length > (int)sizeof(line) - 2)
+		length = sizeof(line) - 2;
+	/* A text that quotes a client or a guest must not forge a second line or drive a terminal. */
+	for (int i = 0; i < length; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = ' ';
+	line[length++] = '\n';
+	/* One write, so that lines of several threads do not mix. */
+	if (write(STDERR_FILENO, line, (size_t)length) < 0)
+		return;
+}
+
+bool log_limited(struct log_limit *limit)
+{
+	struct timespec now;
+	int64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	if (limit->in_window == 0 || now_ns - limit->window_start_ns > 5000000000) {
+		if (limit->dropped)
+			log_warn("%u similar messages were dropped", limit->dropped);
+		*limit = (struct log_limit){ .window_start_ns = now_ns };
+	}
+	if (limit->in_window >= 10) {
+		limit->dropped++;
+		return false;
+	}
+	limit->in_window++;
+	return true;
+}

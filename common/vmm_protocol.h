@@ -1,0 +1,48 @@
+/*
+ * Orders and events between hearthd and hearth-vmm, over an inherited Unix socket of type SOCK_SEQPACKET: one message a
+ * packet, so there is no framing. The machine itself is described by hearth-vmm's flags; files and sockets are named
+ * there and nowhere else. When the other end closes the socket, hearth-vmm ends: no VM outlives its hearthd.
+ *
+ * A message is, all integers little-endian:
+ *
+ *     u16 type      enum vmm_message_type
+ *     u16 status    of an answer: 0 or a positive errno value. In VMM_ENDED: enum vmm_exit
+ *     u32 sequence  chosen with the order; the answer repeats it; 0 in an event
+ *     u64 time_us   in answers and events: microseconds since hearth-vmm's main began
+ *     text          to the end of the packet: a sentence for people, may be empty
+ */
+#ifndef HEARTH_COMMON_VMM_PROTOCOL_H
+#define HEARTH_COMMON_VMM_PROTOCOL_H
+
+enum {
+	VMM_MESSAGE_HEADER_SIZE = 16,
+	VMM_MESSAGE_MAX = 1024, /* bytes of a packet */
+};
+
+enum vmm_message_type {
+	/* orders; each is answered once with VMM_ANSWER */
+	VMM_BOOT = 1,   /* load the kernel and run; allowed once. The answer comes when the vCPUs run */
+	VMM_PAUSE = 2,  /* the answer comes when no vCPU runs and no device works */
+	VMM_RESUME = 3,
+	VMM_STOP = 4,   /* end at once; answered by VMM_ENDED */
+
+	VMM_ANSWER = 32,
+
+	/* events */
+	VMM_ENDED = 33, /* the last message; the process ends with `status` as its exit status */
+};
+
+/* Why hearth-vmm ended: its exit status. */
+enum vmm_exit {
+	VMM_EXIT_STOPPED = 0,       /* by VMM_STOP or SIGTERM */
+	VMM_EXIT_FAILURE = 1,       /* the host could not provide something: KVM, memory, a file */
+	VMM_EXIT_USAGE = 2,         /* the flags make no sense */
+	VMM_EXIT_REBOOT = 10,       /* the guest asked for a reset (port 0x64) */
+	VMM_EXIT_PANIC = 11,        /* the guest kernel panicked (pvpanic) */
+	VMM_EXIT_TRIPLE_FAULT = 12, /* KVM_EXIT_SHUTDOWN */
+	VMM_EXIT_KVM_ERROR = 13,    /* KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY, an exit we do not know */
+	VMM_EXIT_DEVICE_BROKEN = 14, /* a driver broke its virtqueue: DEVICE_NEEDS_RESET was set */
+	VMM_EXIT_ORPHANED = 15,     /* the control socket was closed by the other end */
+};
+
+#endif
