@@ -78,11 +78,13 @@ $(BUILD)/san/%.o: %.c Makefile
 
 UNIT_BINARIES := $(UNIT_TESTS:%=$(BUILD)/unit/test_%)
 
+sanitized = $(addprefix $(BUILD)/san/,$(addsuffix .o,$(basename $(1))))
+
 .PHONY: unit-tests
 unit-tests: $(UNIT_BINARIES)
 
 .SECONDEXPANSION:
-$(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(UNIT_$$*:%.c=$(BUILD)/san/%.o) $(COMMON:%.c=$(BUILD)/san/%.o)
+$(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lpthread
 
