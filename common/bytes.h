@@ -76,13 +76,44 @@ static inline uint64_t bytes_get_uint(struct bytes *b, size_t width)
 	return value;
 }
 
-#define bytes_put_u8(b, v)  bytes_put_uint(b, v, 1)
-#define bytes_put_u16(b, v) bytes_put_uint(b, v, 2)
-#define bytes_put_u32(b, v) bytes_put_uint(b, v, 4)
-#define bytes_put_u64(b, v) bytes_put_uint(b, v, 8)
-#define bytes_get_u8(b)     ((uint8_t)bytes_get_uint(b, 1))
-#define bytes_get_u16(b)    ((uint16_t)bytes_get_uint(b, 2))
-#define bytes_get_u32(b)    ((uint32_t)bytes_get_uint(b, 4))
-#define bytes_get_u64(b)    bytes_get_uint(b, 8)
+static inline uint8_t bytes_get_u8(struct bytes *b)
+{
+	return (uint8_t)bytes_get_uint(b, 1);
+}
+
+static inline uint16_t bytes_get_u16(struct bytes *b)
+{
+	return (uint16_t)bytes_get_uint(b, 2);
+}
+
+static inline uint32_t bytes_get_u32(struct bytes *b)
+{
+	return (uint32_t)bytes_get_uint(b, 4);
+}
+
+static inline uint64_t bytes_get_u64(struct bytes *b)
+{
+	return bytes_get_uint(b, 8);
+}
+
+static inline void bytes_put_u8(struct bytes *b, uint8_t value)
+{
+	bytes_put_uint(b, value, 1);
+}
+
+static inline void bytes_put_u16(struct bytes *b, uint16_t value)
+{
+	bytes_put_uint(b, value, 2);
+}
+
+static inline void bytes_put_u32(struct bytes *b, uint32_t value)
+{
+	bytes_put_uint(b, value, 4);
+}
+
+static inline void bytes_put_u64(struct bytes *b, uint64_t value)
+{
+	bytes_put_uint(b, value, 8);
+}
 
 #endif
