@@ -14,8 +14,9 @@ CLI := api/cli/main.c
 AGENT := guest-agent/main.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
-UNIT_TESTS := bytes
+UNIT_TESTS := bytes error
 UNIT_bytes :=
+UNIT_error :=
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 

@@ -26,11 +26,11 @@ enum {
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_HEADER_SIZE = 16,
-	AGENT_CODE_MAX = 8 << 20,           /* bytes of code in one execution */
-	AGENT_FRAME_MAX = (16 << 20) - 16,  /* bytes of a body */
-	AGENT_STREAM_CHUNK_MAX = 64 << 10,  /* bytes of output in one STDOUT or STDERR frame */
-	AGENT_MIME_ENTRIES_MAX = 32,        /* entries of one MIME bundle */
-	AGENT_MIME_TYPE_MAX = 255,          /* bytes of one MIME type */
+	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */
+	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */
+	AGENT_STREAM_CHUNK_MAX = 64 << 10, /* bytes of output in one STDOUT or STDERR frame */
+	AGENT_MIME_ENTRIES_MAX = 32,       /* entries of one MIME bundle */
+	AGENT_MIME_TYPE_MAX = 255,         /* bytes of one MIME type */
 };
 
 enum agent_frame_type {

@@ -19,7 +19,7 @@ struct bytes {
 
 static inline struct bytes bytes_over(void *data, size_t size)
 {
-	return (struct bytes){ .data = data, .size = size };
+	return (struct bytes) { .data = data, .size = size };
 }
 
 /* For decoding only: nothing may be put. */

@@ -31,12 +31,12 @@ static inline int steal_fd(int *fd)
 #define AUTO_FREE __attribute__((cleanup(cleanup_free)))
 #define AUTO_FD   __attribute__((cleanup(cleanup_fd)))
 
-#define STEAL(slot)                                                                                                  \
-	({                                                                                                           \
-		__typeof__(slot) slot_ = (slot);                                                                     \
-		__typeof__(*slot_) value_ = *slot_;                                                                  \
-		*slot_ = NULL;                                                                                       \
-		value_;                                                                                              \
+#define STEAL(slot)                                                                                                    \
+	({                                                                                                             \
+		__typeof__(slot) slot_ = (slot);                                                                       \
+		__typeof__(*slot_) value_ = *slot_;                                                                    \
+		*slot_ = NULL;                                                                                         \
+		value_;                                                                                                \
 	})
 
 #endif

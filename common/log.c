@@ -63,7 +63,7 @@ bool log_limited(struct log_limit *limit)
 	if (limit->in_window == 0 || now_ns - limit->window_start_ns > 5000000000) {
 		if (limit->dropped)
 			log_warn("%u similar messages were dropped", limit->dropped);
-		*limit = (struct log_limit){ .window_start_ns = now_ns };
+		*limit = (struct log_limit) { .window_start_ns = now_ns };
 	}
 	if (limit->in_window >= 10) {
 		limit->dropped++;

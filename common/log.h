@@ -37,11 +37,11 @@ bool log_limited(struct log_limit *limit);
 #define log_debug(...) log_message(LOG_DEBUG, __VA_ARGS__)
 
 /* A warning that an untrusted party can cause, at most 10 in 5 s from this place. */
-#define log_warn_limited(...)                                                                                        \
-	do {                                                                                                         \
-		static struct log_limit limit_;                                                                      \
-		if (log_limited(&limit_))                                                                            \
-			log_warn(__VA_ARGS__);                                                                       \
+#define log_warn_limited(...)                                                                                          \
+	do {                                                                                                           \
+		static struct log_limit limit_;                                                                        \
+		if (log_limited(&limit_))                                                                              \
+			log_warn(__VA_ARGS__);                                                                         \
 	} while (0)
 
 #endif
