@@ -9,7 +9,8 @@ VMM := vmm/main.c
 
 HEARTHD := api/hearthd.c
 
-CLI := api/cli/main.c
+CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
+       api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 
 AGENT := guest-agent/main.c
 
@@ -17,6 +18,10 @@ AGENT := guest-agent/main.c
 UNIT_TESTS := bytes error
 UNIT_bytes :=
 UNIT_error :=
+
+UNIT_TESTS += sse cli
+UNIT_sse := api/cli/sse.c api/cli/buffer.c
+UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
@@ -83,6 +88,9 @@ sanitized = $(addprefix $(BUILD)/san/,$(addsuffix .o,$(basename $(1))))
 
 .PHONY: unit-tests
 unit-tests: $(UNIT_BINARIES)
+
+# Objects made on the way to a test are kept for the next build.
+.SECONDARY:
 
 .SECONDEXPANSION:
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))

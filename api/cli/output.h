@@ -1,0 +1,23 @@
+/*
+ * What the user sees of an execution: its events become text on stdout and stderr, and files for pictures.
+ */
+#ifndef HEARTH_API_CLI_OUTPUT_H
+#define HEARTH_API_CLI_OUTPUT_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct output {
+	const char *directory; /* for pictures; made when the first one comes */
+	bool json;             /* print the plain answer instead of the streams */
+	bool done;             /* the execution has ended, and … */
+	bool succeeded;        /* … did so well */
+	struct error error;    /* set when an event could not be handled */
+};
+
+/* An sse_event_fn with a struct output as its context. 0, or negative with `error` set. */
+int output_event(void *context, const char *type, const char *data, size_t size);
+
+#endif

@@ -1,0 +1,383 @@
+#include "service.h"
+#include "common/cleanup.h"
+#include "exit_status.h"
+#include "interrupt.h"
+#include "json.h"
+#include "token.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define API_VERSION "2025-02-02-preview"
+#define DEFAULT_URL "http://127.0.0.1:8080"
+
+enum {
+	EVENT_SIZE_MAX = 256 << 20, /* bytes; an answer repeats all the output of its execution */
+	ERROR_BODY_MAX = 16 << 10,
+	CONNECT_TIMEOUT_S = 10,
+	SILENCE_MAX_S = 120, /* hearthd sends a comment line every few seconds while code runs */
+	END_TIMEOUT_S = 10,
+};
+
+struct service {
+	char *url; /* without a slash at its end */
+	struct curl_slist *headers;
+	bool is_loopback;
+	bool answered; /* to any request: so there is somebody to talk to */
+	CURLM *multi;
+};
+
+/* One request's answer while it comes in. */
+struct answer {
+	CURL *easy;
+	struct sse_parser events;
+	struct buffer body; /* of an answer that is no event stream; cut at ERROR_BODY_MAX */
+	int parser_result;  /* why the parser stopped, or 0 */
+};
+
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
+
+static int check_url(struct service *s, struct error *err)
+{
+	CURLU *parts = curl_url();
+	char *host = NULL;
+	char *scheme = NULL;
+	int ret = 0;
+
+	if (!parts || curl_url_set(parts, CURLUPART_URL, s->url, 0) || curl_url_get(parts, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) ||
+	    (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+		ret = error_set(err, STATUS_USAGE, "%s is not a URL of a service: it looks like " DEFAULT_URL, s->url);
+	else
+		s->is_loopback = strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+				 strcmp(host, "[::1]") == 0;
+	curl_free(host);
+	curl_free(scheme);
+	curl_url_cleanup(parts);
+	return ret;
+}
+
+static int add_header(struct service *s, const char *line, struct error *err)
+{
+	struct curl_slist *longer = curl_slist_append(s->headers, line);
+
+	if (!longer)
+		return error_set(err, STATUS_SERVICE, "not enough memory for the request");
+	s->headers = longer;
+	return 0;
+}
+
+static int add_headers(struct service *s, const char *token, struct error *err)
+{
+	char authorization[TOKEN_SIZE_MAX + 32];
+	char own_token[TOKEN_SIZE_MAX];
+	int ret = token_find(token, own_token, err);
+
+	if (ret < 0)
+		return ret;
+	snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s", own_token);
+	if (own_token[0] && add_header(s, authorization, err) < 0)
+		return -STATUS_SERVICE;
+	/* An empty Expect: curl would otherwise wait for a "100 Continue" before it sends a large body. */
+	if (add_header(s, "Content-Type: application/json", err) < 0 ||
+	    add_header(s, "Accept: text/event-stream", err) < 0 || add_header(s, "Expect:", err) < 0)
+		return -STATUS_SERVICE;
+	return 0;
+}
+
+struct service *service_create(const char *url, const char *token, struct error *err)
+{
+	struct service *s = calloc(1, sizeof(*s));
+
+	if (!url)
+		url = getenv("HEARTH_URL");
+	if (!url || !url[0])
+		url = DEFAULT_URL;
+	if (!s || curl_global_init(CURL_GLOBAL_DEFAULT) || !(s->multi = curl_multi_init()) || !(s->url = strdup(url))) {
+		error_set(err, STATUS_SERVICE, "not enough memory to start");
+		service_destroy(s);
+		return NULL;
+	}
+	while (s->url[0] && s->url[strlen(s->url) - 1] == '/')
+		s->url[strlen(s->url) - 1] = '\0';
+	if (check_url(s, err) < 0 || add_headers(s, token, err) < 0) {
+		service_destroy(s);
+		return NULL;
+	}
+	return s;
+}
+
+void service_destroy(struct service *s)
+{
+	if (!s)
+		return;
+	curl_multi_cleanup(s->multi);
+	curl_slist_free_all(s->headers);
+	free(s->url);
+	free(s);
+}
+
+const char *service_url(const struct service *s)
+{
+	return s->url;
+}
+
+/* ---- a request --------------------------------------------------------------------------------------------------- */
+
+/* A request for `route` about `session`, or NULL. */
+static CURL *new_request(const struct service *s, const char *method, const char *route, const char *session)
+{
+	CURL *easy = curl_easy_init();
+	AUTO_FREE char *url = NULL;
+	char *escaped;
+
+	if (!easy)
+		return NULL;
+	escaped = curl_easy_escape(easy, session, 0);
+	if (!escaped || asprintf(&url, "%s/%s?api-version=" API_VERSION "&identifier=%s", s->url, route, escaped) < 0) {
+		url = NULL;
+		curl_free(escaped);
+		curl_easy_cleanup(easy);
+		return NULL;
+	}
+	curl_free(escaped);
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, s->headers);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	if (s->is_loopback)
+		curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* a proxy's 127.0.0.1 is another machine */
+	return easy;
+}
+
+/* Runs the request to its end, or to the user's interrupt (then CURLE_ABORTED_BY_CALLBACK). */
+static CURLcode perform(struct service *s, CURL *easy)
+{
+	CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+	int running = 1;
+
+	curl_multi_add_handle(s->multi, easy);
+	while (running && !interrupt_signal()) {
+		struct curl_waitfd interrupt = { .fd = interrupt_fd(), .events = CURL_WAIT_POLLIN };
+		CURLMsg *message;
+		int n_left;
+
+		if (curl_multi_perform(s->multi, &running))
+			break;
+		message = running ? NULL : curl_multi_info_read(s->multi, &n_left);
+		if (message)
+			result = message->data.result;
+		else if (running)
+			curl_multi_poll(s->multi, &interrupt, 1, 1000, NULL);
+	}
+	curl_multi_remove_handle(s->multi, easy);
+	return result;
+}
+
+static bool is_answered(CURL *easy)
+{
+	long status = 0;
+
+	return easy && curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status != 0;
+}
+
+static bool is_event_stream(CURL *easy)
+{
+	char *type = NULL;
+	long status = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+	return status / 100 == 2 && type && strncasecmp(type, "text/event-stream", 17) == 0;
+}
+
+static size_t on_body(char *data, size_t one, size_t size, void *context)
+{
+	struct answer *answer = context;
+
+	if (is_event_stream(answer->easy)) {
+		answer->parser_result = sse_parser_feed(&answer->events, data, size);
+		return answer->parser_result == 0 ? size * one : 0;
+	}
+	if (size > answer->body.limit - answer->body.size)
+		size = answer->body.limit - answer->body.size;
+	if (buffer_append(&answer->body, data, size) < 0)
+		return 0;
+	return size * one;
+}
+
+/* The request's JSON text, or NULL; the caller frees it. */
+static char *execution_body(const struct source *source, long timeout_s)
+{
+	json_t *body = json_pack("{s:s, s:s, s:s, s:s%}", "codeInputType", "Inline", "executionType", "Synchronous",
+				 "language", source->language, "code", source->code.size ? source->code.data : "",
+				 source->code.size);
+	char *text;
+
+	if (body && timeout_s)
+		json_object_set_new(body, "timeoutInSeconds", json_integer(timeout_s));
+	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	json_decref(body);
+	return text;
+}
+
+/* ---- what went wrong --------------------------------------------------------------------------------------------- */
+
+/* The message in an error's body (`{"error": {"message": …}}` or flat), or the text itself, or "". */
+static void read_error_message(const struct buffer *body, char *message, size_t size)
+{
+	json_t *json = body->size ? json_parse(body->data, body->size) : NULL;
+	const json_t *nested = json_object_get(json, "error");
+	const json_t *text = json_object_get(json_is_object(nested) ? nested : json, "message");
+	const json_t *title = json_object_get(json, "title");
+
+	if (json_is_string(text))
+		snprintf(message, size, "%s", json_string_value(text));
+	else if (json_is_string(title))
+		snprintf(message, size, "%s", json_string_value(title));
+	else
+		snprintf(message, size, "%s", body->size && !json ? body->data : "");
+	json_decref(json);
+}
+
+static int explain_status(const struct service *s, const struct answer *answer, struct error *err)
+{
+	curl_off_t retry_after_s = 0;
+	char message[256];
+	long status = 0;
+
+	curl_easy_getinfo(answer->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(answer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	read_error_message(&answer->body, message, sizeof(message));
+	switch (status) {
+	case 400:
+	case 413:
+		return error_set(err, STATUS_USAGE, "the service refused the request: %s", message);
+	case 401:
+	case 403:
+		return error_set(
+			err, STATUS_SERVICE,
+			"%s does not accept the token (%ld): give the service's own with --token, HEARTH_TOKEN or "
+			"HEARTH_TOKEN_FILE",
+			s->url, status);
+	case 429:
+		return error_set(err, STATUS_SERVICE,
+				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
+				 "(--session) and keep to it. %s",
+				 s->url, retry_after_s > 0 ? (long)retry_after_s : 10L, message);
+	default:
+		if (status >= 500)
+			return error_set(err, STATUS_SERVICE, "%s failed (%ld): %s. Its log says more", s->url, status,
+					 message);
+		return error_set(err, STATUS_SERVICE, "%s does not answer like hearthd (%ld %s): check the URL", s->url,
+				 status, message);
+	}
+}
+
+static int explain_transport(const struct service *s, CURLcode result, struct error *err)
+{
+	switch (result) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return error_set(err, STATUS_SERVICE, "hearthd does not answer at %s: start it with `make run`%s",
+				 s->url, s->is_loopback ? "" : " there, or check --url");
+	case CURLE_OPERATION_TIMEDOUT:
+		return error_set(err, STATUS_SERVICE, "hearthd at %s gives no sign of life: its log may say why",
+				 s->url);
+	case CURLE_OUT_OF_MEMORY:
+		return error_set(err, STATUS_SERVICE, "not enough memory for the request");
+	default:
+		return error_set(err, STATUS_SERVICE, "the connection to %s broke (%s): its log may say why", s->url,
+				 curl_easy_strerror(result));
+	}
+}
+
+static int explain(const struct service *s, const struct answer *answer, CURLcode result, struct error *err)
+{
+	if (interrupt_signal())
+		return error_set(err, STATUS_SIGNAL + interrupt_signal(), "interrupted");
+	if (answer->parser_result == -EMSGSIZE)
+		return error_set(err, STATUS_SERVICE, "the service sent an event of more than %d MiB",
+				 EVENT_SIZE_MAX >> 20);
+	if (answer->parser_result == -ENOMEM)
+		return error_set(err, STATUS_SERVICE, "not enough memory for the answer");
+	if (result != CURLE_OK)
+		return explain_transport(s, result, err);
+	return explain_status(s, answer, err);
+}
+
+/* ---- the requests ------------------------------------------------------------------------------------------------ */
+
+/* What on_event returned goes to the caller as it is; it is not one of the parser's own errors. */
+struct relay {
+	sse_event_fn *on_event;
+	void *context;
+	int result;
+};
+
+static int relay_event(void *context, const char *type, const char *data, size_t size)
+{
+	struct relay *relay = context;
+
+	relay->result = relay->on_event(relay->context, type, data, size);
+	return relay->result;
+}
+
+int service_execute(struct service *s, const char *session, const struct source *source, long timeout_s,
+		    sse_event_fn *on_event, void *context, struct error *err)
+{
+	AUTO_FREE char *body = execution_body(source, timeout_s);
+	struct relay relay = { .on_event = on_event, .context = context };
+	struct answer answer = {
+		.easy = new_request(s, "POST", "executions", session),
+		.body = { .limit = ERROR_BODY_MAX },
+	};
+	CURLcode result = CURLE_OUT_OF_MEMORY;
+	int ret = 0;
+
+	sse_parser_init(&answer.events, EVENT_SIZE_MAX, relay_event, &relay);
+	if (body && answer.easy) {
+		curl_easy_setopt(answer.easy, CURLOPT_POSTFIELDS, body);
+		curl_easy_setopt(answer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
+		curl_easy_setopt(answer.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(answer.easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+		result = perform(s, answer.easy);
+	}
+	s->answered = s->answered || is_answered(answer.easy);
+	if (relay.result)
+		ret = relay.result;
+	else if (result != CURLE_OK || !is_event_stream(answer.easy))
+		ret = explain(s, &answer, result, err);
+	sse_parser_fini(&answer.events);
+	buffer_fini(&answer.body);
+	curl_easy_cleanup(answer.easy);
+	return ret;
+}
+
+static size_t ignore_body(char *data, size_t one, size_t size, void *context)
+{
+	(void)data;
+	(void)context;
+	return one * size;
+}
+
+void service_end_session(struct service *s, const char *session)
+{
+	CURL *easy = s->answered ? new_request(s, "DELETE", "session", session) : NULL;
+
+	if (!easy)
+		return;
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore_body);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)END_TIMEOUT_S);
+	/* Not perform(): the session of an execution that the user interrupted must end, too. */
+	curl_easy_perform(easy);
+	curl_easy_cleanup(easy);
+}

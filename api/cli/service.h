@@ -1,0 +1,33 @@
+/* hearthd as the command sees it: where it is, how it is entered, and the requests that the command makes. */
+#ifndef HEARTH_API_CLI_SERVICE_H
+#define HEARTH_API_CLI_SERVICE_H
+
+#include "common/error.h"
+#include "source.h"
+#include "sse.h"
+
+struct service;
+
+/*
+ * `url` and `token` come from the command line, or are NULL: then the environment decides, and after it the defaults
+ * (docs/cli.md has the order). NULL with *err set if they cannot be used.
+ */
+struct service *service_create(const char *url, const char *token, struct error *err);
+
+void service_destroy(struct service *s);
+
+const char *service_url(const struct service *s);
+
+/*
+ * Runs one piece of code in a session and hands over its events as they come. `timeout_s` 0 leaves the limit to the
+ * service. 0 when the stream of events came to its end, or negative with *err set (STATUS_USAGE if the request itself
+ * was refused). If on_event ends it, its value is returned and *err left alone. A signal ends it, too: look at
+ * interrupt_signal().
+ */
+int service_execute(struct service *s, const char *session, const struct source *source, long timeout_s,
+		    sse_event_fn *on_event, void *context, struct error *err);
+
+/* Ends a session. Nobody waits for the outcome, so there is none: a session that stays ends by its idle time. */
+void service_end_session(struct service *s, const char *session);
+
+#endif
