@@ -225,8 +225,9 @@ class Signals:
     def __enter__(self):
         self.read_end, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.old_wakeup = signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
-        self.old = {number: signal.signal(number, lambda *_: None)
-                    for number in PASSED_SIGNALS + (signal.SIGWINCH,)}
+        # What our starter made us ignore (a shell does so for SIGINT in `command &`), the command does not get either.
+        self.old = {number: signal.signal(number, lambda *_: None) for number in PASSED_SIGNALS + (signal.SIGWINCH,)
+                    if signal.getsignal(number) is not signal.SIG_IGN}
         self.old[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         return self.read_end
 
