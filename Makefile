@@ -12,7 +12,9 @@ HEARTHD := api/hearthd.c
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 
-AGENT := guest-agent/main.c
+AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
+         guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
+         guest-agent/execution.c guest-agent/serve.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error
@@ -89,6 +91,10 @@ sanitized = $(addprefix $(BUILD)/san/,$(addsuffix .o,$(basename $(1))))
 .PHONY: unit-tests
 unit-tests: $(UNIT_BINARIES)
 
+.PHONY: unit-names
+unit-names: # for scripts/test
+	@echo $(UNIT_TESTS)
+
 # Objects made on the way to a test are kept for the next build.
 .SECONDARY:
 
@@ -100,3 +106,37 @@ $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BINARIES)
+
+# ---- what people call ------------------------------------------------------------------------------------------------
+
+# The clock of the progress lines starts here.
+BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
+
+.PHONY: run demo test unit e2e lint format bench help
+
+run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
+	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
+
+demo: ## the same, but end after the demo, with its status
+	@$(BEGIN); scripts/prepare && exec scripts/serve --once
+
+test: ## install, build, run every test; HEARTH_MUST_RUN=1: what is skipped has failed
+	@$(BEGIN); scripts/prepare || { echo "0 passed, 1 failed"; exit 1; }; exec scripts/test
+
+unit: ## the unit tests and the agent's tests alone (quick)
+	@scripts/test unit agent
+
+e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
+	@scripts/test e2e -- $(ARGS)
+
+lint: ## formatting, clang-tidy, and the scripts' syntax
+	@scripts/test lint
+
+format: ## settle the style of all C files
+	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+bench: ## measure a cold start in its parts; writes docs/benchmarks.md
+	@$(BEGIN); scripts/prepare && exec scripts/bench
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -238,7 +238,7 @@ static int run_sources(const struct run_options *options, struct service *servic
 
 static int run_with_options(const struct run_options *options, struct error *err)
 {
-	AUTO_FREE struct source *sources = calloc(options->n_items, sizeof(*sources));
+	AUTO_FREE struct source *sources = calloc(options->n_items + 1, sizeof(*sources));
 	struct service *service = NULL;
 	int ret;
 
