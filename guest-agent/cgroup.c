@@ -1,0 +1,116 @@
+#include "cgroup.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define USER_GROUP  CGROUP_ROOT "/user"
+
+enum {
+	USER_PIDS_MAX = 1024,
+	INTERPRETER_PIDS_MAX = 896, /* one that takes all of its own leaves the other enough to start */
+	RESERVE_MIN_BYTES = 24 << 20,
+};
+
+static bool available;
+
+static int write_at(int directory_fd, const char *path, const char *text)
+{
+	AUTO_FD int fd = openat(directory_fd, path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The value after `key` in a file of "key value" lines, 0 if it is not there. */
+static uint64_t read_counter(int directory_fd, const char *path, const char *key)
+{
+	AUTO_FD int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(steal_fd(&fd), "r");
+	char name[64];
+	unsigned long long value, found = 0;
+
+	if (!file)
+		return 0;
+	while (fscanf(file, "%63s %llu", name, &value) == 2)
+		if (strcmp(name, key) == 0)
+			found = value;
+	fclose(file);
+	return found;
+}
+
+static void limit_memory(void)
+{
+	struct sysinfo info;
+	uint64_t total, reserve;
+	char text[32];
+
+	if (sysinfo(&info) < 0)
+		return;
+	total = (uint64_t)info.totalram * info.mem_unit;
+	reserve = total / 16 > RESERVE_MIN_BYTES ? total / 16 : RESERVE_MIN_BYTES;
+	if (total < 2 * reserve)
+		return;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)(total - reserve));
+	write_at(AT_FDCWD, USER_GROUP "/memory.max", text);
+}
+
+int cgroup_setup(void)
+{
+	char text[16];
+
+	if (mount("cgroup2", CGROUP_ROOT, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return -errno;
+	if (mkdir(USER_GROUP, 0755) < 0)
+		return -errno;
+	available = true;
+	/* A controller that the kernel lacks costs its limit, not the groups. */
+	write_at(AT_FDCWD, CGROUP_ROOT "/cgroup.subtree_control", "+memory");
+	write_at(AT_FDCWD, CGROUP_ROOT "/cgroup.subtree_control", "+pids");
+	write_at(AT_FDCWD, USER_GROUP "/cgroup.subtree_control", "+memory");
+	write_at(AT_FDCWD, USER_GROUP "/cgroup.subtree_control", "+pids");
+	snprintf(text, sizeof(text), "%d", USER_PIDS_MAX);
+	write_at(AT_FDCWD, USER_GROUP "/pids.max", text);
+	limit_memory();
+	return 0;
+}
+
+struct cgroup cgroup_open(const char *name)
+{
+	struct cgroup cgroup = { .directory_fd = -1 };
+	char text[128];
+
+	if (!available)
+		return cgroup;
+	snprintf(text, sizeof(text), USER_GROUP "/%s", name);
+	if (mkdir(text, 0755) < 0 && errno != EEXIST)
+		return cgroup;
+	cgroup.directory_fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(text, sizeof(text), "%d", INTERPRETER_PIDS_MAX);
+	if (cgroup.directory_fd >= 0)
+		write_at(cgroup.directory_fd, "pids.max", text);
+	return cgroup;
+}
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+	if (cgroup->directory_fd >= 0)
+		write_at(cgroup->directory_fd, "cgroup.kill", "1");
+}
+
+uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
+{
+	if (cgroup->directory_fd < 0)
+		return read_counter(AT_FDCWD, "/proc/vmstat", "oom_kill");
+	return read_counter(cgroup->directory_fd, "memory.events", "oom_kill");
+}

@@ -1,0 +1,31 @@
+/*
+ * The cgroups (version 2) that keep what user code starts away from the agent's own memory and process table:
+ *
+ *     user/          memory.max: all memory but a reserve for the agent and the kernel; pids.max
+ *     user/NAME/     one for each interpreter and everything that it starts
+ *
+ * A process cannot leave its cgroup, so killing one ends all of an interpreter's descendants, daemons and fork bombs
+ * included. Where there is no cgroup2 (the agent on a developer's machine) everything here does nothing.
+ */
+#ifndef HEARTH_AGENT_CGROUP_H
+#define HEARTH_AGENT_CGROUP_H
+
+#include <stdint.h>
+
+struct cgroup {
+	int directory_fd; /* -1: there is none */
+};
+
+/* Mounts cgroup2 on /sys/fs/cgroup and makes user/. 0 or -errno, after which cgroup_open() gives empty ones. */
+int cgroup_setup(void);
+
+/* Makes user/NAME. Without cgroups the result is one on which the other functions do nothing. */
+struct cgroup cgroup_open(const char *name);
+
+/* Sends SIGKILL to every process in it, atomically against fork. */
+void cgroup_kill(const struct cgroup *cgroup);
+
+/* How often the kernel killed one of its processes for want of memory; without cgroups, of any. */
+uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
+
+#endif

@@ -1,0 +1,222 @@
+"""One IPython shell without a terminal: runs cells, and turns values into the MIME bundles of agent_protocol.h."""
+
+import ast
+import base64
+import builtins
+import contextlib
+import json
+import math
+import struct
+import sys
+import tempfile
+import traceback
+import warnings
+
+import IPython
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+import python_tables
+
+DISPLAY = 20
+RESULT = 21
+
+SCALAR = "application/vnd.hearth.scalar+json"
+TEXT_MAX = 1 << 20  # characters of text/plain, and of a string as a scalar
+ENTRY_MAX = 12 << 20  # bytes of any other entry
+BUNDLE_MAX = 15 << 20
+ENTRIES_MAX = 32
+INTEGER_BITS_MAX = 1 << 20
+
+# IPython looks at a cell's tokens several times, and at its whole source for a traceback: not at this size.
+LARGE_CODE = 256 << 10
+
+BASE64_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
+
+
+def cut(text):
+    if len(text) <= TEXT_MAX:
+        return text
+    return f"{text[:TEXT_MAX]}… [{len(text) - TEXT_MAX} more characters were cut]"
+
+
+def plain_value(value):
+    """The bool, int, float or str that a value is, numpy's scalars included; None for anything else."""
+    if type(value) in (bool, int, float, str):
+        return value
+    numpy = sys.modules.get("numpy")
+    generic = getattr(numpy, "generic", None)
+    if isinstance(generic, type) and isinstance(value, generic):
+        kind = value.dtype.kind
+        if kind in "biufU":
+            return {"b": bool, "i": int, "u": int, "f": float, "U": str}[kind](value)
+    return None
+
+
+def scalar_json(value):
+    """The JSON text of a number, boolean or string; None if the value is none of them."""
+    plain = plain_value(value)
+    if plain is None or (isinstance(plain, int) and plain.bit_length() > INTEGER_BITS_MAX):
+        return None
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "null"
+    if isinstance(plain, str):
+        plain = cut(plain)
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def encode_entry(kind, data):
+    """The bytes of one entry, or None if it cannot be sent."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if isinstance(data, str):
+        if kind in BASE64_TYPES:
+            return base64.b64decode(data)
+        # A lone surrogate has no UTF-8.
+        return (cut(data) if kind == "text/plain" else data).encode("utf-8", "replace")
+    return json.dumps(data, default=str).encode("utf-8", "replace")
+
+
+def encode_bundle(data):
+    """A bundle of what can be sent of {MIME type: data}; None if nothing can."""
+    entries = []
+    size = 0
+    for kind, value in data.items():
+        try:
+            name = kind.encode("ascii")
+            entry = encode_entry(kind, value)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            continue
+        if len(entry) > ENTRY_MAX or size + len(entry) > BUNDLE_MAX:
+            print(f"[{kind} of {len(entry)} bytes is too large to be shown]", file=sys.stderr)
+            continue
+        if 0 < len(name) <= 255 and len(entries) < ENTRIES_MAX:
+            size += len(entry)
+            entries.append(struct.pack("<H", len(name)) + name + struct.pack("<I", len(entry)) + entry)
+    return struct.pack("<H", len(entries)) + b"".join(entries) if entries else None
+
+
+class ResultHook(DisplayHook):
+    """Keeps the value of a cell's last expression as a bundle."""
+
+    bundle = None
+
+    def start_displayhook(self):
+        pass
+
+    def write_output_prompt(self):
+        pass
+
+    def compute_format_data(self, result):
+        data, metadata = super().compute_format_data(result)
+        scalar = scalar_json(result)
+        if scalar is not None:
+            data[SCALAR] = scalar
+        return data, metadata
+
+    def write_format_data(self, format_dict, md_dict=None):
+        self.bundle = encode_bundle(format_dict)
+
+    def log_output(self, format_dict):
+        pass
+
+    def finish_displayhook(self):
+        pass
+
+    def take(self):
+        bundle, self.bundle = self.bundle, None
+        return bundle
+
+
+class Publisher(DisplayPublisher):
+    send = staticmethod(lambda kind, body: None)
+
+    def publish(self, data, metadata=None, **_options):
+        bundle = encode_bundle(data)
+        if bundle:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self.send(DISPLAY, bundle)
+
+    def clear_output(self, wait=False):
+        pass
+
+
+class Shell(InteractiveShell):
+    # Commands write to the same descriptors as everything else, so that their output streams too.
+    system = InteractiveShell.system_raw
+
+    def _tee(self, channel):
+        """IPython would keep a copy of all output for its history."""
+        return contextlib.nullcontext()
+
+    def init_profile_dir(self, profile_dir):
+        try:
+            super().init_profile_dir(profile_dir)
+        except Exception:  # the user's home may hold anything in its place
+            self.ipython_dir = tempfile.mkdtemp()
+            super().init_profile_dir(profile_dir)
+
+    def transform_cell(self, raw_cell):
+        if len(raw_cell) > LARGE_CODE:
+            with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+                ast.parse(raw_cell)
+                return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
+        return super().transform_cell(raw_cell)
+
+    def _showtraceback(self, etype, evalue, stb):
+        print(self.InteractiveTB.stb2text(stb), file=sys.stderr)
+
+    def showtraceback(self, *args, exception_only=False, **options):
+        if exception_only:  # SystemExit
+            kind, value = sys.exc_info()[:2]
+            print("".join(traceback.format_exception_only(kind, value)), end="", file=sys.stderr)
+        else:
+            super().showtraceback(*args, **options)
+
+    def run(self, code):
+        """Runs one cell and sends its value. True if nothing was raised."""
+        if len(code) > LARGE_CODE:
+            self.InteractiveTB.set_mode("Plain")
+        self.displayhook.take()
+        result = self.run_cell(code, store_history=True)
+        bundle = self.displayhook.take()
+        succeeded = result is not None and result.success
+        if bundle and succeeded:
+            self.display_pub.send(RESULT, bundle)
+        return succeeded
+
+
+def no_input(prompt="", /):
+    raise EOFError("input() has nobody to ask: put the value into the code")
+
+
+def leave(code=None):
+    """What exit() and quit() do: end the cell, not the interpreter."""
+    raise SystemExit(code)
+
+
+def create(send):
+    """The shell. send(type, body) sends a frame."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor" if IPython.version_info[0] >= 9 else "NoColor"
+    config.InteractiveShell.display_page = True  # what would go to a pager is displayed
+    config.InteractiveShell.xmode = "Context"
+    config.InteractiveShell.displayhook_class = ResultHook
+    config.InteractiveShell.display_pub_class = Publisher
+    # An integer is a result with all its digits.
+    sys.set_int_max_str_digits(0)
+    Publisher.send = staticmethod(send)
+    Shell.displayhook_class.default_value = ResultHook
+    Shell.display_pub_class.default_value = Publisher
+    shell = Shell.instance(config=config)
+    shell.user_ns["exit"] = shell.user_ns["quit"] = leave
+    builtins.input = no_input
+    warnings.filterwarnings("ignore", message="To exit: use")
+    python_tables.register(shell.display_formatter)
+    sys.argv = [""]
+    sys.path.insert(0, "")
+    return shell

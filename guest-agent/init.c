@@ -1,0 +1,149 @@
+#include "init.h"
+
+#include "cgroup.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The tmpfs that holds all that is written, and what is made in it. It is hidden once the root is in place. */
+#define SCRATCH "/mnt"
+
+struct mount_point {
+	const char *source, *target, *type, *options;
+	unsigned long flags;
+};
+
+/* tmpfs sizes are shares of memory and stay below all of it together: a full disk must leave room to run code. */
+static const struct mount_point before_root[] = {
+	{ "scratch", SCRATCH, "tmpfs", "mode=0755,size=50%,nr_inodes=256k", MS_NOSUID | MS_NODEV },
+};
+
+static const char *const scratch_directories[] = {
+	SCRATCH "/upper", SCRATCH "/work", SCRATCH "/root", SCRATCH "/data", SCRATCH "/tmp",
+};
+
+static const struct mount_point new_root[] = {
+	{ "root", SCRATCH "/root", "overlay", "lowerdir=/,upperdir=" SCRATCH "/upper,workdir=" SCRATCH "/work", 0 },
+	{ SCRATCH "/tmp", SCRATCH "/root/tmp", NULL, NULL, MS_BIND },
+};
+
+/* /mnt/data is made in the overlay first, because the image need not have it. */
+static const struct mount_point data = { SCRATCH "/data", SCRATCH "/root/mnt/data", NULL, NULL, MS_BIND };
+
+static const struct mount_point after_root[] = {
+	{ "proc", "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	{ "sysfs", "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	{ "devtmpfs", "/dev", "devtmpfs", "mode=0755", MS_NOSUID | MS_NOEXEC },
+	{ "devpts", "/dev/pts", "devpts", "gid=5,mode=0620,ptmxmode=0666", MS_NOSUID | MS_NOEXEC },
+	{ "shm", "/dev/shm", "tmpfs", "mode=1777,size=20%", MS_NOSUID | MS_NODEV },
+	{ "run", "/run", "tmpfs", "mode=0755,size=5%", MS_NOSUID | MS_NODEV },
+};
+
+static int mount_at(const struct mount_point *point, struct error *err)
+{
+	if (mount(point->source, point->target, point->type, point->flags, point->options) < 0)
+		return error_set(err, errno, "mount %s: %s", point->target, strerror(errno));
+	return 0;
+}
+
+static int make_scratch(struct error *err)
+{
+	int result = mount_at(&before_root[0], err);
+
+	for (size_t i = 0; result == 0 && i < sizeof(scratch_directories) / sizeof(char *); i++)
+		if (mkdir(scratch_directories[i], 0755) < 0)
+			return error_set(err, errno, "make %s: %s", scratch_directories[i], strerror(errno));
+	if (result < 0)
+		return result;
+	if (chmod(SCRATCH "/tmp", 01777) < 0 || chown(SCRATCH "/data", INIT_UID, INIT_GID) < 0)
+		return error_set(err, errno, "prepare the scratch file system: %s", strerror(errno));
+	return 0;
+}
+
+/* The old root is stacked under the new one at the same place and taken off: no second mount point is needed. */
+static int change_root(const char *path, struct error *err)
+{
+	if (chdir(path) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return error_set(err, errno, "change the root to %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int make_root(struct error *err)
+{
+	int result = make_scratch(err);
+
+	for (size_t i = 0; result == 0 && i < sizeof(new_root) / sizeof(new_root[0]); i++)
+		result = mount_at(&new_root[i], err);
+	if (result < 0)
+		return result;
+	mkdir(SCRATCH "/root/mnt/data", 0755);
+	result = mount_at(&data, err);
+	return result < 0 ? result : change_root(SCRATCH "/root", err);
+}
+
+static void bring_up_loopback(void)
+{
+	AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		log_warn("no loopback interface: %s", strerror(errno));
+}
+
+static void write_file(const char *path, const char *text)
+{
+	AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		log_debug("%s: %s", path, strerror(errno));
+}
+
+/* The kernel opens the console for PID 1 only if /dev was there before. */
+static void open_console(void)
+{
+	int fd;
+
+	if (fcntl(STDERR_FILENO, F_GETFD) >= 0)
+		return;
+	fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	for (int i = 0; fd >= 0 && i <= STDERR_FILENO; i++)
+		dup2(fd, i);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+int init_guest(struct error *err)
+{
+	int result = make_root(err);
+
+	for (size_t i = 0; result == 0 && i < sizeof(after_root) / sizeof(after_root[0]); i++) {
+		if (strncmp(after_root[i].target, "/dev/", 5) == 0)
+			mkdir(after_root[i].target, 0755);
+		result = mount_at(&after_root[i], err);
+	}
+	if (result < 0)
+		return result;
+	open_console();
+	write_file("/proc/self/oom_score_adj", "-1000");
+	/* Above whatever user code starts, or a fork bomb would also starve what is to end it. */
+	setpriority(PRIO_PROCESS, 0, -20);
+	if (sethostname("hearth", 6) < 0)
+		log_warn("host name: %s", strerror(errno));
+	bring_up_loopback();
+	result = cgroup_setup();
+	if (result < 0)
+		log_warn("no cgroups, user code is bounded by rlimits only: %s", strerror(-result));
+	return 0;
+}

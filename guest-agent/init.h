@@ -1,0 +1,23 @@
+/*
+ * What PID 1 does before anything else runs: file systems, host name, loopback interface.
+ */
+#ifndef HEARTH_AGENT_INIT_H
+#define HEARTH_AGENT_INIT_H
+
+#include "common/error.h"
+
+#define INIT_WORK_DIRECTORY "/mnt/data"    /* where code starts: the session's own folder */
+#define INIT_HOME_DIRECTORY "/home/hearth" /* of the user that code runs as; the image has it */
+
+enum {
+	INIT_UID = 1000,
+	INIT_GID = 1000,
+};
+
+/*
+ * Makes the guest ready for user code. The root becomes a tmpfs overlay over the read-only image, so that everything
+ * is writable and dies with the VM. Fails only where nothing could work without it.
+ */
+int init_guest(struct error *err);
+
+#endif

@@ -1,0 +1,368 @@
+#include "interpreter.h"
+
+#include "common/agent_protocol.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	START_LIMIT_US = 180 * 1000000,
+	RETRY_FIRST_US = 100 * 1000,
+	RETRY_MAX_US = 20 * 1000000,
+	EXIT_LIMIT_US = 5 * 1000000, /* from a closed control socket to the end of the process */
+	PIPE_BYTES = 256 << 10,
+};
+
+#define TO(state) (1u << INTERPRETER_##state)
+
+static const uint8_t may_become[INTERPRETER_N_STATES] = {
+	[INTERPRETER_DOWN] = TO(STARTING),
+	[INTERPRETER_STARTING] = TO(IDLE) | TO(DYING) | TO(DOWN),
+	[INTERPRETER_IDLE] = TO(BUSY) | TO(DYING) | TO(DOWN),
+	[INTERPRETER_BUSY] = TO(IDLE) | TO(DYING) | TO(DOWN),
+	[INTERPRETER_DYING] = TO(DOWN),
+};
+
+static void move(struct interpreter *interpreter, enum interpreter_state state)
+{
+	if (!(may_become[interpreter->state] & (1u << state)))
+		log_error("%s: impossible move from state %d to %d", interpreter->name, (int)interpreter->state,
+			  (int)state);
+	interpreter->state = state;
+}
+
+static void start_later(struct interpreter *interpreter)
+{
+	uint64_t delay_us = RETRY_FIRST_US;
+
+	if (interpreter->state != INTERPRETER_DOWN)
+		return;
+	for (uint32_t i = 1; i < interpreter->failures && delay_us < RETRY_MAX_US; i++)
+		delay_us *= 2;
+	loop_timer_start(&interpreter->timer, interpreter->failures ? delay_us : 0);
+}
+
+static void watch(struct interpreter *interpreter)
+{
+	uint32_t input = interpreter->paused ? 0 : EPOLLIN;
+
+	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
+		if (interpreter->pipes[i].source.fd >= 0)
+			loop_watch(&interpreter->pipes[i].source, input);
+	if (interpreter->control.fd >= 0)
+		loop_watch(&interpreter->control, input | (interpreter->outbox.bytes ? EPOLLOUT : 0));
+}
+
+static void close_source(struct loop_source *source)
+{
+	if (source->fd < 0)
+		return;
+	loop_unwatch(source);
+	close(source->fd);
+	source->fd = -1;
+}
+
+/* Reads at most `size` bytes of a pipe and passes them on. False if there was nothing. */
+static bool forward_output(struct interpreter_pipe *pipe, size_t size)
+{
+	static uint8_t buffer[AGENT_STREAM_CHUNK_MAX];
+	struct interpreter *interpreter = pipe->interpreter;
+	ssize_t count;
+
+	if (pipe->source.fd < 0)
+		return false;
+	count = read(pipe->source.fd, buffer, size < sizeof(buffer) ? size : sizeof(buffer));
+	if (count > 0)
+		interpreter->listener->output(interpreter, pipe->stream, buffer, (size_t)count);
+	/* Its end only means that the driver closed every copy; whether it lives is told by the kernel. */
+	if (count == 0)
+		close_source(&pipe->source);
+	return count > 0;
+}
+
+static void on_pipe(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	forward_output((struct interpreter_pipe *)(void *)source, AGENT_STREAM_CHUNK_MAX);
+}
+
+void interpreter_drain(struct interpreter *interpreter)
+{
+	/* No more than is there now: something in the background may write for ever. */
+	for (int i = 0; i < INTERPRETER_N_STREAMS; i++) {
+		struct interpreter_pipe *pipe = &interpreter->pipes[i];
+		int pending = 0;
+
+		if (pipe->source.fd < 0 || ioctl(pipe->source.fd, FIONREAD, &pending) < 0)
+			continue;
+		while (pending > 0 && forward_output(pipe, (size_t)pending))
+			pending -= AGENT_STREAM_CHUNK_MAX;
+	}
+}
+
+static void become_ready(struct interpreter *interpreter)
+{
+	loop_timer_stop(&interpreter->timer);
+	interpreter->failures = 0;
+	move(interpreter, INTERPRETER_IDLE);
+	interpreter->listener->ready(interpreter);
+}
+
+static void take_frame(struct interpreter *interpreter, struct frame *frame)
+{
+	bool is_answer = frame->type == AGENT_DISPLAY || frame->type == AGENT_RESULT || frame->type == AGENT_DONE;
+
+	if (interpreter->state == INTERPRETER_STARTING && frame->type == AGENT_READY) {
+		frame_destroy(frame);
+		become_ready(interpreter);
+	} else if (!is_answer || interpreter->state == INTERPRETER_STARTING) {
+		frame_destroy(frame);
+		interpreter_kill_damaged(interpreter);
+	} else if (interpreter->state != INTERPRETER_BUSY || frame->request != interpreter->request) {
+		/* What a thread displays after its execution has ended reaches nobody. */
+		frame_destroy(frame);
+	} else {
+		interpreter_drain(interpreter);
+		if (frame->type == AGENT_DONE)
+			move(interpreter, INTERPRETER_IDLE);
+		interpreter->listener->frame(interpreter, frame);
+	}
+}
+
+static void on_control(struct loop_source *source, uint32_t events)
+{
+	struct interpreter *interpreter =
+		(struct interpreter *)(void *)((char *)source - offsetof(struct interpreter, control));
+	struct frame *frame;
+	int result = 0;
+
+	if (events & EPOLLOUT)
+		result = outbox_flush(&interpreter->outbox, source->fd);
+	if (result == 0 && !interpreter->paused) {
+		result = frame_reader_next(&interpreter->reader, source->fd, &frame);
+		if (result == 1)
+			take_frame(interpreter, frame);
+	}
+	if (result < 0) {
+		close_source(source);
+		/* The other end is also closed by a process that ends, and then that is what is to be told. */
+		if (result == -EPROTO || result == -ENOMEM)
+			interpreter_kill_damaged(interpreter);
+		else if (interpreter->state != INTERPRETER_DYING)
+			loop_timer_start(&interpreter->timer, EXIT_LIMIT_US);
+		return;
+	}
+	watch(interpreter);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	struct interpreter *interpreter =
+		(struct interpreter *)(void *)((char *)timer - offsetof(struct interpreter, timer));
+
+	if (interpreter->state == INTERPRETER_DOWN)
+		interpreter_start(interpreter);
+	else if (interpreter->control.fd < 0)
+		interpreter_kill_damaged(interpreter);
+	else
+		interpreter_kill(interpreter);
+}
+
+void interpreter_init(struct interpreter *interpreter)
+{
+	interpreter->state = INTERPRETER_DOWN;
+	interpreter->timer.on_expiry = on_timer;
+	interpreter->control = (struct loop_source) { .fd = -1, .on_events = on_control };
+	interpreter->cgroup = cgroup_open(interpreter->name);
+	outbox_init(&interpreter->outbox);
+	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
+		interpreter->pipes[i] = (struct interpreter_pipe) {
+			.source = { .fd = -1, .on_events = on_pipe },
+			.interpreter = interpreter,
+			.stream = (enum interpreter_stream)i,
+		};
+}
+
+static int open_pipe(int *read_fd, int *write_fd)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*read_fd = fds[0];
+	*write_fd = fds[1];
+	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES); /* fewer wake-ups for much output; the default will do */
+	return 0;
+}
+
+static int open_control(int *agent_fd, int *driver_fd)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	*agent_fd = fds[0];
+	*driver_fd = fds[1];
+	return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int spawn(struct interpreter *interpreter)
+{
+	AUTO_FD int stdout_fd = -1;
+	AUTO_FD int stderr_fd = -1;
+	AUTO_FD int control_fd = -1;
+	struct process_spec spec = {
+		.argv = interpreter->argv,
+		.envp = interpreter->envp,
+		.directory = interpreter->directory,
+		.cgroup_fd = interpreter->cgroup.directory_fd,
+		.uid = interpreter->uid,
+		.gid = interpreter->gid,
+	};
+	int result = open_pipe(&interpreter->pipes[INTERPRETER_STDOUT].source.fd, &stdout_fd);
+
+	if (result == 0)
+		result = open_pipe(&interpreter->pipes[INTERPRETER_STDERR].source.fd, &stderr_fd);
+	if (result == 0)
+		result = open_control(&interpreter->control.fd, &control_fd);
+	if (result < 0)
+		return result;
+	spec.output_fds[0] = stdout_fd;
+	spec.output_fds[1] = stderr_fd;
+	spec.control_fd = control_fd;
+	return process_spawn(&spec, &interpreter->pid);
+}
+
+static void close_channels(struct interpreter *interpreter)
+{
+	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
+		close_source(&interpreter->pipes[i].source);
+	close_source(&interpreter->control);
+	frame_reader_fini(&interpreter->reader);
+	outbox_fini(&interpreter->outbox);
+}
+
+void interpreter_start(struct interpreter *interpreter)
+{
+	int result;
+
+	if (interpreter->state != INTERPRETER_DOWN)
+		return;
+	loop_timer_stop(&interpreter->timer);
+	interpreter->paused = false;
+	interpreter->was_killed = false;
+	interpreter->was_damaged = false;
+	interpreter->oom_kills = cgroup_oom_kills(&interpreter->cgroup);
+	result = spawn(interpreter);
+	if (result < 0) {
+		log_warn("%s: cannot be started: %s", interpreter->name, strerror(-result));
+		close_channels(interpreter);
+		interpreter->failures++;
+		start_later(interpreter);
+		interpreter->listener->died(interpreter, "the interpreter could not be started");
+		return;
+	}
+	move(interpreter, INTERPRETER_STARTING);
+	loop_timer_start(&interpreter->timer, START_LIMIT_US);
+	watch(interpreter);
+}
+
+void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
+{
+	/* The host's numbers may repeat; these do not, so that a late answer is not taken for a new one. */
+	interpreter->request++;
+	frame_set_request(frame, interpreter->request);
+	interpreter_drain(interpreter);
+	interpreter->has_state = true;
+	move(interpreter, INTERPRETER_BUSY);
+	outbox_push(&interpreter->outbox, frame);
+	outbox_flush(&interpreter->outbox, interpreter->control.fd);
+	watch(interpreter);
+}
+
+void interpreter_interrupt(struct interpreter *interpreter)
+{
+	if (interpreter->pid)
+		kill(-interpreter->pid, SIGINT);
+	outbox_push(&interpreter->outbox, frame_create(AGENT_INTERRUPT, interpreter->request, 0));
+	watch(interpreter);
+}
+
+void interpreter_kill(struct interpreter *interpreter)
+{
+	if (interpreter->state == INTERPRETER_DOWN || interpreter->state == INTERPRETER_DYING)
+		return;
+	loop_timer_stop(&interpreter->timer);
+	interpreter->was_killed = true;
+	move(interpreter, INTERPRETER_DYING);
+	kill(-interpreter->pid, SIGKILL);
+	cgroup_kill(&interpreter->cgroup);
+}
+
+void interpreter_kill_damaged(struct interpreter *interpreter)
+{
+	interpreter->was_damaged = true;
+	interpreter_kill(interpreter);
+}
+
+void interpreter_pause(struct interpreter *interpreter, bool paused)
+{
+	if (interpreter->paused == paused)
+		return;
+	interpreter->paused = paused;
+	watch(interpreter);
+}
+
+static void describe_death(struct interpreter *interpreter, int wait_status, char *text, size_t size)
+{
+	char end[64];
+	bool by_sigkill = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+	bool out_of_memory = by_sigkill && !interpreter->was_killed &&
+			     cgroup_oom_kills(&interpreter->cgroup) > interpreter->oom_kills;
+
+	process_describe_end(wait_status, end, sizeof(end));
+	if (by_sigkill && interpreter->was_damaged)
+		snprintf(text, size, "the interpreter was restarted because its control channel was damaged");
+	else if (out_of_memory)
+		snprintf(text, size, "the interpreter was killed because memory ran out");
+	else if (by_sigkill && interpreter->was_killed)
+		snprintf(text, size, "the interpreter had to be restarted");
+	else
+		snprintf(text, size, "the interpreter %s", end);
+}
+
+bool interpreter_reaped(struct interpreter *interpreter, pid_t pid, int wait_status)
+{
+	char how[128];
+
+	if (!interpreter->pid || pid != interpreter->pid)
+		return false;
+	describe_death(interpreter, wait_status, how, sizeof(how));
+	log_info("%s: %s", interpreter->name, how);
+	/* What it left behind goes too: the next one starts in an empty cgroup. */
+	kill(-interpreter->pid, SIGKILL);
+	cgroup_kill(&interpreter->cgroup);
+	interpreter_drain(interpreter);
+	interpreter->pid = 0;
+	loop_timer_stop(&interpreter->timer);
+	close_channels(interpreter);
+	interpreter->failures = interpreter->state == INTERPRETER_STARTING ? interpreter->failures + 1 : 0;
+	move(interpreter, INTERPRETER_DOWN);
+	interpreter->listener->died(interpreter, how);
+	interpreter->has_state = false;
+	start_later(interpreter);
+	return true;
+}

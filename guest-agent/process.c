@@ -1,0 +1,163 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* clone3's argument (linux/sched.h), whose header musl's own ones contradict. */
+struct clone_args_v2 {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+		cgroup;
+};
+#define CLONE_INTO_CGROUP_FLAG 0x200000000ull
+
+/* Not more than the hard limits allow, which matters when the agent itself is not root. */
+static void limit(int resource, rlim_t wanted)
+{
+	struct rlimit value;
+
+	if (getrlimit(resource, &value) < 0)
+		return;
+	if (value.rlim_max == RLIM_INFINITY || value.rlim_max > wanted || geteuid() == 0)
+		value.rlim_max = wanted;
+	value.rlim_cur = value.rlim_max;
+	setrlimit(resource, &value);
+}
+
+static void set_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, score, strlen(score)) < 0)
+		errno = 0;
+	close(fd);
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* All of them are moved above the range that they go to first, because one may stand where another goes. */
+static int place_descriptors(const struct process_spec *spec)
+{
+	int from[4] = { open("/dev/null", O_RDONLY), spec->output_fds[0], spec->output_fds[1], spec->control_fd };
+
+	for (int i = 0; i < 4; i++) {
+		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
+		if (from[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < 4; i++)
+		if (dup2(from[i], i) < 0)
+			return -errno;
+	return 0;
+}
+
+static int drop_privileges(const struct process_spec *spec)
+{
+	if (spec->uid == 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setgid(spec->gid) < 0 || setuid(spec->uid) < 0)
+		return -errno;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+static _Noreturn void become(const struct process_spec *spec)
+{
+	union {
+		const char *const *in;
+		char *const *out;
+	} argv = { .in = spec->argv }, envp = { .in = spec->envp };
+
+	setsid();
+	reset_signals();
+	if (getppid() != 1)
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	setpriority(PRIO_PROCESS, 0, 0);
+	set_oom_score("200");
+	umask(022);
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_NOFILE, 16384);
+	if (spec->uid != 0)
+		limit(RLIMIT_NPROC, 1024);
+	if (place_descriptors(spec) < 0 || drop_privileges(spec) < 0)
+		_exit(126);
+	if (chdir(spec->directory) < 0)
+		errno = 0;
+	execve(argv.out[0], argv.out, envp.out);
+	dprintf(STDERR_FILENO, "hearth-agent: cannot run %s: %s\n", argv.out[0], strerror(errno));
+	_exit(127);
+}
+
+/* A child that is born in its cgroup need not be moved there, which costs the kernel an RCU grace period. */
+static pid_t fork_into(int cgroup_fd)
+{
+	struct clone_args_v2 args = { .exit_signal = SIGCHLD };
+
+	if (cgroup_fd < 0)
+		return fork();
+	args.flags = CLONE_INTO_CGROUP_FLAG;
+	args.cgroup = (uint64_t)cgroup_fd;
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+int process_spawn(const struct process_spec *spec, pid_t *pid)
+{
+	pid_t child = fork_into(spec->cgroup_fd);
+
+	if (child < 0)
+		return -errno;
+	if (child == 0)
+		become(spec);
+	*pid = child;
+	return 0;
+}
+
+static const char *signal_name(int number)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {
+		{ SIGHUP, "SIGHUP" },   { SIGINT, "SIGINT" },   { SIGQUIT, "SIGQUIT" },     { SIGILL, "SIGILL" },
+		{ SIGTRAP, "SIGTRAP" }, { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },       { SIGFPE, "SIGFPE" },
+		{ SIGKILL, "SIGKILL" }, { SIGUSR1, "SIGUSR1" }, { SIGSEGV, "SIGSEGV" },     { SIGUSR2, "SIGUSR2" },
+		{ SIGPIPE, "SIGPIPE" }, { SIGALRM, "SIGALRM" }, { SIGTERM, "SIGTERM" },     { SIGXCPU, "SIGXCPU" },
+		{ SIGXFSZ, "SIGXFSZ" }, { SIGSYS, "SIGSYS" },   { SIGVTALRM, "SIGVTALRM" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].number == number)
+			return names[i].name;
+	return NULL;
+}
+
+void process_describe_end(int wait_status, char *text, size_t size)
+{
+	int number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+
+	if (!number)
+		snprintf(text, size, "exited with status %d", WEXITSTATUS(wait_status));
+	else if (signal_name(number))
+		snprintf(text, size, "was killed by signal %d (%s)", number, signal_name(number));
+	else
+		snprintf(text, size, "was killed by signal %d", number);
+}

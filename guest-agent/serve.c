@@ -1,0 +1,301 @@
+#include "serve.h"
+
+#include "execution.h"
+#include "common/agent_protocol.h"
+#include "common/bytes.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+
+enum {
+	CONNECTIONS_MAX = 8,
+	READY_BODY_SIZE = 20,
+	READY_TRIES = 20,
+	READY_PAUSE_US = 100 * 1000,
+};
+
+struct connection {
+	struct loop_source source; /* fd -1: the slot is free */
+	struct frame_reader reader;
+	struct outbox outbox;
+	struct frame *held; /* AGENT_EXECUTE that waits for an abandoned execution to end */
+	struct execution_host host;
+};
+
+static void on_ready_pause_over(struct loop_timer *timer);
+static void on_ready_socket(struct loop_source *source, uint32_t events);
+static void on_execution_end(struct loop_timer *timer);
+
+static const struct serve_options *options;
+static struct loop_source listener;
+static struct connection connections[CONNECTIONS_MAX];
+static struct loop_timer execution_end = { .on_expiry = on_execution_end };
+static struct loop_source ready_socket = { .fd = -1, .on_events = on_ready_socket };
+static struct loop_timer ready_pause = { .on_expiry = on_ready_pause_over };
+static int ready_tries;
+static uint64_t listening_us;
+
+static void watch(struct connection *connection)
+{
+	uint32_t events = EPOLLRDHUP;
+
+	if (!connection->held)
+		events |= EPOLLIN;
+	if (connection->outbox.bytes)
+		events |= EPOLLOUT;
+	loop_watch(&connection->source, events);
+}
+
+static void close_connection(struct connection *connection)
+{
+	loop_unwatch(&connection->source);
+	close(connection->source.fd);
+	connection->source.fd = -1;
+	frame_reader_fini(&connection->reader);
+	outbox_fini(&connection->outbox);
+	frame_destroy(connection->held);
+	connection->held = NULL;
+	execution_abandon(&connection->host);
+}
+
+static struct connection *connection_of(struct execution_host *host)
+{
+	return (struct connection *)(void *)((char *)host - offsetof(struct connection, host));
+}
+
+/* A failed send shows again as an event, which closes: a caller's connection does not vanish under it. */
+static void send_to_host(struct execution_host *host, struct frame *frame)
+{
+	struct connection *connection = connection_of(host);
+
+	outbox_push(&connection->outbox, frame);
+	outbox_flush(&connection->outbox, connection->source.fd);
+	watch(connection);
+}
+
+static size_t waiting_for_host(struct execution_host *host)
+{
+	return connection_of(host)->outbox.bytes;
+}
+
+static void execute(struct connection *connection, struct frame *frame)
+{
+	/* The language is the first byte; a body without one is refused as too short. */
+	bool is_node = frame->length > 0 && frame_body(frame)[0] == AGENT_NODE;
+
+	execution_start(&connection->host, is_node ? options->node : options->python, frame);
+}
+
+/* False if the host broke the protocol. */
+static bool take_frame(struct connection *connection, struct frame *frame)
+{
+	switch (frame->type) {
+	case AGENT_EXECUTE:
+		if (execution_is_abandoned())
+			connection->held = frame;
+		else
+			execute(connection, frame);
+		return true;
+	case AGENT_INTERRUPT:
+		execution_interrupt(&connection->host, frame->request);
+		frame_destroy(frame);
+		return true;
+	default:
+		frame_destroy(frame);
+		return false;
+	}
+}
+
+static void on_connection(struct loop_source *source, uint32_t events)
+{
+	struct connection *connection = (struct connection *)(void *)source;
+	struct frame *frame;
+	int result = 0;
+
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+		close_connection(connection);
+		return;
+	}
+	if (events & EPOLLOUT)
+		result = outbox_flush(&connection->outbox, source->fd);
+	if (result == 0 && (events & EPOLLOUT))
+		execution_resume(&connection->host);
+	if (result == 0 && (events & EPOLLIN) && !connection->held) {
+		result = frame_reader_next(&connection->reader, source->fd, &frame);
+		if (result == 1 && !take_frame(connection, frame))
+			result = -EPROTO;
+	}
+	if (result < 0) {
+		if (result != -EPIPE)
+			log_warn_limited("connection ended: %s", strerror(-result));
+		close_connection(connection);
+		return;
+	}
+	watch(connection);
+}
+
+static void on_execution_end(struct loop_timer *timer)
+{
+	(void)timer;
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *connection = &connections[i];
+		struct frame *frame = connection->held;
+
+		if (connection->source.fd < 0 || !frame)
+			continue;
+		connection->held = NULL;
+		if (!take_frame(connection, frame))
+			close_connection(connection);
+		else
+			watch(connection);
+	}
+}
+
+static void on_listener(struct loop_source *source, uint32_t events)
+{
+	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *connection = &connections[i];
+
+		if (connection->source.fd >= 0)
+			continue;
+		*connection = (struct connection) {
+			.source = { .fd = fd, .on_events = on_connection },
+			.host = { .send = send_to_host, .waiting = waiting_for_host },
+		};
+		outbox_init(&connection->outbox);
+		watch(connection);
+		return;
+	}
+	log_warn_limited("a connection was closed because %d are open", CONNECTIONS_MAX);
+	close(fd);
+}
+
+static int unix_address(const char *path, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(address->sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address->sun_path, path);
+	return 0;
+}
+
+static int open_listener(void)
+{
+	struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = AGENT_PORT,
+	};
+	struct sockaddr_un un;
+	const struct sockaddr *address = (const struct sockaddr *)&vm;
+	socklen_t size = sizeof(vm);
+
+	if (options->unix_path) {
+		if (unix_address(options->unix_path, &un) < 0)
+			return -ENAMETOOLONG;
+		unlink(options->unix_path);
+		address = (const struct sockaddr *)&un;
+		size = sizeof(un);
+	}
+	listener.on_events = on_listener;
+	listener.fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener.fd < 0 || bind(listener.fd, address, size) < 0 || listen(listener.fd, 16) < 0)
+		return -errno;
+	return loop_watch(&listener, EPOLLIN);
+}
+
+/* ---- AGENT_READY ------------------------------------------------------------------------------------------------- */
+
+static void try_ready(void)
+{
+	struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = AGENT_READY_PORT,
+	};
+	struct sockaddr_un un;
+	const struct sockaddr *address = (const struct sockaddr *)&vm;
+	socklen_t size = sizeof(vm);
+
+	if (options->ready_path) {
+		if (unix_address(options->ready_path, &un) < 0)
+			return;
+		address = (const struct sockaddr *)&un;
+		size = sizeof(un);
+	}
+	ready_tries++;
+	ready_socket.fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (ready_socket.fd < 0)
+		return;
+	if (connect(ready_socket.fd, address, size) < 0 && errno != EINPROGRESS) {
+		close(ready_socket.fd);
+		ready_socket.fd = -1;
+		loop_timer_start(&ready_pause, READY_PAUSE_US);
+		return;
+	}
+	loop_watch(&ready_socket, EPOLLOUT);
+}
+
+static void on_ready_pause_over(struct loop_timer *timer)
+{
+	(void)timer;
+	if (ready_tries < READY_TRIES)
+		try_ready();
+	else
+		log_info("nobody listens for the ready message");
+}
+
+static void on_ready_socket(struct loop_source *source, uint32_t events)
+{
+	uint8_t wire[AGENT_HEADER_SIZE + READY_BODY_SIZE];
+	struct bytes b = bytes_over(wire, sizeof(wire));
+	int failure = 0;
+	socklen_t size = sizeof(failure);
+
+	(void)events;
+	bytes_put_u32(&b, READY_BODY_SIZE);
+	bytes_put_u16(&b, AGENT_READY);
+	bytes_put_u16(&b, 0);
+	bytes_put_u64(&b, 0);
+	bytes_put_u32(&b, AGENT_PROTOCOL_VERSION);
+	bytes_put_u64(&b, options->began_us);
+	bytes_put_u64(&b, listening_us);
+	getsockopt(source->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+	/* 36 bytes fit into the buffer of a fresh connection, or something is wrong with it. */
+	if (!failure && send(source->fd, wire, sizeof(wire), MSG_NOSIGNAL) != (ssize_t)sizeof(wire))
+		failure = EIO;
+	loop_unwatch(source);
+	close(source->fd);
+	source->fd = -1;
+	if (failure)
+		loop_timer_start(&ready_pause, READY_PAUSE_US);
+}
+
+int serve_start(const struct serve_options *given)
+{
+	int result;
+
+	options = given;
+	for (int i = 0; i < CONNECTIONS_MAX; i++)
+		connections[i].source.fd = -1;
+	execution_set_idle_timer(&execution_end);
+	result = open_listener();
+	if (result < 0)
+		return result;
+	listening_us = loop_now_us();
+	if (!options->unix_path || options->ready_path)
+		try_ready();
+	return 0;
+}
