@@ -5,7 +5,11 @@
 
 COMMON := common/error.c common/log.c
 
-VMM := vmm/main.c
+VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/kvm.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c \
+       vmm/event_loop.c vmm/console.c vmm/serial.c vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c \
+       vmm/x86/cpuid.c vmm/x86/probe_guest.S vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c \
+       vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c \
+       vmm/virtio/vsock_host.c
 
 HEARTHD := api/hearthd.c
 
@@ -53,7 +57,7 @@ BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth
 .PHONY: all
 all: $(BINARIES)
 
-$(BUILD)/hearth-vmm: $(VMM:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
+$(BUILD)/hearth-vmm: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON))))
 	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
 
 $(BUILD)/hearthd: $(HEARTHD:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
@@ -69,6 +73,10 @@ $(BUILD)/hearth-agent: $(AGENT:%.c=$(BUILD)/static/%.o) $(COMMON:%.c=$(BUILD)/st
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(HARDEN) $(CFLAGS) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(CC) -MMD -MP -c -o $@ $<
 
 # Kernel headers (vm_sockets.h) come after the C library's own.
 $(BUILD)/static/%.o: %.c Makefile

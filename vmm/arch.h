@@ -1,0 +1,25 @@
+/*
+ * What a processor architecture provides; x86/ has the only one so far. The rest of the VMM knows no registers.
+ */
+#ifndef HEARTH_VMM_ARCH_H
+#define HEARTH_VMM_ARCH_H
+
+#include "common/error.h"
+#include "vmm/guest_memory.h"
+#include "vmm/kvm.h"
+
+#include <stddef.h>
+
+struct vcpu;
+
+/*
+ * Puts kernel, command line (the platform's own part, then `cmdline`) and device tree into the guest's memory, which
+ * must be fresh. *entry is where the boot vCPU starts.
+ */
+int arch_load(const struct guest_memory *memory, const char *kernel_path, const char *cmdline, const void *device_tree,
+	      size_t device_tree_size, gpa_t *entry, struct error *err);
+
+/* Features and registers of a vCPU that was just created; `entry` counts for the boot vCPU, 0, alone. */
+int arch_vcpu_init(const struct kvm *kvm, const struct vcpu *vcpu, unsigned n_vcpus, gpa_t entry, struct error *err);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * /dev/kvm and the ioctls of one VM. Extensions are checked once, here, with messages for people.
+ */
+#ifndef HEARTH_VMM_KVM_H
+#define HEARTH_VMM_KVM_H
+
+#include "common/error.h"
+#include "vmm/guest_memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kvm {
+	int fd;          /* /dev/kvm */
+	int vm_fd;       /* -1 until kvm_create_vm() */
+	size_t run_size; /* bytes of a vCPU's struct kvm_run mapping */
+	uint32_t n_memslots;
+};
+
+/* All return 0, or negative with *err set. */
+int kvm_open(struct kvm *kvm, struct error *err);
+void kvm_close(struct kvm *kvm);
+int kvm_create_vm(struct kvm *kvm, struct error *err);
+
+/* Shows [start, start + size) of the guest the memory at `host`. Before kvm_create_irqchip(): after it, it is slow. */
+int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, struct error *err);
+
+/* PIC, I/O APIC and local APICs in the kernel. Before any vCPU. No PIT: our guests use the local APIC's timer. */
+int kvm_create_irqchip(struct kvm *kvm, struct error *err);
+
+/* A signal on the eventfd raises an edge on the I/O APIC's pin. */
+int kvm_assign_interrupt(struct kvm *kvm, int eventfd, unsigned pin, struct error *err);
+
+/* A four-byte write to the address signals the eventfd and does not leave the kernel. */
+int kvm_assign_notification(struct kvm *kvm, int eventfd, gpa_t address, struct error *err);
+
+#endif

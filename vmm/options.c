@@ -1,0 +1,149 @@
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char options_help[] =
+	"usage: hearth-vmm --kernel FILE [flags]\n"
+	"       hearth-vmm --probe | --version | --help\n"
+	"\n"
+	"Runs one microVM with KVM.\n"
+	"\n"
+	"  --kernel FILE      uncompressed kernel (ELF vmlinux) for x86-64\n"
+	"  --cmdline STRING   appended to the platform's own kernel command line\n"
+	"  --memory MIB       guest memory, 128 to 16384 (default 512)\n"
+	"  --vcpus N          1 to 16 (default 1)\n"
+	"  --disk FILE[,ro]   raw disk, in the order of vda, vdb, ...; up to 8 times\n"
+	"  --vsock PATH       Unix socket for connections to the guest (CONNECT <port>); what the\n"
+	"                     guest connects to at host port P goes to the socket PATH_P\n"
+	"  --console FILE|-   where console text goes, at most 1 MiB; - is stdout\n"
+	"  --control FD       inherited SOCK_SEQPACKET socket: wait there for orders (without it\n"
+	"                     the VM boots at once)\n"
+	"  --id NAME          name in log lines\n"
+	"  --probe            can this machine's KVM run a guest? Says why not, and exits with 1\n"
+	"\n"
+	"Exit status: 0 stopped, 1 the host lacks something, 2 usage, 10 guest reset, 11 guest kernel\n"
+	"panic, 12 triple fault, 13 KVM error, 14 a driver broke its device, 15 control socket closed.\n";
+
+enum flag { CONTROL = 1, ID, KERNEL, CMDLINE, MEMORY, VCPUS, DISK, VSOCK, CONSOLE, PROBE, VERSION, HELP };
+
+static const struct option flags[] = {
+	{ "control", required_argument, NULL, CONTROL },
+	{ "id", required_argument, NULL, ID },
+	{ "kernel", required_argument, NULL, KERNEL },
+	{ "cmdline", required_argument, NULL, CMDLINE },
+	{ "memory", required_argument, NULL, MEMORY },
+	{ "vcpus", required_argument, NULL, VCPUS },
+	{ "disk", required_argument, NULL, DISK },
+	{ "vsock", required_argument, NULL, VSOCK },
+	{ "console", required_argument, NULL, CONSOLE },
+	{ "probe", no_argument, NULL, PROBE },
+	{ "version", no_argument, NULL, VERSION },
+	{ "help", no_argument, NULL, HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int parse_number(const char *text, long min, long max, const char *flag, struct error *err)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno || end == text || *end || value < min || value > max)
+		return error_set(err, EINVAL, "--%s %s: a number from %ld to %ld is needed", flag, text, min, max);
+	return (int)value;
+}
+
+static int add_disk(struct vm_config *vm, char *text, struct error *err)
+{
+	struct vm_disk *disk = &vm->disks[vm->n_disks];
+	char *comma = strrchr(text, ',');
+
+	if (vm->n_disks == MACHINE_DISKS_MAX)
+		return error_set(err, EINVAL, "--disk: at most %d disks", MACHINE_DISKS_MAX);
+	disk->path = text;
+	if (comma && strcmp(comma, ",ro") == 0) {
+		*comma = '\0';
+		disk->is_read_only = true;
+	}
+	if (!*text)
+		return error_set(err, EINVAL, "--disk: a file is needed");
+	vm->n_disks++;
+	return 0;
+}
+
+static int parse_flag(struct options *options, int flag, char *value, struct error *err)
+{
+	struct vm_config *vm = &options->vm;
+	int number;
+
+	switch (flag) {
+	case CONTROL:
+		number = parse_number(value, 0, 1 << 20, "control", err);
+		options->control_fd = number;
+		return number < 0 ? number : 0;
+	case ID:
+		options->id = value;
+		return 0;
+	case KERNEL:
+		vm->kernel = value;
+		return 0;
+	case CMDLINE:
+		vm->cmdline = value;
+		return 0;
+	case MEMORY:
+		number = parse_number(value, MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB, "memory", err);
+		vm->memory_mib = (uint32_t)number;
+		return number < 0 ? number : 0;
+	case VCPUS:
+		number = parse_number(value, 1, MACHINE_VCPUS_MAX, "vcpus", err);
+		vm->n_vcpus = (uint32_t)number;
+		return number < 0 ? number : 0;
+	case DISK:
+		return add_disk(vm, value, err);
+	case VSOCK:
+		vm->vsock_path = value;
+		return 0;
+	case CONSOLE:
+		vm->console_path = value;
+		return 0;
+	case PROBE:
+		options->command = OPTIONS_PROBE;
+		return 0;
+	case VERSION:
+		options->command = OPTIONS_VERSION;
+		return 0;
+	case HELP:
+		options->command = OPTIONS_HELP;
+		return 0;
+	default:
+		return error_set(err, EINVAL, "unknown flag or missing value");
+	}
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct error *err)
+{
+	int flag, status = 0;
+
+	*options = (struct options) { .control_fd = -1, .id = "vm" };
+	options->vm.cmdline = "";
+	options->vm.memory_mib = 512;
+	options->vm.n_vcpus = 1;
+	opterr = 0;
+	optind = 1;
+	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+		status = parse_flag(options, flag, optarg, err);
+		if (status < 0 && flag == '?')
+			status = error_set(err, EINVAL, "%s: unknown flag or missing value", argv[optind - 1]);
+	}
+	if (status < 0)
+		return status;
+	if (optind < argc)
+		return error_set(err, EINVAL, "%s: not a flag", argv[optind]);
+	if (options->command == OPTIONS_RUN && !options->vm.kernel)
+		return error_set(err, EINVAL, "--kernel FILE is needed");
+	return 0;
+}

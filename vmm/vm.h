@@ -1,0 +1,60 @@
+/*
+ * One microVM: assembled from its parts, started, paused, resumed, ended. Everything that can be done before the order
+ * to boot is done in vm_prepare(), so that a prepared VM can wait for it.
+ */
+#ifndef HEARTH_VMM_VM_H
+#define HEARTH_VMM_VM_H
+
+#include "common/error.h"
+#include "common/vmm_protocol.h"
+#include "vmm/event_loop.h"
+#include "vmm/machine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+struct vm_disk {
+	const char *path;
+	bool is_read_only;
+};
+
+/* The strings must outlive the VM. */
+struct vm_config {
+	const char *kernel;
+	const char *cmdline; /* appended to the platform's part; not NULL */
+	uint32_t memory_mib;
+	uint32_t n_vcpus;
+	struct vm_disk disks[MACHINE_DISKS_MAX];
+	uint32_t n_disks;
+	const char *vsock_path;   /* NULL: no vsock device */
+	const char *console_path; /* NULL: console text is dropped */
+};
+
+/*
+ * Makes the VM: memory, kernel, devices, vCPUs with parked threads. `loop`, which must outlive it, runs its devices. NULL
+ * with *err set if the host cannot provide something.
+ */
+struct vm *vm_prepare(const struct vm_config *config, struct event_loop *loop, struct error *err);
+
+/* Runs the vCPUs for the first time. -EALREADY if that was done before. */
+int vm_boot(struct vm *vm, struct error *err);
+
+/* No vCPU runs and no device works when vm_pause() returns. Both do nothing if it is so already. */
+int vm_pause(struct vm *vm, struct error *err);
+int vm_resume(struct vm *vm, struct error *err);
+
+/*
+ * Ends the VM's life: the first reason given counts. Any thread; the loop's vm_has_ended() then tells. vCPUs may still
+ * run until vm_destroy().
+ */
+void vm_end(struct vm *vm, enum vmm_exit status, const char *why);
+
+/* True once the VM has ended, with the reason (a sentence of the caller's, `size` bytes). */
+bool vm_has_ended(struct vm *vm, enum vmm_exit *status, char *why, size_t size);
+
+/* Stops everything, writes the last of the console, removes the vsock socket. NULL is fine. */
+void vm_destroy(struct vm *vm);
+
+#endif
