@@ -11,7 +11,13 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/kvm.c vmm
        vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c \
        vmm/virtio/vsock_host.c
 
-HEARTHD := api/hearthd.c
+HEARTHD := api/hearthd.c api/config.c api/toml.c \
+           api/http_server.c api/http_listener.c api/url.c \
+           api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
+           api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
+           api/json.c api/json_text.c api/utf8.c api/base64.c api/buffer.c api/guid.c \
+           api/session.c api/microvm.c api/microvm_directory.c \
+           api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c

@@ -1,0 +1,51 @@
+/*
+ * The host's end of the agent protocol: connects through the VMM's vsock socket, sends executions, hears what they
+ * write. What the agent says is checked here against the protocol and against what was asked for; the first violation
+ * ends the connection. Knows frames, not sessions.
+ */
+#ifndef HEARTH_API_AGENT_CLIENT_H
+#define HEARTH_API_AGENT_CLIENT_H
+
+#include "api/agent_frames.h"
+#include "api/mime_bundle.h"
+
+#include <uv.h>
+
+struct agent_client;
+
+/* What one client reports; `owner` is what agent_client_connect() was given. None is called after agent_client_close(). */
+struct agent_events {
+	void (*connected)(void *owner);
+	void (*started)(void *owner, uint64_t waited_us);
+	void (*output)(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size);
+	void (*display)(void *owner, const struct mime_bundle *bundle, bool is_result);
+	void (*done)(void *owner, const struct agent_done *done);
+	/* The connection is over; the owner closes the client. `broke_protocol`: the agent is not to be trusted further. */
+	void (*failed)(void *owner, const char *reason, bool broke_protocol);
+};
+
+struct agent_order {
+	enum agent_language language;
+	uint32_t timeout_ms;   /* 0: none */
+	uint64_t output_limit; /* bytes of each of stdout and stderr */
+	const char *code;      /* UTF-8, at most AGENT_CODE_MAX bytes; copied */
+	size_t code_size;
+};
+
+/* Connects to the VMM's socket at `path` and through it to AGENT_PORT. NULL and -errno in *rc if that cannot begin. */
+struct agent_client *agent_client_connect(uv_loop_t *loop, const char *path, const struct agent_events *events,
+					  void *owner, int *rc);
+
+/* Starts an execution; none may be running. Its events end with done() or failed(). 0 or -errno. */
+int agent_client_execute(struct agent_client *c, const struct agent_order *order);
+
+/* Asks for the end of the running execution, if there is one; done() follows. */
+void agent_client_interrupt(struct agent_client *c);
+
+/* While paused nothing is read, so that the code blocks when it writes. */
+void agent_client_pause(struct agent_client *c, bool paused);
+
+/* Idempotent, NULL is fine; frees the client later. */
+void agent_client_close(struct agent_client *c);
+
+#endif

@@ -1,0 +1,139 @@
+#include "api/agent_frames.h"
+
+#include "common/bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The longest body that the host takes of each type; 0 for what an agent does not send. */
+static size_t longest_body(uint16_t type)
+{
+	switch (type) {
+	case AGENT_READY:
+	case AGENT_STARTED:
+		return 64;
+	case AGENT_STDOUT:
+	case AGENT_STDERR:
+		return AGENT_STREAM_CHUNK_MAX;
+	case AGENT_DISPLAY:
+	case AGENT_RESULT:
+		return AGENT_FRAME_MAX;
+	case AGENT_DONE:
+		return 64 << 10;
+	default:
+		return 0;
+	}
+}
+
+static int begin_body(struct agent_frames *f)
+{
+	struct bytes b = bytes_from(f->header, sizeof(f->header));
+
+	f->size = bytes_get_u32(&b);
+	f->type = bytes_get_u16(&b);
+	if (bytes_get_u16(&b) != 0)
+		return -EPROTO;
+	f->request = bytes_get_u64(&b);
+	if (longest_body(f->type) == 0 || f->size > longest_body(f->type))
+		return -EPROTO;
+	f->n_body = 0;
+	f->body = malloc(f->size ? f->size : 1);
+	return f->body ? 0 : -ENOMEM;
+}
+
+static size_t take(uint8_t *to, size_t wanted, const uint8_t **data, size_t *size)
+{
+	size_t n = wanted < *size ? wanted : *size;
+
+	if (n)
+		memcpy(to, *data, n);
+	*data += n;
+	*size -= n;
+	return n;
+}
+
+int agent_frames_feed(struct agent_frames *f, const uint8_t **data, size_t *size)
+{
+	int rc;
+
+	if (f->body && f->n_body == f->size)
+		agent_frames_fini(f);
+	if (!f->body) {
+		f->n_header += take(f->header + f->n_header, sizeof(f->header) - f->n_header, data, size);
+		if (f->n_header < sizeof(f->header))
+			return 0;
+		rc = begin_body(f);
+		if (rc < 0)
+			return rc;
+	}
+	f->n_body += take(f->body + f->n_body, f->size - f->n_body, data, size);
+	return f->n_body == f->size ? 1 : 0;
+}
+
+void agent_frames_fini(struct agent_frames *f)
+{
+	free(f->body);
+	*f = (struct agent_frames) { 0 };
+}
+
+int agent_ready_decode(struct agent_ready *ready, const void *body, size_t size)
+{
+	struct bytes b = bytes_from(body, size);
+	uint32_t version = bytes_get_u32(&b);
+
+	ready->began_us = bytes_get_u64(&b);
+	ready->listens_us = bytes_get_u64(&b);
+	if (b.failed || bytes_left(&b) || ready->listens_us < ready->began_us)
+		return -EPROTO;
+	return version == AGENT_PROTOCOL_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+int agent_done_decode(struct agent_done *done, const void *body, size_t size)
+{
+	struct bytes b = bytes_from(body, size);
+	uint8_t outcome = bytes_get_u8(&b);
+	uint8_t state_lost = bytes_get_u8(&b);
+	size_t length;
+
+	bytes_get_u16(&b);
+	done->ran_us = bytes_get_u64(&b);
+	done->stdout_cut_bytes = bytes_get_u64(&b);
+	done->stderr_cut_bytes = bytes_get_u64(&b);
+	if (b.failed || outcome > AGENT_REFUSED || state_lost > 1)
+		return -EPROTO;
+	done->outcome = (enum agent_outcome)outcome;
+	done->state_lost = state_lost;
+	length = bytes_left(&b) < AGENT_SENTENCE_MAX ? bytes_left(&b) : AGENT_SENTENCE_MAX;
+	memcpy(done->sentence, bytes_take(&b, length), length);
+	done->sentence[length] = '\0';
+	return 0;
+}
+
+static void put_header(struct bytes *b, size_t length, enum agent_frame_type type, uint64_t request)
+{
+	bytes_put_u32(b, (uint32_t)length);
+	bytes_put_u16(b, (uint16_t)type);
+	bytes_put_u16(b, 0);
+	bytes_put_u64(b, request);
+}
+
+void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,
+			  enum agent_language language, uint32_t timeout_ms, uint64_t output_limit, size_t code_size)
+{
+	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX);
+
+	put_header(&b, AGENT_EXECUTE_PREFIX + code_size, AGENT_EXECUTE, request);
+	bytes_put_u8(&b, (uint8_t)language);
+	bytes_put_u8(&b, 0);
+	bytes_put_u16(&b, 0);
+	bytes_put_u32(&b, timeout_ms);
+	bytes_put_u64(&b, output_limit);
+}
+
+void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request)
+{
+	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE);
+
+	put_header(&b, 0, type, request);
+}

@@ -1,0 +1,64 @@
+/*
+ * The agent's byte stream taken apart into frames, and what their bodies say (agent_protocol.h). Pure logic: no
+ * sockets. Whatever the agent sends is hostile.
+ */
+#ifndef HEARTH_API_AGENT_FRAMES_H
+#define HEARTH_API_AGENT_FRAMES_H
+
+#include "common/agent_protocol.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct agent_frames {
+	uint8_t header[AGENT_HEADER_SIZE];
+	size_t n_header; /* bytes of the header that are there */
+	uint16_t type;   /* of the current frame, once the header is complete */
+	uint64_t request;
+	uint8_t *body; /* owned */
+	size_t size;
+	size_t n_body;
+};
+
+/*
+ * Takes bytes from *data (and moves *data and *size on) until a frame is complete: then 1, and type, request, body and
+ * size hold it until the next call. 0 if all bytes were taken and more are needed. -EPROTO for a header that breaks
+ * the protocol: an unknown type, flags, or a body longer than its type can have. -ENOMEM.
+ */
+int agent_frames_feed(struct agent_frames *f, const uint8_t **data, size_t *size);
+void agent_frames_fini(struct agent_frames *f);
+
+struct agent_ready {
+	uint64_t began_us;   /* since the guest kernel booted */
+	uint64_t listens_us; /* likewise */
+};
+
+/* Body of AGENT_READY. -EPROTO; -EPROTONOSUPPORT if the agent speaks another version. */
+int agent_ready_decode(struct agent_ready *ready, const void *body, size_t size);
+
+enum {
+	AGENT_SENTENCE_MAX = 1024, /* bytes of it that are kept */
+};
+
+struct agent_done {
+	enum agent_outcome outcome;
+	bool state_lost;
+	uint64_t ran_us;
+	uint64_t stdout_cut_bytes;
+	uint64_t stderr_cut_bytes;
+	char sentence[AGENT_SENTENCE_MAX + 1]; /* as the agent sent it: perhaps not UTF-8; ends at the first NUL */
+};
+
+/* Body of AGENT_DONE. -EPROTO. */
+int agent_done_decode(struct agent_done *done, const void *body, size_t size);
+
+/* The body of AGENT_EXECUTE before the code, with the frame's header, into `out`. */
+enum { AGENT_EXECUTE_PREFIX = 16 };
+void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,
+			  enum agent_language language, uint32_t timeout_ms, uint64_t output_limit, size_t code_size);
+
+/* A frame without a body. */
+void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request);
+
+#endif

@@ -1,0 +1,70 @@
+#include "api/auth.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+static size_t trimmed_size(const char *text, size_t size)
+{
+	while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
+		size--;
+	return size;
+}
+
+int auth_load(struct auth *auth, const char *path, struct error *err)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[AUTH_TOKEN_MAX + 3];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return error_set(err, errno,
+				 "cannot read token-file %s: %s (make one with: head -c 24 /dev/urandom | "
+				 "base64 | tr +/ -_ > %s && chmod 600 %s)",
+				 path, strerror(errno), path, path);
+	if (fstat(fd, &st) == 0 && (st.st_mode & 077))
+		log_warn("token-file %s can be read by others: chmod 600 it", path);
+	n = read(fd, text, sizeof(text));
+	if (n < 0)
+		return error_set(err, errno, "cannot read token-file %s: %s", path, strerror(errno));
+	auth->token_size = trimmed_size(text, (size_t)n);
+	if (auth->token_size < AUTH_TOKEN_MIN || auth->token_size > AUTH_TOKEN_MAX)
+		return error_set(err, EINVAL, "token-file %s must hold one line of %d to %d characters", path,
+				 AUTH_TOKEN_MIN, AUTH_TOKEN_MAX);
+	for (size_t i = 0; i < auth->token_size; i++)
+		if (text[i] <= 0x20 || text[i] >= 0x7f)
+			return error_set(err, EINVAL, "token-file %s must hold one line of printable characters", path);
+	memcpy(auth->token, text, auth->token_size);
+	auth->token[auth->token_size] = '\0';
+	explicit_bzero(text, sizeof(text));
+	return 0;
+}
+
+bool auth_permits(const struct auth *auth, const char *authorization)
+{
+	const char *given;
+	size_t size;
+	uint8_t difference;
+
+	if (!authorization || strncasecmp(authorization, "Bearer", 6) != 0 || authorization[6] != ' ')
+		return false;
+	given = authorization + 6 + strspn(authorization + 6, " ");
+	size = strlen(given);
+	difference = size != auth->token_size;
+	/* As many steps as the client's text has characters, whatever the token is. */
+	for (size_t i = 0; i < size; i++)
+		difference |= (uint8_t)(given[i] ^ auth->token[i % auth->token_size]);
+	return difference == 0;
+}
+
+void auth_fini(struct auth *auth)
+{
+	explicit_bzero(auth, sizeof(*auth));
+}

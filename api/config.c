@@ -1,0 +1,415 @@
+#include "api/config.h"
+
+#include "api/toml.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum key_type { KEY_TEXT, KEY_INTEGER };
+
+struct key {
+	const char *name;
+	enum key_type type;
+	size_t offset;            /* in struct config */
+	const char *default_text; /* NULL: see default_of(); what it is stands in `help` */
+	int64_t default_integer;
+	int64_t lowest, highest;
+	const char *help;
+};
+
+#define TEXT(name, field, value, help)                                                                                 \
+	{                                                                                                              \
+		name, KEY_TEXT, offsetof(struct config, field), value, 0, 0, 0, help                                   \
+	}
+#define INTEGER(name, field, value, lowest, highest, help)                                                             \
+	{                                                                                                              \
+		name, KEY_INTEGER, offsetof(struct config, field), NULL, value, lowest, highest, help                  \
+	}
+
+static const struct key keys[] = {
+	TEXT("listen", listen, "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
+	TEXT("home", home, NULL,
+	     "where images and the token are; default: $HEARTH_HOME, else the folder of this executable if it has "
+	     "images/, else /var/lib/hearth"),
+	TEXT("runtime-dir", runtime_dir, NULL,
+	     "short path on a tmpfs for the sockets of microVMs; default: /run/hearth for root, else "
+	     "$XDG_RUNTIME_DIR/hearth"),
+	TEXT("vmm", vmm, NULL, "the hearth-vmm executable; default: beside this executable"),
+	TEXT("kernel", kernel, NULL, "guest kernel; default: <home>/images/vmlinux"),
+	TEXT("image", image, NULL, "guest image; default: <home>/images/code-interpreter.erofs"),
+	TEXT("kernel-arguments", kernel_arguments, "quiet panic=-1", "further arguments for the guest kernel"),
+	TEXT("token-file", token_file, NULL, "holds the bearer token that clients must send; default: <home>/token"),
+	TEXT("log-level", log_level, "info", "error, warn, info or debug"),
+	INTEGER("session-memory-mib", session_memory_mib, 1024, 128, 16384, "memory of a session's microVM"),
+	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
+	INTEGER("max-sessions", max_sessions, 100, 1, 10000, "sessions that exist at a time"),
+	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions that may wait in one session"),
+	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 86400 * 7,
+		"a session that was idle for so long is destroyed with its files"),
+	INTEGER("execution-timeout-seconds", execution_timeout_s, 220, 1, 86400,
+		"time for an execution that names none"),
+	INTEGER("max-execution-timeout-seconds", max_execution_timeout_s, 1800, 1, 86400,
+		"longest time that a request may ask for; more is cut to this"),
+	INTEGER("output-limit-bytes", output_limit_bytes, 1 << 20, 1024, 64 << 20,
+		"of each of stdout and stderr of an execution; the rest is cut and counted"),
+	INTEGER("boot-timeout-seconds", boot_timeout_s, 120, 1, 3600,
+		"time for a microVM to boot, and again for its interpreter to be warm"),
+	INTEGER("answer-grace-seconds", answer_grace_s, 10, 1, 3600,
+		"time for a guest to answer after an execution's time is over, before its microVM is ended"),
+	INTEGER("max-connections", max_connections, 1000, 8, 100000, "HTTP connections at a time"),
+	INTEGER("idle-timeout-seconds", idle_timeout_s, 60, 1, 3600,
+		"an HTTP connection that neither sends nor takes anything for so long is closed"),
+	INTEGER("body-budget-mib", body_budget_mib, 512, 64, 65536,
+		"memory for the bodies of all requests that are being received"),
+};
+
+enum {
+	N_KEYS = sizeof(keys) / sizeof(keys[0]),
+	UNSET = INT64_MIN,
+};
+
+static char **text_of(const struct config *c, const struct key *k)
+{
+	return (char **)((uintptr_t)c + k->offset);
+}
+
+static int64_t *integer_of(const struct config *c, const struct key *k)
+{
+	return (int64_t *)((uintptr_t)c + k->offset);
+}
+
+static const struct key *find_key(const char *name, size_t length)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (strlen(keys[i].name) == length && strncmp(keys[i].name, name, length) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+static int set_text(struct config *c, const struct key *k, const char *text, struct error *err)
+{
+	*text_of(c, k) = strdup(text);
+	return *text_of(c, k) ? 0 : error_set(err, ENOMEM, "out of memory");
+}
+
+static int set_integer(struct config *c, const struct key *k, int64_t value, struct error *err)
+{
+	if (value < k->lowest || value > k->highest)
+		return error_set(err, EINVAL, "%s must be from %lld to %lld, not %lld", k->name, (long long)k->lowest,
+				 (long long)k->highest, (long long)value);
+	*integer_of(c, k) = value;
+	return 0;
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+/* `seen` has a bit for each key of this file. A key that a flag has set keeps the flag's value. */
+static int apply_line(struct config *c, const struct toml_line *line, uint64_t *seen, struct error *err)
+{
+	const struct key *k = find_key(line->key, strlen(line->key));
+
+	if (!k)
+		return error_set(err, EINVAL, "there is no key %s (see hearthd --help)", line->key);
+	if (*seen & 1ull << (k - keys))
+		return error_set(err, EINVAL, "the key %s is set twice", line->key);
+	*seen |= 1ull << (k - keys);
+	if (k->type == KEY_TEXT && line->type != TOML_STRING)
+		return error_set(err, EINVAL, "%s must be a string in quotes", line->key);
+	if (k->type == KEY_INTEGER && line->type != TOML_INTEGER)
+		return error_set(err, EINVAL, "%s must be an integer", line->key);
+	if (k->type == KEY_TEXT)
+		return *text_of(c, k) ? 0 : set_text(c, k, line->text, err);
+	return *integer_of(c, k) == UNSET ? set_integer(c, k, line->integer, err) : 0;
+}
+
+int config_parse(struct config *c, const char *text, const char *name, struct error *err)
+{
+	AUTO_FREE char *copy = strdup(text);
+	unsigned int number = 0;
+	uint64_t seen = 0;
+	char *rest = copy;
+
+	if (!copy)
+		return error_set(err, ENOMEM, "out of memory");
+	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+		struct toml_line parsed;
+		int rc = toml_parse_line(line, &parsed, err);
+
+		number++;
+		if (rc == 0 && parsed.type != TOML_NOTHING)
+			rc = apply_line(c, &parsed, &seen, err);
+		if (rc < 0)
+			return error_wrap(err, "%s:%u", name, number);
+	}
+	return 0;
+}
+
+static int parse_file(struct config *c, const char *path, bool must_exist, struct error *err)
+{
+	char text[64 << 10];
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	if (!file && errno == ENOENT && !must_exist)
+		return 0;
+	if (!file)
+		return error_set(err, errno, "cannot read %s: %s", path, strerror(errno));
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	if (n == sizeof(text) - 1 || strlen(text) != n)
+		return error_set(err, EINVAL, "%s is no configuration file: it is too large or holds NUL", path);
+	return config_parse(c, text, path, err);
+}
+
+/* ---- the flags --------------------------------------------------------------------------------------------------- */
+
+static int parse_integer(const struct key *k, const char *text, int64_t *value, struct error *err)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoll(text, &end, 10);
+	if (!*text || *end || errno)
+		return error_set(err, EINVAL, "--%s must be an integer, not %s", k->name, text);
+	return 0;
+}
+
+static int apply_flag(struct config *c, const struct key *k, const char *text, struct error *err)
+{
+	int64_t value;
+
+	if (k->type == KEY_INTEGER) {
+		int rc = parse_integer(k, text, &value, err);
+
+		return rc < 0 ? rc : set_integer(c, k, value, err);
+	}
+	free(*text_of(c, k));
+	return set_text(c, k, text, err);
+}
+
+static bool parse_switch(struct config *c, const char *argument)
+{
+	if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
+		c->wants_help = true;
+	else if (strcmp(argument, "--version") == 0)
+		c->wants_version = true;
+	else if (strcmp(argument, "--print-config") == 0)
+		c->wants_print = true;
+	else
+		return false;
+	return true;
+}
+
+static int parse_flags(struct config *c, int argc, char *const argv[], struct error *err)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *name, *equals = strchr(argv[i], '=');
+		const char *value = equals ? equals + 1 : argv[i + 1];
+		const struct key *k;
+		size_t length;
+		int rc = 0;
+
+		if (parse_switch(c, argv[i]))
+			continue;
+		if (strncmp(argv[i], "--", 2) != 0)
+			return error_set(err, EINVAL, "%s is no flag (see hearthd --help)", argv[i]);
+		name = argv[i] + 2;
+		length = strcspn(name, "=");
+		k = find_key(name, length);
+		if (!k && !(length == 6 && strncmp(name, "config", 6) == 0))
+			return error_set(err, EINVAL, "there is no flag %s (see hearthd --help)", argv[i]);
+		if (!value)
+			return error_set(err, EINVAL, "%s needs a value", argv[i]);
+		i += !equals;
+		if (k) {
+			rc = apply_flag(c, k, value, err);
+		} else {
+			free(c->file);
+			c->file = strdup(value);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- defaults ---------------------------------------------------------------------------------------------------- */
+
+/* Joins into a fresh string; NULL if there is no memory. */
+static char *join(const char *folder, const char *rest)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", folder, rest) < 0 ? NULL : path;
+}
+
+/* The folder that this executable lies in. */
+static char *own_folder(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	if (n <= 0)
+		return strdup(".");
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	return strdup(path);
+}
+
+static char *default_home(void)
+{
+	AUTO_FREE char *folder = own_folder();
+	AUTO_FREE char *images = folder ? join(folder, "images") : NULL;
+	struct stat st;
+
+	if (getenv("HEARTH_HOME"))
+		return strdup(getenv("HEARTH_HOME"));
+	if (images && stat(images, &st) == 0 && S_ISDIR(st.st_mode))
+		return STEAL(&folder);
+	return strdup("/var/lib/hearth");
+}
+
+static char *default_runtime_dir(void)
+{
+	if (geteuid() == 0)
+		return strdup("/run/hearth");
+	return join(getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp", "hearth");
+}
+
+static char *default_vmm(void)
+{
+	AUTO_FREE char *folder = own_folder();
+
+	return folder ? join(folder, "hearth-vmm") : NULL;
+}
+
+/* The default of a text key; those that lie in the home need c->home. */
+static char *default_of(const struct config *c, const struct key *k)
+{
+	if (k->default_text)
+		return strdup(k->default_text);
+	if (strcmp(k->name, "home") == 0)
+		return default_home();
+	if (strcmp(k->name, "runtime-dir") == 0)
+		return default_runtime_dir();
+	if (strcmp(k->name, "vmm") == 0)
+		return default_vmm();
+	if (strcmp(k->name, "kernel") == 0)
+		return join(c->home, "images/vmlinux");
+	if (strcmp(k->name, "image") == 0)
+		return join(c->home, "images/code-interpreter.erofs");
+	return join(c->home, "token");
+}
+
+static int fill_defaults(struct config *c, struct error *err)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const struct key *k = &keys[i];
+
+		if (k->type == KEY_INTEGER && *integer_of(c, k) == UNSET)
+			*integer_of(c, k) = k->default_integer;
+		if (k->type == KEY_TEXT && !*text_of(c, k))
+			*text_of(c, k) = default_of(c, k);
+		if (k->type == KEY_TEXT && !*text_of(c, k))
+			return error_set(err, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int check(const struct config *c, struct error *err)
+{
+	if (log_level_from_name(c->log_level) < 0)
+		return error_set(err, EINVAL, "log-level must be error, warn, info or debug, not %s", c->log_level);
+	if (c->execution_timeout_s > c->max_execution_timeout_s)
+		return error_set(err, EINVAL, "execution-timeout-seconds is more than max-execution-timeout-seconds");
+	return 0;
+}
+
+int config_load(struct config *c, int argc, char *const argv[], struct error *err)
+{
+	AUTO_FREE char *file = NULL;
+	int rc;
+
+	*c = (struct config) { 0 };
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (keys[i].type == KEY_INTEGER)
+			*integer_of(c, &keys[i]) = UNSET;
+	rc = parse_flags(c, argc, argv, err);
+	if (rc < 0 || c->wants_help || c->wants_version)
+		return rc;
+	if (!c->file) {
+		AUTO_FREE char *home = c->home ? strdup(c->home) : default_home();
+
+		file = home ? join(home, "hearth.toml") : NULL;
+	}
+	if (c->file || file)
+		rc = parse_file(c, c->file ? c->file : file, c->file != NULL, err);
+	if (rc == 0)
+		rc = fill_defaults(c, err);
+	return rc < 0 ? rc : check(c, err);
+}
+
+void config_fini(struct config *c)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (keys[i].type == KEY_TEXT)
+			free(*text_of(c, &keys[i]));
+	free(c->file);
+	*c = (struct config) { 0 };
+}
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+static void print_string(const char *text, FILE *out)
+{
+	putc('"', out);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			putc('\\', out);
+		putc(*text, out);
+	}
+	putc('"', out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		fprintf(out, "# %s\n%s = ", keys[i].help, keys[i].name);
+		if (keys[i].type == KEY_TEXT)
+			print_string(*text_of(c, &keys[i]), out);
+		else
+			fprintf(out, "%lld", (long long)*integer_of(c, &keys[i]));
+		fputs("\n\n", out);
+	}
+}
+
+void config_print_help(FILE *out)
+{
+	fputs("Usage: hearthd [--KEY VALUE]...\n\n"
+	      "Serves the Hearth API: runs Python and Node code, each session in a microVM of its own.\n\n"
+	      "  --config FILE      settings, one `key = value` a line; default: <home>/hearth.toml if it exists\n"
+	      "  --print-config     print the settings as such a file, and end\n"
+	      "  --version, --help  print, and end\n\n"
+	      "Each key is a flag and a line of the file; the flag wins:\n\n",
+	      out);
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const struct key *k = &keys[i];
+
+		fprintf(out, "  --%s %s\n      %s", k->name, k->type == KEY_TEXT ? "TEXT" : "N", k->help);
+		if (k->type == KEY_INTEGER)
+			fprintf(out, " [%lld]", (long long)k->default_integer);
+		else if (k->default_text)
+			fprintf(out, " [%s]", k->default_text);
+		putc('\n', out);
+	}
+}

@@ -1,0 +1,61 @@
+/*
+ * hearthd's settings: one table of keys, each with its type, default and help, from which the flags, the configuration
+ * file, --help and --print-config are made. A flag overrules the file, the file overrules the default.
+ */
+#ifndef HEARTH_API_CONFIG_H
+#define HEARTH_API_CONFIG_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config {
+	/* texts are never NULL, and owned */
+	char *listen;
+	char *home;
+	char *runtime_dir;
+	char *vmm;
+	char *kernel;
+	char *image;
+	char *kernel_arguments;
+	char *token_file;
+	char *log_level;
+	int64_t session_memory_mib;
+	int64_t session_vcpus;
+	int64_t max_sessions;
+	int64_t max_queued;
+	int64_t cooldown_s;
+	int64_t execution_timeout_s;
+	int64_t max_execution_timeout_s;
+	int64_t output_limit_bytes;
+	int64_t boot_timeout_s;
+	int64_t answer_grace_s;
+	int64_t max_connections;
+	int64_t idle_timeout_s;
+	int64_t body_budget_mib;
+
+	bool wants_help;
+	bool wants_version;
+	bool wants_print;
+	char *file; /* --config, or NULL */
+};
+
+/* Fills *c from the arguments, the file and the defaults. 0 or negative with *err filled. config_fini() in any case. */
+int config_load(struct config *c, int argc, char *const argv[], struct error *err);
+void config_fini(struct config *c);
+
+/*
+ * Reads a file's text (`name` is for errors) into the keys that have no value yet. The format is the part of TOML that
+ * flat settings need: `key = value` a line, with strings in quotes, integers, booleans, and comments.
+ */
+int config_parse(struct config *c, const char *text, const char *name, struct error *err);
+
+/* The settings in the format of the file. */
+void config_print(const struct config *c, FILE *out);
+
+/* The flags with their defaults and help. */
+void config_print_help(FILE *out);
+
+#endif

@@ -1,0 +1,302 @@
+#include "api/execute_call.h"
+
+#include "api/execute_headers.h"
+#include "api/json_text.h"
+#include "common/cleanup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	KEEP_ALIVE_MS = 15000,
+	BACKLOG_HIGH = 256 << 10, /* bytes that wait for the client, above which the code is held up */
+	BACKLOG_LOW = 64 << 10,
+};
+
+struct execute_call {
+	struct execution execution;
+	struct service *service;
+	struct http_request *http; /* NULL once answered, or when the client is gone */
+	struct execute_call_form form;
+	struct execute_answer answer;
+	bool has_begun; /* the stream */
+	bool is_over;   /* the execution */
+	uv_timer_t keep_alive;
+};
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct execute_call *c = handle->data;
+
+	execute_answer_fini(&c->answer);
+	free(c->execution.code);
+	free(c);
+}
+
+static void destroy(struct execute_call *c)
+{
+	uv_close((uv_handle_t *)&c->keep_alive, on_timer_closed);
+}
+
+/* ---- Server-Sent Events ------------------------------------------------------------------------------------------ */
+
+static void begin_stream(struct execute_call *c)
+{
+	if (c->has_begun)
+		return;
+	c->has_begun = true;
+	http_add_header(c->http, "Cache-Control", "no-store");
+	http_add_header(c->http, "X-Accel-Buffering", "no"); /* a proxy must not collect the events */
+	execute_headers_add(c->http, &c->execution.start, NULL);
+	http_stream_begin(c->http, c->form.status, "text/event-stream; charset=utf-8");
+}
+
+static void on_keep_alive(uv_timer_t *timer)
+{
+	static const char comment[] = ": keep-alive\n\n";
+	struct execute_call *c = timer->data;
+
+	begin_stream(c);
+	/* A client that does not read gets no heap of them. */
+	if (http_stream_backlog(c->http) < BACKLOG_LOW)
+		http_stream_write(c->http, comment, sizeof(comment) - 1);
+}
+
+/* `json` has no line feed, since in strings it is escaped and nowhere else written. */
+static void send_event(struct execute_call *c, const char *name, const struct buffer *json)
+{
+	char line[48];
+	int length = snprintf(line, sizeof(line), "event: %s\ndata: ", name);
+
+	begin_stream(c);
+	http_stream_write(c->http, line, (size_t)length);
+	http_stream_write(c->http, json->data, json->size);
+	http_stream_write(c->http, "\n\n", 2);
+	if (!c->is_over && http_stream_backlog(c->http) > BACKLOG_HIGH)
+		execution_pause(&c->execution, true);
+}
+
+static void send_news(struct execute_call *c, enum agent_frame_type stream)
+{
+	struct execute_piece piece = execute_answer_news(&c->answer, stream);
+	struct buffer json = { 0 };
+
+	if (piece.size == 0)
+		return;
+	buffer_put_text(&json, "{\"text\":");
+	json_put_string(&json, piece.text, piece.size);
+	buffer_put_text(&json, "}");
+	send_event(c, stream == AGENT_STDERR ? "stderr" : "stdout", &json);
+	buffer_fini(&json);
+}
+
+static void on_drained(struct http_request *r)
+{
+	struct execute_call *c = r->owner;
+
+	if (http_stream_backlog(r) < BACKLOG_LOW)
+		execution_pause(&c->execution, false);
+}
+
+static void finish_stream(struct execute_call *c, const struct execution_report *report)
+{
+	struct buffer json = { 0 };
+
+	send_news(c, AGENT_STDOUT);
+	send_news(c, AGENT_STDERR);
+	execute_answer_put(&c->answer, report, &json);
+	if (json.failed) {
+		buffer_fini(&json);
+		rest_put_error(&json, "OutOfMemory", "There is no memory for the answer.");
+		send_event(c, "error", &json);
+	} else {
+		send_event(c, "done", &json);
+	}
+	buffer_fini(&json);
+	http_stream_end(c->http);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+static void respond_error(struct execute_call *c, unsigned int status, const char *code, const char *message)
+{
+	struct buffer json = { 0 };
+
+	if (!c->has_begun) {
+		if (status == 503)
+			rest_error_retry(c->http, status, code, 10, message);
+		else
+			rest_error(c->http, status, code, "%s", message);
+		return;
+	}
+	rest_put_error(&json, code, message);
+	send_event(c, "error", &json);
+	buffer_fini(&json);
+	http_stream_end(c->http);
+}
+
+static void respond_not_submitted(struct execute_call *c, const struct error *err)
+{
+	if (err->code == SESSIONS_FULL)
+		rest_error_retry(c->http, 429, "SessionsCountExceedsLimit",
+				 sessions_retry_after_s(c->service->sessions), err->text);
+	else if (err->code == SESSIONS_QUEUE_FULL)
+		rest_error_retry(c->http, 429, "SessionQueueFull", 5, err->text);
+	else if (err->code == SESSIONS_STOPPING)
+		rest_error_retry(c->http, 503, "ServiceStopping", 10, err->text);
+	else
+		rest_error(c->http, 500, "SessionAllocationFailed", "The session could not be started: %s", err->text);
+}
+
+/* ---- the execution's events -------------------------------------------------------------------------------------- */
+
+static struct execute_call *call_of(struct execution *e)
+{
+	return (struct execute_call *)e; /* its first member */
+}
+
+static void on_started(struct execution *e)
+{
+	struct execute_call *c = call_of(e);
+
+	if (c->form.as_events)
+		begin_stream(c);
+}
+
+static void on_output(struct execution *e, enum agent_frame_type stream, const uint8_t *data, size_t size)
+{
+	struct execute_call *c = call_of(e);
+
+	execute_answer_output(&c->answer, stream, data, size);
+	if (c->form.as_events)
+		send_news(c, stream);
+}
+
+static void on_display(struct execution *e, const struct mime_bundle *bundle, bool is_result)
+{
+	struct execute_call *c = call_of(e);
+	struct buffer json = { 0 };
+	bool kept = execute_answer_display(&c->answer, bundle, is_result, c->form.as_events ? &json : NULL);
+
+	if (kept && c->form.as_events)
+		send_event(c, is_result ? "result" : "display", &json);
+	buffer_fini(&json);
+}
+
+static void respond(struct execute_call *c, const struct execution_report *report)
+{
+	struct buffer json = { 0 };
+
+	execute_headers_add(c->http, &c->execution.start, report);
+	execute_answer_put(&c->answer, report, &json);
+	buffer_put_text(&json, "\n");
+	http_respond(c->http, c->form.status, REST_JSON, &json);
+}
+
+static void on_finished(struct execution *e, const struct execution_report *report)
+{
+	struct execute_call *c = call_of(e);
+	char message[AGENT_SENTENCE_MAX];
+
+	c->is_over = true;
+	uv_timer_stop(&c->keep_alive);
+	if (!c->http) {
+		/* The client is gone. */
+	} else if (report->end == EXECUTION_NOT_STARTED) {
+		snprintf(message, sizeof(message), "The session could not be started: %s", report->sentence);
+		respond_error(c, 500, "SessionAllocationFailed", message);
+	} else if (report->end == EXECUTION_STOPPING) {
+		respond_error(c, 503, "ServiceStopping", "The service is stopping.");
+	} else {
+		execute_answer_finish(&c->answer, report);
+		if (c->form.as_events)
+			finish_stream(c, report);
+		else
+			respond(c, report);
+	}
+	c->http = NULL;
+	destroy(c);
+}
+
+static const struct execution_events execution_events = {
+	.started = on_started,
+	.output = on_output,
+	.display = on_display,
+	.finished = on_finished,
+};
+
+/* The client hung up. */
+static void on_gone(struct http_request *r)
+{
+	struct execute_call *c = r->owner;
+
+	c->http = NULL;
+	uv_timer_stop(&c->keep_alive);
+	if (execution_cancel(&c->execution))
+		destroy(c);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t choose_timeout_ms(const struct service *s, int64_t wanted_s)
+{
+	int64_t timeout_s = wanted_s > 0 ? wanted_s : s->default_timeout_s;
+
+	return (uint32_t)(timeout_s < s->max_timeout_s ? timeout_s : s->max_timeout_s) * 1000;
+}
+
+static uint64_t choose_output_limit(const struct service *s, int64_t wanted)
+{
+	return wanted > 0 && (uint64_t)wanted < s->output_limit ? (uint64_t)wanted : s->output_limit;
+}
+
+static void fill_answer(struct execute_call *c, const char *identifier, const struct execute_request *request)
+{
+	struct execute_answer *a = &c->answer;
+
+	a->family = c->form.family;
+	a->result_as_text = c->form.result_as_text;
+	a->with_display_data = request->return_display_data;
+	a->output_limit = c->execution.output_limit;
+	snprintf(a->identifier, sizeof(a->identifier), "%s", identifier);
+	if (c->form.operation_id)
+		snprintf(a->id, sizeof(a->id), "%s", c->form.operation_id);
+	else
+		guid_make(a->id);
+}
+
+void execute_call_start(struct service *service, struct http_request *r, const struct execute_call_form *form,
+			const char *identifier, struct execute_request *request)
+{
+	struct execute_call *c = calloc(1, sizeof(*c));
+	struct error err = { 0 };
+
+	if (!c) {
+		rest_error(r, 500, "OutOfMemory", "There is no memory for this request.");
+		return;
+	}
+	c->service = service;
+	c->http = r;
+	c->form = *form;
+	c->execution.language = request->language;
+	c->execution.code = STEAL(&request->code);
+	c->execution.code_size = request->code_size;
+	c->execution.timeout_ms = choose_timeout_ms(service, request->timeout_s);
+	c->execution.output_limit = choose_output_limit(service, request->output_limit);
+	c->execution.events = &execution_events;
+	fill_answer(c, identifier, request);
+	uv_timer_init(service->loop, &c->keep_alive);
+	c->keep_alive.data = c;
+	if (sessions_execute(service->sessions, identifier, &c->execution, &err) < 0) {
+		respond_not_submitted(c, &err);
+		destroy(c);
+		return;
+	}
+	r->owner = c;
+	r->gone = on_gone;
+	r->drained = on_drained;
+	http_release_body(r);
+	if (form->as_events)
+		uv_timer_start(&c->keep_alive, on_keep_alive, KEEP_ALIVE_MS, KEEP_ALIVE_MS);
+}

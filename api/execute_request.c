@@ -1,0 +1,146 @@
+#include "api/execute_request.h"
+
+#include "api/base64.h"
+#include "api/json.h"
+#include "api/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum code_input_type { INLINE_TEXT, INLINE_BASE64 };
+
+struct word {
+	const char *name;
+	int value;
+};
+
+static const struct word input_types[] = {
+	{ "inline", INLINE_TEXT },
+	{ "inlineText", INLINE_TEXT },
+	{ "inlineBase64", INLINE_BASE64 },
+	{ NULL, 0 },
+};
+
+static const struct word languages[] = {
+	{ "python", AGENT_PYTHON },
+	{ "node", AGENT_NODE },
+	{ "nodejs", AGENT_NODE },
+	{ "javascript", AGENT_NODE },
+	{ NULL, 0 },
+};
+
+/* Reads a field that holds one of `words`, in any case; *value stays if it is missing. */
+static int get_word(const json_t *fields, const char *key, const struct word *words, int *value, struct error *err)
+{
+	const char *text = NULL;
+	int rc = json_get_text(fields, key, &text, NULL, err);
+
+	if (rc < 0 || !text)
+		return rc;
+	for (; words->name; words++) {
+		if (strcasecmp(words->name, text) == 0) {
+			*value = words->value;
+			return 0;
+		}
+	}
+	return error_set(err, EXECUTE_REQUEST_INVALID, "The field '%s' has a value that is not known.", key);
+}
+
+static int check_execution_type(const json_t *fields, struct error *err)
+{
+	const char *text = NULL;
+	int rc = json_get_text(fields, "executionType", &text, NULL, err);
+
+	if (rc < 0 || !text || strcasecmp(text, "synchronous") == 0)
+		return rc;
+	if (strcasecmp(text, "asynchronous") == 0)
+		return error_set(err, EXECUTE_REQUEST_NOT_SUPPORTED,
+				 "Asynchronous execution is not supported yet: use executionType 'Synchronous'.");
+	return error_set(err, EXECUTE_REQUEST_INVALID, "The field 'executionType' has a value that is not known.");
+}
+
+static int take_code(struct execute_request *request, const char *text, size_t size, enum code_input_type type,
+		     struct error *err)
+{
+	struct buffer code = { 0 };
+
+	if (type == INLINE_BASE64) {
+		if (base64_decode(text, size, &code) < 0 || !utf8_is_valid(code.data, code.size)) {
+			buffer_fini(&code);
+			return error_set(err, EXECUTE_REQUEST_INVALID, "The field 'code' is not base64 of UTF-8.");
+		}
+	} else {
+		buffer_put(&code, text, size);
+	}
+	if (code.failed)
+		return error_set(err, EXECUTE_REQUEST_TOO_LARGE, "There is no memory for the code.");
+	request->code = code.data;
+	request->code_size = code.size;
+	if (code.size > AGENT_CODE_MAX)
+		return error_set(err, EXECUTE_REQUEST_TOO_LARGE, "The code is larger than %d bytes.", AGENT_CODE_MAX);
+	return 0;
+}
+
+static int parse_code(struct execute_request *request, const json_t *fields, struct error *err)
+{
+	const char *text = NULL;
+	size_t size = 0;
+	int type = INLINE_TEXT;
+
+	if (get_word(fields, "codeInputType", input_types, &type, err) < 0 ||
+	    json_get_text(fields, "code", &text, &size, err) < 0)
+		return -1;
+	if (!text && json_get_text(fields, "pythonCode", &text, &size, err) < 0)
+		return -1;
+	if (!text)
+		return error_set(err, EXECUTE_REQUEST_NO_CODE, "The field 'code' is required in the request.");
+	return take_code(request, text, size, (enum code_input_type)type, err);
+}
+
+static int parse_fields(struct execute_request *request, const json_t *fields, struct error *err)
+{
+	const char *identifier = NULL;
+	int language = AGENT_PYTHON;
+
+	if (check_execution_type(fields, err) < 0 || parse_code(request, fields, err) < 0 ||
+	    get_word(fields, "language", languages, &language, err) < 0 ||
+	    json_get_integer(fields, "timeoutInSeconds", &request->timeout_s, err) < 0 ||
+	    json_get_integer(fields, "outputStreamsMaxLength", &request->output_limit, err) < 0 ||
+	    json_get_bool(fields, "returnDisplayData", &request->return_display_data, err) < 0 ||
+	    json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
+		return -1;
+	request->language = (enum agent_language)language;
+	request->identifier = identifier ? strdup(identifier) : NULL;
+	return 0;
+}
+
+int execute_request_parse(struct execute_request *request, const char *body, size_t size, struct error *err)
+{
+	json_t *root, *wrapped;
+	int rc;
+
+	*request = (struct execute_request) { 0 };
+	root = json_parse(body, size, err);
+	if (!root)
+		return error_set(err, EXECUTE_REQUEST_MALFORMED, "The body is not JSON: %s.", strdupa(err->text));
+	wrapped = json_find(root, "properties");
+	if (!json_is_object(root))
+		rc = error_set(err, EXECUTE_REQUEST_INVALID, "The body must be a JSON object.");
+	else if (wrapped && !json_is_object(wrapped))
+		rc = error_set(err, EXECUTE_REQUEST_INVALID, "The field 'properties' must be an object.");
+	else
+		rc = parse_fields(request, wrapped ? wrapped : root, err);
+	/* The getters know no kinds of answers. */
+	if (rc < 0 && err->code < EXECUTE_REQUEST_MALFORMED)
+		err->code = EXECUTE_REQUEST_INVALID;
+	json_decref(root);
+	return rc;
+}
+
+void execute_request_fini(struct execute_request *request)
+{
+	free(request->code);
+	free(request->identifier);
+	*request = (struct execute_request) { 0 };
+}

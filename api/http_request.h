@@ -1,0 +1,65 @@
+/*
+ * A request and its answer, as the layers above the HTTP library see them. The server makes and frees it; a handler
+ * answers it exactly once, at once or later, unless its client goes first.
+ */
+#ifndef HEARTH_API_HTTP_REQUEST_H
+#define HEARTH_API_HTTP_REQUEST_H
+
+#include "api/buffer.h"
+#include "api/url.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	HTTP_HEADERS_MAX = 24, /* of an answer */
+};
+
+enum http_body_refused {
+	HTTP_BODY_TAKEN = 0,
+	HTTP_BODY_TOO_LARGE, /* over body_max */
+	HTTP_BODY_NO_ROOM,   /* the bodies in memory have used up what the server grants them together */
+};
+
+struct http_request {
+	const char *method; /* "GET", … */
+	struct url url;
+	int url_error;   /* 0, or what url_split() returned */
+	size_t body_max; /* bytes that are taken; http_handler.begin may set it, 0 at first */
+	enum http_body_refused body_refused;
+	struct buffer body; /* complete when http_handler.complete is called */
+	uint64_t received_ns;
+
+	const void *route;           /* the router's */
+	const char *path_identifier; /* likewise: {ID} of a path /identifier/{ID}/…, in url; NULL if none */
+	const char *pool;            /* likewise: the name in …/sessionPools/<name>/…; NULL if none */
+
+	/* the handler's, if it answers later */
+	void *owner;
+	/* The client is gone: the request must not be touched again. Not called once the whole answer was given. */
+	void (*gone)(struct http_request *r);
+	/* What was written to a stream went out: there is room for more. May be NULL. */
+	void (*drained)(struct http_request *r);
+};
+
+/* The value of a request header, or NULL. Valid as long as the request. */
+const char *http_request_header(const struct http_request *r, const char *name);
+
+/* Frees the body before the answer is due: a handler that has read it does not keep its memory while it works. */
+void http_release_body(struct http_request *r);
+
+/* Adds a header to the answer (both copied); before http_respond() or http_stream_begin(). */
+void http_add_header(struct http_request *r, const char *name, const char *value);
+
+/* Answers with a whole body, which is taken over and left empty. The request is not the handler's any more. */
+void http_respond(struct http_request *r, unsigned int status, const char *content_type, struct buffer *body);
+
+/* Answers with a body that comes piece by piece. */
+void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type);
+void http_stream_write(struct http_request *r, const void *data, size_t size);
+/* Bytes that were written and have not gone out. */
+size_t http_stream_backlog(const struct http_request *r);
+/* That was all. The request is not the handler's any more. */
+void http_stream_end(struct http_request *r);
+
+#endif

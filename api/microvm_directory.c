@@ -1,0 +1,145 @@
+#include "api/microvm_directory.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+enum {
+	CONSOLE_TAIL = 2048, /* bytes of the console that are quoted */
+	ID_LENGTH = 12,
+};
+
+static bool is_id(const char *name)
+{
+	return strlen(name) == ID_LENGTH && strspn(name, "0123456789abcdef") == ID_LENGTH;
+}
+
+/* A microVM's directory is flat. */
+static int remove_directory(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	return rmdir(path) < 0 ? -errno : 0;
+}
+
+static void remove_stale(const char *runtime)
+{
+	DIR *dir = opendir(runtime);
+	struct dirent *entry;
+	unsigned int n_removed = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[512];
+
+		if (!is_id(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", runtime, entry->d_name);
+		n_removed += remove_directory(path) == 0;
+	}
+	if (dir)
+		closedir(dir);
+	if (n_removed)
+		log_info("removed the directories of %u microVMs of a hearthd that was killed", n_removed);
+}
+
+int runtime_directory_open(const char *path, struct error *err)
+{
+	AUTO_FD int fd = -1;
+	struct stat held, named;
+	char lock[256];
+
+	if (strlen(path) > sizeof(((struct microvm_directory *)NULL)->path) - ID_LENGTH - 2)
+		return error_set(err, ENAMETOOLONG,
+				 "runtime-dir %s is too long for the path of a Unix socket: choose a shorter one",
+				 path);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_set(err, errno, "cannot make runtime-dir %s: %s", path, strerror(errno));
+	snprintf(lock, sizeof(lock), "%s/lock", path);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_set(err, errno, "cannot open %s: %s", lock, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(err, EBUSY, "another hearthd uses %s: stop it, or give this one another --runtime-dir",
+				 path);
+	/* One that was just ending may have removed the file after it was opened here. */
+	if (fstat(fd, &held) < 0 || stat(lock, &named) < 0 || held.st_ino != named.st_ino)
+		return error_set(err, EBUSY, "another hearthd was just ending in %s: start again", path);
+	remove_stale(path);
+	return steal_fd(&fd);
+}
+
+void runtime_directory_close(const char *path, int lock_fd)
+{
+	char lock[256];
+
+	snprintf(lock, sizeof(lock), "%s/lock", path);
+	unlink(lock);
+	rmdir(path);
+	close(lock_fd);
+}
+
+int microvm_directory_create(struct microvm_directory *d, const char *runtime, char id[13], struct error *err)
+{
+	for (int i = 0; i < 10; i++) {
+		uint8_t random[ID_LENGTH / 2];
+		char path[sizeof(d->path)];
+
+		if (getrandom(random, sizeof(random), 0) != sizeof(random))
+			return error_set(err, errno, "no random bytes: %s", strerror(errno));
+		for (int n = 0; n < ID_LENGTH / 2; n++)
+			snprintf(id + 2 * n, 3, "%02x", random[n]);
+		snprintf(path, sizeof(path), "%s/%s", runtime, id);
+		if (mkdir(path, 0700) == 0) {
+			memcpy(d->path, path, sizeof(path));
+			snprintf(d->vsock, sizeof(d->vsock), "%s/vsock.sock", path);
+			snprintf(d->console, sizeof(d->console), "%s/console.log", path);
+			return 0;
+		}
+		if (errno != EEXIST)
+			break;
+	}
+	return error_set(err, errno, "cannot make a directory in runtime-dir %s: %s", runtime, strerror(errno));
+}
+
+void microvm_directory_remove(struct microvm_directory *d)
+{
+	int rc = d->path[0] ? remove_directory(d->path) : 0;
+
+	if (rc < 0)
+		log_warn("cannot remove %s: %s", d->path, strerror(-rc));
+	d->path[0] = '\0';
+}
+
+void microvm_directory_log_console(const struct microvm_directory *d, const char *id)
+{
+	AUTO_FD int fd = open(d->console, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char tail[CONSOLE_TAIL + 1];
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	ssize_t n = end > 0 ? pread(fd, tail, CONSOLE_TAIL, end > CONSOLE_TAIL ? end - CONSOLE_TAIL : 0) : 0;
+	char *rest;
+
+	if (n <= 0)
+		return;
+	for (ssize_t i = 0; i < n; i++)
+		if (tail[i] != '\n' && ((unsigned char)tail[i] < 0x20 || (unsigned char)tail[i] > 0x7e))
+			tail[i] = tail[i] == '\r' ? ' ' : '?';
+	tail[n] = '\0';
+	for (char *line = strtok_r(tail, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_warn_limited("vm=%s console: %s", id, line);
+}

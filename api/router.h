@@ -1,0 +1,14 @@
+/*
+ * Which handler serves a request: one table of methods and paths. Also decides what needs no body and no handler:
+ * unknown paths, wrong methods, missing permission.
+ */
+#ifndef HEARTH_API_ROUTER_H
+#define HEARTH_API_ROUTER_H
+
+#include "api/rest.h"
+
+/* http_handler.begin and .complete; data is a struct service. */
+void router_begin(void *service, struct http_request *r);
+void router_complete(void *service, struct http_request *r);
+
+#endif

@@ -1,0 +1,23 @@
+/* One line of the flat part of TOML: `key = value`, a comment, or nothing. */
+#ifndef HEARTH_API_TOML_H
+#define HEARTH_API_TOML_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum toml_type { TOML_NOTHING, TOML_STRING, TOML_INTEGER, TOML_BOOLEAN };
+
+struct toml_line {
+	enum toml_type type; /* of the value; TOML_NOTHING if the line sets nothing */
+	char key[64];
+	char text[4096]; /* TOML_STRING */
+	int64_t integer;
+	bool boolean;
+};
+
+/* `line` ends with NUL and has no line feed. 0 or negative with *err filled (without the line's number). */
+int toml_parse_line(const char *line, struct toml_line *parsed, struct error *err);
+
+#endif

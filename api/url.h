@@ -1,0 +1,34 @@
+/* The target of a request (RFC 9112, 3.2) taken apart: path segments and query parameters, percent-decoded once. */
+#ifndef HEARTH_API_URL_H
+#define HEARTH_API_URL_H
+
+#include <stddef.h>
+
+enum {
+	URL_SEGMENTS_MAX = 32,
+	URL_PARAMETERS_MAX = 32,
+};
+
+struct url {
+	char *storage; /* what the pointers below point into; owned */
+	char *segments[URL_SEGMENTS_MAX];
+	size_t n_segments;
+	struct {
+		char *name;
+		char *value;
+	} parameters[URL_PARAMETERS_MAX];
+	size_t n_parameters;
+};
+
+/*
+ * Splits a raw target. Empty segments are dropped, so that "//a/" is "a". In the query a "+" is a space; a "%" that no
+ * two hexadecimal digits follow stands for itself, since clients send identifiers raw. -EINVAL for an encoded NUL,
+ * -E2BIG for more segments or parameters than fit, -ENOMEM. Call url_fini() in every case.
+ */
+int url_split(struct url *u, const char *target);
+void url_fini(struct url *u);
+
+/* The value of the first parameter of that name, in any case; NULL if there is none. */
+const char *url_parameter(const struct url *u, const char *name);
+
+#endif
