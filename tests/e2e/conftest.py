@@ -1,0 +1,60 @@
+"""One service for the whole run. Booting a microVM in the lab takes seconds, so tests share sessions where they can."""
+
+import secrets
+
+import pytest
+
+from service import Host, Service, Session
+
+
+@pytest.fixture(scope="session")
+def host():
+    host = Host()
+    try:
+        host.start()
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture(scope="session")
+def service(host):
+    service = Service(host)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def slowness(host):
+    """How many times longer than on hardware something may take."""
+    return 20 if host.is_lab else 1
+
+
+@pytest.fixture(scope="module")
+def client(service):
+    return service.client()
+
+
+@pytest.fixture(scope="module")
+def session(client):
+    """Shared by the tests of a file: they leave its interpreters usable."""
+    session = Session(client, f"test-{secrets.token_hex(6)}")
+    yield session
+    session.end()
+
+
+@pytest.fixture
+def new_session(client):
+    """Makes sessions for one test."""
+    sessions = []
+
+    def make():
+        sessions.append(Session(client, f"test-{secrets.token_hex(6)}"))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.end()

@@ -1,0 +1,162 @@
+"""
+The service's own life: full, stopped, killed, started again; and the demo.
+
+These tests start and stop services of their own in the place of the one that the other files share, so this file runs
+last.
+"""
+
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from service import ROOT, Service, free_port
+
+SMALL = ("--session-memory-mib", "512", "--max-sessions", "2")
+
+
+@pytest.fixture(scope="module")
+def place(host, service):
+    """The host without the shared service."""
+    service.stop()
+    yield host
+    service.start()
+
+
+@pytest.fixture
+def small(place):
+    """A service with room for two sessions."""
+    service = Service(place)
+    service.start(*SMALL)
+    yield service
+    service.stop()
+
+
+def nothing_is_left(service):
+    """No process and no runtime file of it."""
+    assert service.host.run("pgrep", "-x", "hearthd").split() == [] or not service.host.is_lab
+    assert service.host.shell("ls -A /run/hearth 2>/dev/null; true").split() == []
+    return True
+
+
+def test_a_full_service_says_so(small):
+    client = small.client()
+    client.execute("one", "1")
+    client.execute("two", "2")
+    response = client.post("executions", {"code": "3"}, identifier="three")
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) >= 1
+    body = response.json()
+    assert body["code"] == body["error"]["code"] == "SessionsCountExceedsLimit"
+    assert body["message"] == body["error"]["message"]
+    assert client.execute("one", "1 + 1").result == 2
+    result = subprocess.run([os.path.join(ROOT, "build", "hearth"), "run", "-c", "1", "--url", small.url, "--token", small.token],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert result.returncode == 3
+    assert "in use" in result.stderr
+    assert client.end("two").status_code == 204
+    assert client.execute("three", "3").result == 3
+
+
+def test_sigterm_ends_everything(small):
+    client = small.client()
+    client.execute("one", "1")
+    pid = small.hearthd_pid()
+    vmms = small.vmm_pids(pid)
+    assert len(vmms) == 1
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(client.request, "POST", "executions", identifier="one", json={"code": "import time; time.sleep(100)"})
+        time.sleep(2)
+        began = time.monotonic()
+        small.stop()
+        assert time.monotonic() - began < 30
+        try:
+            response = running.result(timeout=30)
+            assert response.status_code in (200, 503)
+        except OSError:
+            pass
+    assert small.gone([pid, *vmms], within=5)
+    assert nothing_is_left(small)
+
+
+def test_kill_minus_9_leaves_no_vm_and_a_new_hearthd_starts_clean(small):
+    client = small.client()
+    client.execute("one", "x = 1")
+    client.execute("two", "x = 2")
+    pid = small.hearthd_pid()
+    vmms = small.vmm_pids(pid)
+    assert len(vmms) == 2
+    small.host.run("kill", "-9", str(pid))
+    assert small.gone([pid, *vmms], within=20), "a VM outlived its hearthd"
+    small.stop()
+    small.start(*SMALL)
+    assert "NameError" in small.client().execute("one", "x").stderr
+    small.stop()
+    assert nothing_is_left(small)
+
+
+def test_a_vmm_that_is_killed_costs_its_session_only(small):
+    client = small.client()
+    client.execute("victim", "x = 1")
+    victim = small.vmm_pids(small.hearthd_pid())
+    client.execute("other", "y = 2")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(client.post, "executions", {"code": "import time; time.sleep(100)"}, identifier="victim")
+        time.sleep(2)
+        small.host.run("kill", "-9", *map(str, victim))
+        response = running.result(timeout=60)
+    assert response.status_code in (200, 500, 502, 503)
+    assert response.status_code != 200 or response.json()["status"] == "Failed"
+    assert client.execute("other", "y").result == 2
+    assert "NameError" in client.execute("victim", "x").stderr
+
+
+def test_a_vmm_that_stands_still_for_a_while_goes_on(small):
+    client = small.client()
+    client.execute("other", "y = 2")
+    vmm = small.vmm_pids(small.hearthd_pid())
+    small.host.run("kill", "-STOP", *map(str, vmm))
+    time.sleep(1)
+    small.host.run("kill", "-CONT", *map(str, vmm))
+    assert client.execute("other", "y").result == 2
+
+
+def test_a_taken_port_is_told_at_once(small):
+    port = urlsplit(small.url).port
+    result = subprocess.run(["scripts/serve"], cwd=ROOT, env={**small.host.environment, "HEARTH_PORT": str(port)}, timeout=30,
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "taken" in result.stderr or "serves at" in result.stderr
+
+
+def test_idle_sessions_end_by_themselves(place):
+    service = Service(place)
+    service.start("--session-memory-mib", "512", "--max-sessions", "2", "--cooldown-seconds", "5")
+    try:
+        client = service.client()
+        client.execute("idle", "x = 1")
+        vmms = service.vmm_pids(service.hearthd_pid())
+        assert len(vmms) == 1
+        assert service.gone(vmms, within=40)
+        assert "NameError" in client.execute("idle", "x").stderr
+    finally:
+        service.stop()
+
+
+def test_serve_shows_the_demo_and_leaves_nothing(place):
+    """What `make demo` runs once everything is built."""
+    result = subprocess.run(["scripts/serve", "--once"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+                            env={**place.environment, **({} if place.is_lab else {"HEARTH_PORT": str(free_port())})})
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "All of it worked." in result.stdout
+    assert nothing_is_left(Service(place))
+
+
+def test_the_demo_says_when_it_fails(place):
+    result = subprocess.run(["scripts/demo"], cwd=ROOT, env={**place.environment, "HEARTH_URL": f"http://127.0.0.1:{free_port()}"},
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "FAILED" in result.stdout
