@@ -22,6 +22,8 @@ enum {
 	RETRY_MAX_US = 20 * 1000000,
 	EXIT_LIMIT_US = 5 * 1000000, /* from a closed control socket to the end of the process */
 	PIPE_BYTES = 256 << 10,
+	REST_US = 2000,
+	REST_BELOW_BYTES = 16 << 10,
 };
 
 #define TO(state) (1u << INTERPRETER_##state)
@@ -58,7 +60,7 @@ static void watch(struct interpreter *interpreter)
 	uint32_t input = interpreter->paused ? 0 : EPOLLIN;
 
 	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
-		if (interpreter->pipes[i].source.fd >= 0)
+		if (interpreter->pipes[i].source.fd >= 0 && !interpreter->pipes[i].rest.due_us)
 			loop_watch(&interpreter->pipes[i].source, input);
 	if (interpreter->control.fd >= 0)
 		loop_watch(&interpreter->control, input | (interpreter->outbox.bytes ? EPOLLOUT : 0));
@@ -73,28 +75,43 @@ static void close_source(struct loop_source *source)
 	source->fd = -1;
 }
 
-/* Reads at most `size` bytes of a pipe and passes them on. False if there was nothing. */
-static bool forward_output(struct interpreter_pipe *pipe, size_t size)
+/* Reads at most `size` bytes of a pipe and passes them on. The number of bytes, 0 if there were none. */
+static size_t forward_output(struct interpreter_pipe *pipe, size_t size)
 {
 	static uint8_t buffer[AGENT_STREAM_CHUNK_MAX];
 	struct interpreter *interpreter = pipe->interpreter;
 	ssize_t count;
 
 	if (pipe->source.fd < 0)
-		return false;
+		return 0;
 	count = read(pipe->source.fd, buffer, size < sizeof(buffer) ? size : sizeof(buffer));
 	if (count > 0)
 		interpreter->listener->output(interpreter, pipe->stream, buffer, (size_t)count);
 	/* Its end only means that the driver closed every copy; whether it lives is told by the kernel. */
 	if (count == 0)
 		close_source(&pipe->source);
-	return count > 0;
+	return count > 0 ? (size_t)count : 0;
 }
 
 static void on_pipe(struct loop_source *source, uint32_t events)
 {
+	struct interpreter_pipe *pipe = (struct interpreter_pipe *)(void *)source;
+	size_t count = forward_output(pipe, AGENT_STREAM_CHUNK_MAX);
+
 	(void)events;
-	forward_output((struct interpreter_pipe *)(void *)source, AGENT_STREAM_CHUNK_MAX);
+	/* Code that prints line by line would otherwise wake the agent and the host for each line. */
+	if (count > 0 && count < REST_BELOW_BYTES && source->fd >= 0) {
+		loop_watch(source, 0);
+		loop_timer_start(&pipe->rest, REST_US);
+	}
+}
+
+static void on_rest_over(struct loop_timer *timer)
+{
+	struct interpreter_pipe *pipe =
+		(struct interpreter_pipe *)(void *)((char *)timer - offsetof(struct interpreter_pipe, rest));
+
+	watch(pipe->interpreter);
 }
 
 void interpreter_drain(struct interpreter *interpreter)
@@ -106,8 +123,13 @@ void interpreter_drain(struct interpreter *interpreter)
 
 		if (pipe->source.fd < 0 || ioctl(pipe->source.fd, FIONREAD, &pending) < 0)
 			continue;
-		while (pending > 0 && forward_output(pipe, (size_t)pending))
-			pending -= AGENT_STREAM_CHUNK_MAX;
+		while (pending > 0) {
+			size_t count = forward_output(pipe, (size_t)pending);
+
+			if (count == 0)
+				break;
+			pending -= (int)count;
+		}
 	}
 }
 
@@ -189,6 +211,7 @@ void interpreter_init(struct interpreter *interpreter)
 	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
 		interpreter->pipes[i] = (struct interpreter_pipe) {
 			.source = { .fd = -1, .on_events = on_pipe },
+			.rest = { .on_expiry = on_rest_over },
 			.interpreter = interpreter,
 			.stream = (enum interpreter_stream)i,
 		};
@@ -248,8 +271,10 @@ static int spawn(struct interpreter *interpreter)
 
 static void close_channels(struct interpreter *interpreter)
 {
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
+	for (int i = 0; i < INTERPRETER_N_STREAMS; i++) {
+		loop_timer_stop(&interpreter->pipes[i].rest);
 		close_source(&interpreter->pipes[i].source);
+	}
 	close_source(&interpreter->control);
 	frame_reader_fini(&interpreter->reader);
 	outbox_fini(&interpreter->outbox);

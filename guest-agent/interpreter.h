@@ -40,6 +40,7 @@ struct interpreter_listener {
 
 struct interpreter_pipe {
 	struct loop_source source;
+	struct loop_timer rest; /* while it runs, what is written may gather in the pipe */
 	struct interpreter *interpreter;
 	enum interpreter_stream stream;
 };

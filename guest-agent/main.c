@@ -55,7 +55,8 @@ static struct settings settings = {
 
 static char python_driver[4096], node_driver[4096], path_variable[8192], home_variable[4096];
 static const char *python_argv[] = { NULL, "-I", "-X", "utf8", python_driver, NULL };
-static const char *node_argv[] = { NULL, node_driver, NULL };
+/* Without the check, a timer that is interrupted while it runs would abort Node. */
+static const char *node_argv[] = { NULL, "--no-force-async-hooks-checks", node_driver, NULL };
 
 static const char *environment[] = {
 	path_variable,

@@ -4,8 +4,10 @@ import ast
 import base64
 import builtins
 import contextlib
+import inspect
 import json
 import math
+import os
 import struct
 import sys
 import tempfile
@@ -32,7 +34,9 @@ INTEGER_BITS_MAX = 1 << 20
 
 # IPython looks at a cell's tokens several times, and at its whole source for a traceback: not at this size.
 LARGE_CODE = 256 << 10
+LONG_CELL = 1000  # statements
 
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 BASE64_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
 
 
@@ -98,10 +102,26 @@ def encode_bundle(data):
     return struct.pack("<H", len(entries)) + b"".join(entries) if entries else None
 
 
+def trim(trace):
+    """Takes the driver's own frames off the inner end of a traceback: an interrupt is raised in its signal handler."""
+    last = None
+    while trace:
+        if os.path.dirname(trace.tb_frame.f_code.co_filename) != FOLDER:
+            last = trace
+        trace = trace.tb_next
+    if last:
+        last.tb_next = None
+
+
 class ResultHook(DisplayHook):
     """Keeps the value of a cell's last expression as a bundle."""
 
     bundle = None
+
+    def quiet(self):
+        """True if the cell ends with a semicolon. IPython tokenizes all of it to find out."""
+        cell = self.shell.history_manager.input_hist_parsed[-1]
+        return cell.rstrip().endswith(";") if len(cell) > LARGE_CODE else super().quiet()
 
     def start_displayhook(self):
         pass
@@ -166,6 +186,23 @@ class Shell(InteractiveShell):
                 return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
         return super().transform_cell(raw_cell)
 
+    def should_run_async(self, raw_cell, **options):
+        # It would compile the cell to find out.
+        if len(raw_cell) > LARGE_CODE and "await" not in raw_cell and "async" not in raw_cell:
+            return False
+        return super().should_run_async(raw_cell, **options)
+
+    async def run_ast_nodes(self, nodelist, cell_name, interactivity="last_expr", compiler=None, result=None):
+        """IPython compiles each statement for itself; of a long cell, all but the last are taken together."""
+        if len(nodelist) > LONG_CELL and interactivity == "last_expr":
+            statements = ast.Module(nodelist[:-1], [])
+            with compiler.extra_flags(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+                code = compiler(statements, cell_name, "exec")
+            if await self.run_code(code, result, async_=bool(code.co_flags & inspect.CO_COROUTINE)):
+                return True
+            nodelist = nodelist[-1:]
+        return await super().run_ast_nodes(nodelist, cell_name, interactivity, compiler, result)
+
     def _showtraceback(self, etype, evalue, stb):
         print(self.InteractiveTB.stb2text(stb), file=sys.stderr)
 
@@ -174,6 +211,7 @@ class Shell(InteractiveShell):
             kind, value = sys.exc_info()[:2]
             print("".join(traceback.format_exception_only(kind, value)), end="", file=sys.stderr)
         else:
+            trim(sys.exc_info()[2])
             super().showtraceback(*args, **options)
 
     def run(self, code):
@@ -193,9 +231,9 @@ def no_input(prompt="", /):
     raise EOFError("input() has nobody to ask: put the value into the code")
 
 
-def leave(code=None):
+def leave(*code):
     """What exit() and quit() do: end the cell, not the interpreter."""
-    raise SystemExit(code)
+    raise SystemExit(*code)
 
 
 def create(send):
@@ -216,6 +254,7 @@ def create(send):
     shell.user_ns["exit"] = shell.user_ns["quit"] = leave
     builtins.input = no_input
     warnings.filterwarnings("ignore", message="To exit: use")
+    warnings.filterwarnings("ignore", message="You executed the system command")
     python_tables.register(shell.display_formatter)
     sys.argv = [""]
     sys.path.insert(0, "")

@@ -1,0 +1,390 @@
+'use strict';
+
+/*
+ * The Node driver of hearth-agent: runs code in one global scope and answers with the frames of
+ * common/agent_protocol.h on descriptor 3. docs/agent.md describes the protocol. node_rewrite.js makes the code
+ * runnable, node_reader.js reads the socket in a thread of its own.
+ *
+ * The code shares this process, so all that the driver needs later is fetched here, before the code can change it.
+ */
+
+const fs = require('node:fs');
+const path = require('node:path');
+const util = require('node:util');
+const vm = require('node:vm');
+const { builtinModules, createRequire } = require('node:module');
+const { Worker } = require('node:worker_threads');
+const { rewrite, describeSyntaxError, prefixLength, RewriteError } = require('./node_rewrite.js');
+
+const { setImmediate, setTimeout } = globalThis;
+const { Buffer } = globalThis;
+
+const READY = 16;
+const DISPLAY = 20;
+const RESULT = 21;
+const DONE = 22;
+const OK = 0;
+const ERROR = 1;
+
+const CONTROL_FD = 3;
+const SCALAR = 'application/vnd.hearth.scalar+json';
+const TEXT_MAX = 1 << 20; // characters of text/plain, and of a string as a scalar
+const BUNDLE_MAX = 12 << 20;
+const ENTRIES_MAX = 32;
+
+// What keeps a script alive in Node, but not an execution: it may serve the ones after it.
+const BACKGROUND = new Set(['TCPServerWrap', 'PipeServerWrap', 'MessagePort', 'TTYWrap', 'SignalWrap']);
+
+const running = new Int32Array(new SharedArrayBuffer(4)); // shared with node_reader.js
+const reallyExit = process.reallyExit.bind(process);
+const idleArray = new Int32Array(new SharedArrayBuffer(4));
+const outputs = [1, 2].map((fd) => ({ fd, inode: fs.fstatSync(fd).ino }));
+const stdoutWrite = process.stdout.write;
+const stderrWrite = process.stderr.write;
+
+/** Thrown by process.exit(), which ends the execution and not the interpreter. */
+class ProcessExit extends Error {}
+
+let execution = null; // the one that runs: { number, request, settle, exiting }
+let count = 0;
+
+// ---- frames ---------------------------------------------------------------------------------------------------------
+
+/** Writes all of it, in order with everything else; the socket is non-blocking because the reader thread polls it. */
+function writeAll(buffer) {
+  for (let at = 0; at < buffer.length; ) {
+    try {
+      at += fs.writeSync(CONTROL_FD, buffer, at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') reallyExit(1);
+      Atomics.wait(idleArray, 0, 0, 1);
+    }
+  }
+}
+
+function send(type, request, body) {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(body.length, 0);
+  header.writeUInt16LE(type, 4);
+  header.writeBigUInt64LE(request, 8);
+  writeAll(Buffer.concat([header, body]));
+}
+
+function encodeEntry(type, data) {
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  if (typeof data !== 'string') return Buffer.from(JSON.stringify(data) ?? 'null');
+  return /^(image\/(?!svg)|application\/pdf)/.test(type) ? Buffer.from(data, 'base64') : Buffer.from(data.toWellFormed());
+}
+
+function encodeBundle(bundle) {
+  const parts = [];
+  let entries = 0;
+  let size = 0;
+  for (const [type, value] of Object.entries(bundle)) {
+    const data = encodeEntry(type, value);
+    if (!/^[!-~]{1,255}$/.test(type)) throw new TypeError(`${util.inspect(type)} is not a MIME type`);
+    if (size + data.length > BUNDLE_MAX || entries === ENTRIES_MAX) throw new RangeError(`${type} is too large to be shown`);
+    const head = Buffer.alloc(2 + type.length + 4);
+    head.writeUInt16LE(type.length, 0);
+    head.write(type, 2, 'latin1');
+    head.writeUInt32LE(data.length, 2 + type.length);
+    parts.push(head, data);
+    size += data.length;
+    entries++;
+  }
+  const countBytes = Buffer.alloc(2);
+  countBytes.writeUInt16LE(entries, 0);
+  return entries ? Buffer.concat([countBytes, ...parts]) : null;
+}
+
+// ---- values and errors ----------------------------------------------------------------------------------------------
+
+const cut = (text) =>
+  text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}… [${text.length - TEXT_MAX} more characters were cut]`;
+
+function scalarJson(value) {
+  switch (typeof value) {
+    case 'number':
+      return Number.isFinite(value) ? JSON.stringify(value) : 'null';
+    case 'bigint':
+      return value.toString();
+    case 'boolean':
+      return String(value);
+    case 'string':
+      return JSON.stringify(cut(value).toWellFormed());
+    default:
+      return null;
+  }
+}
+
+function inspect(value) {
+  return util.inspect(value, { colors: false, breakLength: 80, maxStringLength: TEXT_MAX });
+}
+
+/** The stack without the driver and what is below it. */
+function trimStack(error) {
+  if (typeof error.stack !== 'string') return;
+  const lines = error.stack.split('\n');
+  const end = lines.findIndex((line) => /^ +at /.test(line) && line.includes(__dirname));
+  if (end < 0) return;
+  try {
+    error.stack = lines.slice(0, end).join('\n');
+  } catch {
+    // frozen: shown as it is
+  }
+}
+
+function describeError(error) {
+  if (util.types.isNativeError(error)) trimStack(error);
+  return `Uncaught ${inspect(error)}\n`;
+}
+
+function complain(text) {
+  if (!execution || !execution.exiting) stderrWrite.call(process.stderr, text);
+}
+
+// ---- calling user code so that SIGINT ends it -----------------------------------------------------------------------
+
+const SCRIPT_OPTIONS = {
+  importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER ?? ((name) => import(name)),
+};
+const RUN_OPTIONS = { breakOnSigint: true, displayErrors: false };
+
+const guardScript = new vm.Script('__hearth_call()', { filename: __filename });
+
+/** Calls a function of the driver that may call back into user code, an inspect method for example. */
+function interruptible(call) {
+  let result;
+  Object.defineProperty(globalThis, '__hearth_call', { value: () => (result = call()), configurable: true });
+  try {
+    guardScript.runInThisContext(RUN_OPTIONS);
+  } finally {
+    delete globalThis.__hearth_call;
+  }
+  return result;
+}
+
+/** Makes a name assignable: some globals (crypto, navigator) are accessors that ignore an assignment. */
+function defineGlobal(name) {
+  const present = Object.getOwnPropertyDescriptor(globalThis, name);
+  if (present && 'value' in present) return;
+  Object.defineProperty(globalThis, name, { value: undefined, writable: true, enumerable: true, configurable: true });
+}
+
+/** Starts the code; the promise of its value. */
+function start(code, filename) {
+  const rewritten = interruptible(() => rewrite(code));
+  const script = new vm.Script(rewritten.code, { filename, columnOffset: -prefixLength, ...SCRIPT_OPTIONS });
+  const functions = rewritten.functions.map(
+    (one) =>
+      new vm.Script(one.text, { filename, lineOffset: one.line - 1, columnOffset: one.column, ...SCRIPT_OPTIONS }),
+  );
+  rewritten.names.forEach(defineGlobal);
+  functions.forEach((one) => one.runInThisContext(RUN_OPTIONS));
+  const body = script.runInThisContext(RUN_OPTIONS);
+  return interruptible(body);
+}
+
+// ---- when an execution is over --------------------------------------------------------------------------------------
+
+function activeResources() {
+  const counts = new Map();
+  for (const type of process.getActiveResourcesInfo()) {
+    if (!BACKGROUND.has(type)) counts.set(type, (counts.get(type) || 0) + 1);
+  }
+  return counts;
+}
+
+function hasMoreThan(before) {
+  for (const [type, number] of activeResources()) if (number > (before.get(type) || 0)) return true;
+  return false;
+}
+
+/** Resolves when Node would end a script: no timer, request or child of this execution is left. */
+function untilQuiet(before) {
+  return new Promise((resolve) => {
+    let pauseMs = 1;
+    const look = () => {
+      if (!hasMoreThan(before)) {
+        resolve();
+        return;
+      }
+      pauseMs = Math.min(pauseMs * 2, 50);
+      setTimeout(look, pauseMs).unref();
+    };
+    setImmediate(look);
+  });
+}
+
+function sendResult(request, value) {
+  if (value === undefined) return;
+  const bundle = { 'text/plain': cut(interruptible(() => inspect(value))) };
+  const scalar = scalarJson(value);
+  if (scalar !== null) bundle[SCALAR] = scalar;
+  send(RESULT, request, encodeBundle(bundle));
+}
+
+/** Runs the code to its end. Returns whether it succeeded; has written why not. */
+async function run(code, filename, stopped) {
+  const before = activeResources();
+  try {
+    const value = await Promise.race([start(code, filename), stopped]);
+    await Promise.race([untilQuiet(before), stopped]);
+    sendResult(execution.request, value);
+    return true;
+  } catch (error) {
+    if (error instanceof ProcessExit) {
+      if (execution.exitCode !== 0) stderrWrite.call(process.stderr, `process.exit(${execution.exitCode})\n`);
+      return execution.exitCode === 0;
+    }
+    if (error instanceof RewriteError) {
+      complain(describeSyntaxError(error.cause, code, filename));
+    } else if (error && error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
+      complain('Uncaught Interrupted\n');
+    } else {
+      complain(describeError(error));
+    }
+    return false;
+  }
+}
+
+/** An output descriptor that the code closed cannot be had again, but a fresh interpreter can. */
+function checkOutputs() {
+  for (const { fd, inode } of outputs) {
+    try {
+      if (fs.fstatSync(fd).ino === inode) continue;
+    } catch {
+      // closed
+    }
+    reallyExit(1);
+  }
+}
+
+async function execute(request, codeBytes) {
+  const number = ++count;
+  let settle;
+  const stopped = new Promise((_, reject) => (settle = reject));
+  stopped.catch(() => {});
+  execution = { number, request, settle, exiting: false, exitCode: 0 };
+  Atomics.store(running, 0, number);
+  restoreProcess();
+  const succeeded = await run(Buffer.from(codeBytes).toString('utf8'), `execution-${number}.js`, stopped);
+  Atomics.store(running, 0, 0);
+  execution = null;
+  const body = Buffer.alloc(28);
+  body[0] = succeeded ? OK : ERROR;
+  send(DONE, request, body);
+  checkOutputs();
+}
+
+// ---- what the code sees ---------------------------------------------------------------------------------------------
+
+function exit(code) {
+  if (!execution) return;
+  if (!execution.exiting) execution.exitCode = Number(code ?? process.exitCode ?? 0) || 0;
+  execution.exiting = true; // from here on its output is dropped, should it catch the exception
+  const error = new ProcessExit('process.exit');
+  execution.settle(error);
+  throw error;
+}
+
+/** Shows a MIME bundle: display({ 'image/png': buffer }). */
+function display(bundle) {
+  if (bundle === null || typeof bundle !== 'object') bundle = { 'text/plain': inspect(bundle) };
+  const encoded = encodeBundle(bundle);
+  if (encoded && execution) send(DISPLAY, execution.request, encoded);
+}
+
+function quietable(write) {
+  return function (chunk, encoding, callback) {
+    if (!execution || !execution.exiting) return write.call(this, chunk, encoding, callback);
+    const done = typeof encoding === 'function' ? encoding : callback;
+    if (done) process.nextTick(done);
+    return true;
+  };
+}
+
+/** Undoes what the code before may have done to the process and this one does not expect. */
+function restoreProcess() {
+  process.exit = exit;
+  process.exitCode = undefined;
+  process.stdout.write = quietable(stdoutWrite);
+  process.stderr.write = quietable(stderrWrite);
+  if (!process.listeners('SIGINT').includes(onSigint)) process.on('SIGINT', onSigint);
+}
+
+function onSigint() {
+  // Only there so that the signal does not end the process: the reader thread is told in a frame.
+}
+
+function interrupted() {
+  const error = new Error('Interrupted');
+  error.code = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
+  return error;
+}
+
+function onUncaught(error) {
+  if (error instanceof ProcessExit) return;
+  if (execution) execution.settle(error);
+  else complain(describeError(error));
+}
+
+/** Node's own modules by their names, as in `node -e`; loaded when they are first used. */
+function installBuiltinModules() {
+  for (const name of builtinModules) {
+    if (/^_|\//.test(name) || name in globalThis) continue;
+    const set = (value) =>
+      Object.defineProperty(globalThis, name, { value, writable: true, enumerable: true, configurable: true });
+    Object.defineProperty(globalThis, name, { get: () => require(name), set, configurable: true });
+  }
+}
+
+function installGlobals() {
+  process.argv = [process.execPath, path.join(process.cwd(), 'execution.js')];
+  const userModule = { exports: {}, id: '.', filename: null, loaded: false, children: [], paths: [] };
+  const globals = {
+    require: createRequire(path.join(process.cwd(), 'execution.js')),
+    module: userModule,
+    exports: userModule.exports,
+    display,
+  };
+  globals.require.main = userModule;
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
+  }
+  Object.defineProperty(globalThis, '__dirname', { get: () => process.cwd(), configurable: true });
+  Object.defineProperty(globalThis, '__filename', {
+    get: () => path.join(process.cwd(), `execution-${count}.js`),
+    configurable: true,
+  });
+}
+
+/** Runs what every execution runs, so that the first one finds it loaded; and the loader's one-time warning is said. */
+async function warmUp() {
+  const listeners = process.listeners('warning');
+  process.removeAllListeners('warning');
+  await start("await import('node:path'); await 0", 'warm-up.js');
+  inspect({ warm: [1] });
+  await new Promise((resolve) => setImmediate(resolve));
+  listeners.forEach((one) => process.on('warning', one));
+}
+
+function main() {
+  const reader = new Worker(path.join(__dirname, 'node_reader.js'), {
+    workerData: { running: running.buffer },
+    resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
+  });
+  process.on('SIGINT', onSigint);
+  process.on('uncaughtException', onUncaught);
+  process.on('unhandledRejection', onUncaught);
+  installGlobals();
+  installBuiltinModules();
+  reader.on('exit', () => reallyExit(1));
+  reader.on('message', (message) => {
+    if (message.code) execute(message.request, message.code);
+    else if (message.interrupt && execution) execution.settle(interrupted());
+    else if (message.ready) warmUp().then(() => send(READY, 0n, Buffer.alloc(0)));
+  });
+}
+
+main();

@@ -1,0 +1,78 @@
+'use strict';
+
+/*
+ * The thread of the Node driver that reads the control socket, because the main thread may be in an endless loop. It
+ * hands executions over, and makes the main thread stop if an interrupt does not reach it otherwise.
+ */
+
+const inspector = require('node:inspector');
+const net = require('node:net');
+const { parentPort, workerData } = require('node:worker_threads');
+
+const EXECUTE = 1;
+const INTERRUPT = 2;
+const HEADER_SIZE = 16;
+const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
+const PATIENCE_MS = 250;
+const DETACH_MS = 1000;
+
+const running = new Int32Array(workerData.running); // [0]: the execution that runs, 0 if none does
+let received = [];
+let receivedBytes = 0;
+
+/*
+ * Ends whatever the main thread executes: a promise job or a timer in a loop. Terminating at once would only end the
+ * inspector's own call, so the thread is paused first.
+ */
+function terminate(execution) {
+  const session = new inspector.Session();
+  session.connectToMainThread();
+  session.on('Debugger.paused', () => {
+    if (Atomics.load(running, 0) === execution) session.post('Runtime.terminateExecution');
+    session.post('Debugger.resume');
+    session.post('Debugger.disable', () => session.disconnect());
+  });
+  session.post('Debugger.enable');
+  session.post('Debugger.pause');
+  setTimeout(() => session.disconnect(), DETACH_MS);
+}
+
+function onInterrupt() {
+  const execution = Atomics.load(running, 0);
+  if (execution === 0) return;
+  parentPort.postMessage({ interrupt: true });
+  setTimeout(() => {
+    if (Atomics.load(running, 0) === execution) terminate(execution);
+  }, PATIENCE_MS);
+}
+
+function onFrame(type, request, body) {
+  if (type === EXECUTE) parentPort.postMessage({ request, code: body.subarray(PREFIX_SIZE) });
+  else if (type === INTERRUPT) onInterrupt();
+}
+
+function takeFrames() {
+  while (receivedBytes >= HEADER_SIZE) {
+    const all = received.length === 1 ? received[0] : Buffer.concat(received);
+    const size = HEADER_SIZE + all.readUInt32LE(0);
+    received = [all];
+    if (receivedBytes < size) return;
+    received = [all.subarray(size)];
+    receivedBytes -= size;
+    onFrame(all.readUInt16LE(4), all.readBigUInt64LE(8), all.subarray(HEADER_SIZE, size));
+  }
+}
+
+const control = new net.Socket({ fd: 3, readable: true, writable: false });
+let wanted = HEADER_SIZE;
+control.on('data', (chunk) => {
+  received.push(chunk);
+  receivedBytes += chunk.length;
+  // Joining what has come costs its length: not for each chunk of a large frame.
+  if (receivedBytes < wanted) return;
+  takeFrames();
+  wanted = receivedBytes < HEADER_SIZE ? HEADER_SIZE : HEADER_SIZE + received[0].readUInt32LE(0);
+});
+control.on('close', () => process.exit());
+control.on('error', () => process.exit());
+parentPort.postMessage({ ready: true });
