@@ -31,6 +31,14 @@ UNIT_TESTS := bytes error
 UNIT_bytes :=
 UNIT_error :=
 
+VIRTIO := vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
+UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock
+UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
+UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
+UNIT_virtio_mmio := $(VIRTIO)
+UNIT_vsock_flow := vmm/virtio/vsock_flow.c
+UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
+
 UNIT_TESTS += sse cli
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c

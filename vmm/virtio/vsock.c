@@ -573,6 +573,9 @@ static void host_end_ready(void *opaque, uint32_t events)
 	} else if (c->phase == VSOCK_STREAM && c->source.fd >= 0) {
 		if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			c->is_readable = true;
+		/* It had closed one way before, and nobody reads it any more to find the other one closed. */
+		if ((events & (EPOLLHUP | EPOLLERR)) && (c->flow.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND))
+			host_end_finished(vsock, c);
 		if (c->backlog)
 			drain_backlog(vsock, c);
 		settle(vsock, c);

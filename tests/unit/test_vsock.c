@@ -1,0 +1,814 @@
+/*
+ * The vsock device with a driver in plain memory on one side and real Unix sockets on the other. No KVM: the test calls
+ * what the transport and the event loop would call.
+ */
+#include "tests/unit/test_ring.h"
+#include "vmm/event_loop.h"
+#include "vmm/virtio/mmio.h"
+#include "vmm/virtio/vsock.h"
+#include "vmm/virtio/vsock_flow.h"
+#include "vmm/virtio/vsock_host.h"
+#include "vmm/virtio/vsock_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	RX = 0,
+	TX = 1,
+	RING_SIZE = 256,
+	RX_BUFFER_SIZE = 3776, /* as Linux posts them */
+	RX_BUFFERS = 0x100000, /* where they lie */
+	TX_BUFFERS = 0x300000,
+};
+
+struct fixture {
+	char directory[32], path[64], service_path[80];
+	struct guest_memory memory;
+	struct event_loop loop;
+	struct virtio_mmio mmio;
+	struct test_ring rx, tx;
+	uint16_t n_rx_offered;
+	char broken[200];
+	int service; /* listens at host port 1025 */
+};
+
+static void on_broken(void *opaque, const char *what)
+{
+	struct fixture *f = opaque;
+
+	snprintf(f->broken, sizeof(f->broken), "%s", what);
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	return fd;
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* The driver's part of a start-up, without the registers that test_virtio_mmio covers. */
+static void activate(struct fixture *f)
+{
+	struct virtio_device *device = f->mmio.device;
+
+	test_ring_init(&f->rx, &f->memory, 0x1000, RING_SIZE);
+	test_ring_init(&f->tx, &f->memory, 0x9000, RING_SIZE);
+	assert_int_equal(virtqueue_init(&device->queues[RX], &f->memory, &f->rx.setup, true), 0);
+	assert_int_equal(virtqueue_init(&device->queues[TX], &f->memory, &f->tx.setup, true), 0);
+	device->is_active = true;
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	struct virtio_device *device;
+	struct error err = { 0 };
+
+	memset(&f, 0, sizeof(f));
+	snprintf(f.directory, sizeof(f.directory), "/tmp/vsock-XXXXXX");
+	assert_non_null(mkdtemp(f.directory));
+	snprintf(f.path, sizeof(f.path), "%s/v", f.directory);
+	snprintf(f.service_path, sizeof(f.service_path), "%s_1025", f.path);
+	f.service = listen_at(f.service_path);
+	assert_int_equal(guest_memory_init(&f.memory, TEST_MEMORY_SIZE), 0);
+	assert_int_equal(event_loop_open(&f.loop), 0);
+	device = virtio_vsock_create(f.path, &f.loop, &err);
+	assert_non_null(device);
+	virtio_mmio_init(&f.mmio, device, &f.memory, eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK), on_broken, &f);
+	assert_int_equal(virtio_vsock_start(device), 0);
+	activate(&f);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	virtio_mmio_fini(&f->mmio);
+	assert_int_equal(access(f->path, F_OK), -1); /* removed with the device */
+	close(f->mmio.kick_fd);
+	close(f->mmio.interrupt_fd);
+	close(f->service);
+	event_loop_close(&f->loop);
+	guest_memory_fini(&f->memory);
+	unlink(f->service_path);
+	rmdir(f->directory);
+	return 0;
+}
+
+static void run_loop(struct fixture *f)
+{
+	for (int i = 0; i < 20; i++)
+		event_loop_run_once(&f->loop, 0);
+}
+
+static void kick(struct fixture *f)
+{
+	/* As often as the device asks for it itself. */
+	do {
+		virtio_mmio_kicked(&f->mmio, 0);
+	} while (read(f->mmio.kick_fd, &(uint64_t) { 0 }, 8) == 8);
+	run_loop(f);
+}
+
+static void offer_rx(struct fixture *f, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct test_segment segment = { RX_BUFFERS + (f->n_rx_offered++ % RING_SIZE) * 0x1000ULL,
+						      RX_BUFFER_SIZE, VRING_DESC_F_WRITE };
+
+		test_ring_offer_chain(&f->rx, &segment, 1);
+	}
+	kick(f);
+}
+
+static struct vsock_header from_guest(uint16_t op, uint32_t guest_port, uint32_t host_port, uint32_t length)
+{
+	return (struct vsock_header) {
+		.source_cid = VSOCK_GUEST_CID,
+		.destination_cid = VSOCK_HOST_CID,
+		.source_port = guest_port,
+		.destination_port = host_port,
+		.length = length,
+		.type = VIRTIO_VSOCK_TYPE_STREAM,
+		.op = op,
+		.buf_alloc = 64 << 10,
+	};
+}
+
+/* Header and payload in two segments, as some drivers do; `claimed` is what the header says. */
+static void send_packet(struct fixture *f, const struct vsock_header *header, const void *payload, uint32_t size)
+{
+	const struct test_segment segments[] = { { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 },
+						 { TX_BUFFERS + 0x1000, size, 0 } };
+	uint32_t head, written;
+
+	vsock_header_put(header, test_memory(&f->tx, TX_BUFFERS, VSOCK_HEADER_SIZE));
+	if (size)
+		memcpy(test_memory(&f->tx, TX_BUFFERS + 0x1000, size), payload, size);
+	test_ring_offer_chain(&f->tx, segments, size ? 2 : 1);
+	kick(f);
+	if (!*f->broken)
+		assert_true(test_ring_take(&f->tx, &head, &written));
+}
+
+static void send_op(struct fixture *f, uint16_t op, uint32_t guest_port, uint32_t host_port)
+{
+	const struct vsock_header header = from_guest(op, guest_port, host_port, 0);
+
+	send_packet(f, &header, NULL, 0);
+}
+
+/* The next packet that the guest received; false if there is none. *payload points into its buffer. */
+static bool take_packet(struct fixture *f, struct vsock_header *header, const uint8_t **payload)
+{
+	uint32_t head, written;
+	struct vring_desc descriptor;
+
+	if (!test_ring_take(&f->rx, &head, &written))
+		return false;
+	memcpy(&descriptor, test_memory(&f->rx, f->rx.setup.descriptors + 16ULL * head, 16), 16);
+	vsock_header_get(header, test_memory(&f->rx, descriptor.addr, VSOCK_HEADER_SIZE));
+	assert_int_equal(written, VSOCK_HEADER_SIZE + header->length);
+	*payload = (uint8_t *)test_memory(&f->rx, descriptor.addr, descriptor.len) + VSOCK_HEADER_SIZE;
+	return true;
+}
+
+static void expect_op(struct fixture *f, uint16_t op, struct vsock_header *header)
+{
+	const uint8_t *payload;
+
+	run_loop(f);
+	assert_true(take_packet(f, header, &payload));
+	assert_int_equal(header->op, op);
+}
+
+static void expect_silence(struct fixture *f)
+{
+	struct vsock_header header;
+	const uint8_t *payload;
+
+	run_loop(f);
+	assert_false(take_packet(f, &header, &payload));
+}
+
+/* A connection from the guest's port 5000 to the service; returns the service's end. */
+static int connect_from_guest(struct fixture *f)
+{
+	struct vsock_header header;
+	int fd;
+
+	send_op(f, VIRTIO_VSOCK_OP_REQUEST, 5000, 1025);
+	expect_op(f, VIRTIO_VSOCK_OP_RESPONSE, &header);
+	fd = accept4(f->service, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A connection from a client to the guest's port 1024; returns the client's end and the port it got. */
+static int connect_from_host(struct fixture *f, uint32_t *host_port)
+{
+	int fd = connect_to(f->path);
+	struct vsock_header header;
+	char line[64] = { 0 };
+
+	assert_int_equal(write(fd, "CONNECT 1024\n", 13), 13);
+	expect_op(f, VIRTIO_VSOCK_OP_REQUEST, &header);
+	assert_int_equal(header.destination_port, 1024);
+	assert_int_equal(read(fd, line, sizeof(line)), -1); /* no OK before the guest's */
+	*host_port = header.source_port;
+	send_op(f, VIRTIO_VSOCK_OP_RESPONSE, 1024, *host_port);
+	assert_true(read(fd, line, sizeof(line) - 1) > 0);
+	assert_int_equal(strtoul(line + 3, NULL, 10), *host_port);
+	assert_memory_equal(line, "OK ", 3);
+	return fd;
+}
+
+static void assert_eof(int fd)
+{
+	char byte;
+
+	assert_int_equal(read(fd, &byte, 1), 0);
+}
+
+static void a_guest_talks_to_a_host_service(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header data = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, 5), header;
+	const uint8_t *payload;
+	char text[16];
+	int fd;
+
+	offer_rx(f, 8);
+	fd = connect_from_guest(f);
+	send_packet(f, &data, "hello", 5);
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	assert_memory_equal(text, "hello", 5);
+	assert_int_equal(write(fd, "world", 5), 5);
+	run_loop(f);
+	assert_true(take_packet(f, &header, &payload));
+	assert_int_equal(header.op, VIRTIO_VSOCK_OP_RW);
+	assert_int_equal(header.source_port, 1025);
+	assert_memory_equal(payload, "world", 5);
+	assert_int_equal(header.fwd_cnt, 5);
+	close(fd);
+}
+
+static void nobody_at_the_port_is_a_reset(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header;
+
+	offer_rx(f, 4);
+	send_op(f, VIRTIO_VSOCK_OP_REQUEST, 5000, 1026);
+	expect_op(f, VIRTIO_VSOCK_OP_RST, &header);
+	assert_int_equal(header.source_port, 1026);
+	assert_int_equal(header.destination_port, 5000);
+}
+
+static void a_client_connects_and_bytes_behind_its_line_belong_to_the_stream(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header;
+	const uint8_t *payload;
+	int fd = connect_to(f->path);
+	char line[32] = { 0 };
+
+	offer_rx(f, 8);
+	assert_int_equal(write(fd, "CONN", 4), 4); /* in two parts */
+	expect_silence(f);
+	assert_int_equal(write(fd, "ECT 1024\nearly", 14), 14);
+	expect_op(f, VIRTIO_VSOCK_OP_REQUEST, &header);
+	expect_silence(f); /* nothing before the guest has accepted */
+	send_op(f, VIRTIO_VSOCK_OP_RESPONSE, 1024, header.source_port);
+	assert_true(read(fd, line, sizeof(line)) > 0);
+	assert_true(take_packet(f, &header, &payload));
+	assert_int_equal(header.op, VIRTIO_VSOCK_OP_RW);
+	assert_memory_equal(payload, "early", 5);
+	close(fd);
+}
+
+static void a_guest_that_refuses_closes_the_client(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header;
+	int fd = connect_to(f->path);
+
+	offer_rx(f, 8);
+	assert_int_equal(write(fd, "CONNECT 9\n", 10), 10);
+	expect_op(f, VIRTIO_VSOCK_OP_REQUEST, &header);
+	send_op(f, VIRTIO_VSOCK_OP_RST, 9, header.source_port);
+	assert_eof(fd);
+	close(fd);
+}
+
+static void clients_that_do_not_greet_properly_are_closed(void **state)
+{
+	static const char *const lines[] = { "GET / HTTP/1.1\r\n",
+					     "CONNECT \n",
+					     "CONNECT 1x\n",
+					     "CONNECT 4294967296\n",
+					     "CONNECT -1\n",
+					     "connect 1\n",
+					     "CONNECT 00000000000000000000000001\n" };
+	struct fixture *f = *state;
+
+	offer_rx(f, 8);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		int fd = connect_to(f->path);
+		char byte;
+
+		assert_true(write(fd, lines[i], strlen(lines[i])) > 0);
+		run_loop(f);
+		/* Reset rather than closed when it had sent more than was read. */
+		assert_true(read(fd, &byte, 1) == 0 || errno == ECONNRESET);
+		close(fd);
+	}
+	expect_silence(f);
+}
+
+static void before_the_driver_is_there_clients_are_closed(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f->path);
+
+	f->mmio.device->is_active = false;
+	assert_int_equal(write(fd, "CONNECT 1\n", 10), 10);
+	run_loop(f);
+	assert_eof(fd);
+	close(fd);
+}
+
+static void clients_get_different_ports(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t first, second;
+	int a, b;
+
+	offer_rx(f, 16);
+	a = connect_from_host(f, &first);
+	b = connect_from_host(f, &second);
+	assert_true(first >= 1U << 30 && first < 1U << 31);
+	assert_int_not_equal(first, second);
+	close(a);
+	close(b);
+}
+
+static void a_large_stream_to_the_guest_stops_at_its_credit(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header, update;
+	const uint8_t *payload;
+	static char data[100000];
+	uint32_t got = 0, host_port;
+	int fd;
+	ssize_t sent;
+
+	offer_rx(f, 200);
+	fd = connect_from_host(f, &host_port);
+	sent = write(fd, data, sizeof(data));
+	assert_true(sent > 70000);
+	run_loop(f);
+	while (take_packet(f, &header, &payload) && header.op == VIRTIO_VSOCK_OP_RW)
+		got += header.length;
+	assert_int_equal(got, 64 << 10); /* all that the guest has room for */
+	assert_int_equal(header.op, VIRTIO_VSOCK_OP_CREDIT_REQUEST);
+
+	update = from_guest(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1024, host_port, 0);
+	update.fwd_cnt = got;
+	send_packet(f, &update, NULL, 0);
+	while (take_packet(f, &header, &payload))
+		got += header.length;
+	assert_int_equal(got, sent);
+	close(fd);
+}
+
+static void without_rx_buffers_data_waits_and_nothing_is_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header;
+	const uint8_t *payload;
+	uint32_t host_port;
+	int fd;
+	char data[3 * RX_BUFFER_SIZE];
+	uint32_t got = 0;
+
+	offer_rx(f, 1);
+	fd = connect_from_host(f, &host_port);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 7);
+	assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+	expect_silence(f);
+	while (got < sizeof(data)) {
+		offer_rx(f, 1);
+		assert_true(take_packet(f, &header, &payload));
+		assert_memory_equal(payload, data + got, header.length);
+		got += header.length;
+	}
+	close(fd);
+}
+
+static void a_slow_host_end_costs_the_guest_credit_not_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header;
+	const uint8_t *payload;
+	static uint8_t chunk[32 << 10], read_back[32 << 10];
+	uint32_t fwd_cnt = 0, sent = 0, got = 0, stamp = 0, expected = 0;
+	int small = 4096;
+	int fd;
+
+	offer_rx(f, 100);
+	fd = connect_from_guest(f);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	/* The service does not read: send until the window is used up. */
+	for (;;) {
+		struct vsock_header data = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, sizeof(chunk));
+
+		while (take_packet(f, &header, &payload))
+			fwd_cnt = header.fwd_cnt;
+		if (sent - fwd_cnt + sizeof(chunk) > VSOCK_WINDOW)
+			break;
+		for (size_t i = 0; i < sizeof(chunk); i += 4)
+			memcpy(chunk + i, &(uint32_t) { stamp++ }, 4);
+		send_packet(f, &data, chunk, sizeof(chunk));
+		sent += (uint32_t)sizeof(chunk);
+		assert_true(sent < 64 << 20);
+	}
+	assert_true(sent >= VSOCK_WINDOW);
+	/* Now it reads all, in order, and the guest learns of it. */
+	while (got < sent) {
+		ssize_t n = read(fd, read_back, sizeof(read_back));
+
+		if (n < 0) {
+			run_loop(f);
+			continue;
+		}
+		assert_true(n % 4 == 0);
+		for (ssize_t i = 0; i < n; i += 4) {
+			uint32_t value;
+
+			memcpy(&value, read_back + i, 4);
+			assert_int_equal(value, expected++);
+		}
+		got += (uint32_t)n;
+	}
+	run_loop(f);
+	while (take_packet(f, &header, &payload))
+		fwd_cnt = header.fwd_cnt;
+	assert_true(sent - fwd_cnt < VSOCK_WINDOW_UPDATE);
+	close(fd);
+}
+
+static void more_than_our_window_is_a_reset(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t chunk[VSOCK_PAYLOAD_MAX];
+	struct vsock_header data = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, sizeof(chunk)), header;
+	const uint8_t *payload;
+	bool was_reset = false;
+	int fd;
+
+	offer_rx(f, 100);
+	fd = connect_from_guest(f);
+	for (int i = 0; i < 64 && !was_reset; i++) {
+		send_packet(f, &data, chunk, sizeof(chunk));
+		while (take_packet(f, &header, &payload))
+			was_reset |= header.op == VIRTIO_VSOCK_OP_RST;
+	}
+	assert_true(was_reset);
+	close(fd);
+}
+
+static void half_close_goes_through_in_both_directions(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header, shut = from_guest(VIRTIO_VSOCK_OP_SHUTDOWN, 5000, 1025, 0);
+	struct vsock_header data = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, 3);
+	char text[8];
+	int fd;
+
+	offer_rx(f, 16);
+	fd = connect_from_guest(f);
+	shutdown(fd, SHUT_WR);
+	expect_op(f, VIRTIO_VSOCK_OP_SHUTDOWN, &header);
+	assert_int_equal(header.flags, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	send_packet(f, &data, "abc", 3); /* the other way still works */
+	assert_int_equal(read(fd, text, sizeof(text)), 3);
+	shut.flags = VIRTIO_VSOCK_SHUTDOWN_SEND;
+	send_packet(f, &shut, NULL, 0);
+	assert_eof(fd);
+	close(fd);
+	expect_op(f, VIRTIO_VSOCK_OP_SHUTDOWN, &header);
+	assert_int_equal(header.flags, VIRTIO_VSOCK_SHUTDOWN_SEND | VIRTIO_VSOCK_SHUTDOWN_RCV);
+}
+
+static void a_guest_that_closes_is_answered_by_a_reset(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header, shut = from_guest(VIRTIO_VSOCK_OP_SHUTDOWN, 5000, 1025, 0);
+	int fd;
+
+	offer_rx(f, 16);
+	fd = connect_from_guest(f);
+	shut.flags = VIRTIO_VSOCK_SHUTDOWN_SEND | VIRTIO_VSOCK_SHUTDOWN_RCV;
+	send_packet(f, &shut, NULL, 0);
+	expect_op(f, VIRTIO_VSOCK_OP_RST, &header);
+	assert_eof(fd);
+	close(fd);
+	/* The port is free again. */
+	close(connect_from_guest(f));
+}
+
+static void packets_of_no_connection_are_reset_and_resets_are_not(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header header, odd = from_guest(VIRTIO_VSOCK_OP_RW, 1, 2, 0);
+
+	offer_rx(f, 16);
+	send_op(f, VIRTIO_VSOCK_OP_RW, 1, 2);
+	expect_op(f, VIRTIO_VSOCK_OP_RST, &header);
+	send_op(f, VIRTIO_VSOCK_OP_RST, 1, 2);
+	expect_silence(f);
+	odd.type = 2; /* SEQPACKET, not offered */
+	odd.op = VIRTIO_VSOCK_OP_REQUEST;
+	send_packet(f, &odd, NULL, 0);
+	expect_op(f, VIRTIO_VSOCK_OP_RST, &header);
+	assert_int_equal(header.type, 2);
+}
+
+static void packets_between_other_cids_are_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct vsock_header odd = from_guest(VIRTIO_VSOCK_OP_REQUEST, 5000, 1025, 0);
+
+	offer_rx(f, 16);
+	odd.source_cid = 4;
+	send_packet(f, &odd, NULL, 0);
+	odd.source_cid = VSOCK_GUEST_CID;
+	odd.destination_cid = 7;
+	send_packet(f, &odd, NULL, 0);
+	expect_silence(f);
+	assert_int_equal(accept(f->service, NULL, NULL), -1);
+}
+
+static void when_resets_pile_up_the_guest_must_take_them_first(void **state)
+{
+	struct fixture *f = *state;
+	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 1, 2, 0);
+	const struct test_segment segment = { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 };
+	uint32_t head, written;
+	unsigned n_taken = 0, n_resets = 0;
+	struct vsock_header answer;
+	const uint8_t *payload;
+
+	vsock_header_put(&header, test_memory(&f->tx, TX_BUFFERS, VSOCK_HEADER_SIZE));
+	for (int i = 0; i < 200; i++)
+		test_ring_offer_chain(&f->tx, &segment, 1);
+	kick(f);
+	while (test_ring_take(&f->tx, &head, &written))
+		n_taken++;
+	assert_int_equal(n_taken, 64);
+	/* With buffers it goes on by itself, and none is lost. */
+	offer_rx(f, 250);
+	while (take_packet(f, &answer, &payload))
+		n_resets++;
+	assert_int_equal(n_resets, 200);
+	while (test_ring_take(&f->tx, &head, &written))
+		n_taken++;
+	assert_int_equal(n_taken, 200);
+}
+
+static void a_header_that_is_cut_breaks_the_device(void **state)
+{
+	struct fixture *f = *state;
+	const struct test_segment segment = { TX_BUFFERS, VSOCK_HEADER_SIZE - 1, 0 };
+
+	test_ring_offer_chain(&f->tx, &segment, 1);
+	kick(f);
+	assert_non_null(strstr(f->broken, "vsock: the driver broke queue 1: a packet shorter than its header"));
+}
+
+static void a_length_beyond_the_descriptors_breaks_the_device(void **state)
+{
+	struct fixture *f = *state;
+	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, 11);
+
+	send_packet(f, &header, "0123456789", 10);
+	assert_non_null(strstr(f->broken, "longer than its descriptors"));
+}
+
+static void a_huge_length_breaks_the_device(void **state)
+{
+	struct fixture *f = *state;
+	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, UINT32_MAX);
+
+	send_packet(f, &header, "0123456789", 10);
+	assert_non_null(strstr(f->broken, "longer than its descriptors or than 64 KiB"));
+}
+
+static void an_rx_buffer_without_room_breaks_the_device(void **state)
+{
+	struct fixture *f = *state;
+	const struct test_segment segment = { RX_BUFFERS, VSOCK_HEADER_SIZE, VRING_DESC_F_WRITE };
+
+	test_ring_offer_chain(&f->rx, &segment, 1);
+	send_op(f, VIRTIO_VSOCK_OP_RW, 1, 2);
+	assert_non_null(strstr(f->broken, "queue 0"));
+}
+
+static void a_reset_of_the_device_closes_all_and_it_works_again(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t status = 0, host_port;
+	int service, client;
+
+	offer_rx(f, 16);
+	service = connect_from_guest(f);
+	client = connect_from_host(f, &host_port);
+	virtio_mmio_access(&f->mmio, 0x70, (uint8_t *)&status, 4, true);
+	assert_eof(service);
+	assert_eof(client);
+	close(service);
+	close(client);
+
+	f->n_rx_offered = 0;
+	activate(f);
+	offer_rx(f, 16);
+	close(connect_from_guest(f));
+}
+
+static void a_live_listener_is_not_replaced_and_a_dead_one_is(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = { 0 };
+	char dead[80];
+	int fd;
+
+	assert_true(vsock_host_listen(f->path, &err) < 0);
+	assert_int_equal(err.code, EADDRINUSE);
+	snprintf(dead, sizeof(dead), "%s/dead", f->directory);
+	close(listen_at(dead));
+	fd = vsock_host_listen(dead, &err);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(dead);
+}
+
+static void a_path_that_leaves_no_room_for_ports_is_refused(void **state)
+{
+	char path[VSOCK_HOST_PATH_MAX + 2];
+	struct error err = { 0 };
+
+	(void)state;
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	assert_true(vsock_host_listen(path, &err) < 0);
+	assert_int_equal(err.code, ENAMETOOLONG);
+}
+
+static int parse(const char *line, uint32_t *port, size_t *size)
+{
+	return vsock_host_parse_greeting(line, strlen(line), port, size);
+}
+
+static void greetings_are_parsed_strictly(void **state)
+{
+	uint32_t port = 7;
+	size_t size = 7;
+
+	(void)state;
+	assert_int_equal(parse("CONNECT 1024\n", &port, &size), 1);
+	assert_int_equal(port, 1024);
+	assert_int_equal(size, 13);
+	assert_int_equal(parse("CONNECT 4294967295\nrest", &port, &size), 1);
+	assert_int_equal(port, UINT32_MAX);
+	assert_int_equal(size, 19);
+	assert_int_equal(parse("", &port, &size), 0);
+	assert_int_equal(parse("CON", &port, &size), 0);
+	assert_int_equal(parse("CONNECT ", &port, &size), 0);
+	assert_int_equal(parse("CONNECT 12", &port, &size), 0);
+	assert_int_equal(parse("CONNECT\n", &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT \n", &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT  1\n", &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT 1\r\n", &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT 4294967296\n", &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT 99999999999999999999\n", &port, &size), -EPROTO);
+	assert_int_equal(vsock_host_parse_greeting("CONNECT \0\n", 10, &port, &size), -EPROTO);
+	assert_int_equal(parse("CONNECT 000000000000000000000000000000001\n", &port, &size), 1);
+	assert_int_equal(vsock_host_parse_greeting("CONNECT 000000000000000000000000000000001\n", 32, &port, &size),
+			 -EPROTO);
+}
+
+static void the_table_holds_1023_connections_and_finds_each(void **state)
+{
+	struct vsock_table table;
+	struct vsock_connection *c, *kept = NULL;
+
+	(void)state;
+	assert_int_equal(vsock_table_init(&table), 0);
+	for (uint32_t i = 0; i < VSOCK_CONNECTIONS_MAX; i++) {
+		c = vsock_table_take(&table);
+		assert_non_null(c);
+		c->flow.host_port = 1000 + i;
+		c->flow.guest_port = 5;
+		vsock_table_index(&table, c);
+		vsock_table_queue(&table, c);
+		vsock_table_queue(&table, c); /* once is enough */
+		if (i == 500)
+			kept = c;
+	}
+	assert_null(vsock_table_take(&table));
+	assert_ptr_equal(vsock_table_find(&table, 1500, 5), kept);
+	assert_null(vsock_table_find(&table, 1500, 6));
+	vsock_table_release(&table, kept);
+	assert_null(vsock_table_find(&table, 1500, 5));
+	assert_ptr_equal(vsock_table_take(&table), kept);
+	for (uint32_t i = 0; i < VSOCK_CONNECTIONS_MAX - 1; i++)
+		assert_non_null(vsock_table_dequeue(&table));
+	assert_null(vsock_table_dequeue(&table));
+	vsock_table_queue(&table, kept);
+	assert_ptr_equal(vsock_table_dequeue(&table), kept);
+	vsock_table_fini(&table);
+}
+
+static void a_released_connection_leaves_the_ready_list(void **state)
+{
+	struct vsock_table table;
+	struct vsock_connection *a, *b, *c;
+
+	(void)state;
+	assert_int_equal(vsock_table_init(&table), 0);
+	a = vsock_table_take(&table);
+	b = vsock_table_take(&table);
+	c = vsock_table_take(&table);
+	vsock_table_queue(&table, a);
+	vsock_table_queue(&table, b);
+	vsock_table_queue(&table, c);
+	vsock_table_release(&table, c);
+	vsock_table_release(&table, a);
+	vsock_table_queue(&table, b);
+	assert_ptr_equal(vsock_table_dequeue(&table), b);
+	assert_null(vsock_table_dequeue(&table));
+	c = vsock_table_take(&table);
+	vsock_table_queue(&table, c);
+	assert_ptr_equal(vsock_table_dequeue(&table), c);
+	vsock_table_fini(&table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(a_guest_talks_to_a_host_service),
+		TEST(nobody_at_the_port_is_a_reset),
+		TEST(a_client_connects_and_bytes_behind_its_line_belong_to_the_stream),
+		TEST(a_guest_that_refuses_closes_the_client),
+		TEST(clients_that_do_not_greet_properly_are_closed),
+		TEST(before_the_driver_is_there_clients_are_closed),
+		TEST(clients_get_different_ports),
+		TEST(a_large_stream_to_the_guest_stops_at_its_credit),
+		TEST(without_rx_buffers_data_waits_and_nothing_is_lost),
+		TEST(a_slow_host_end_costs_the_guest_credit_not_bytes),
+		TEST(more_than_our_window_is_a_reset),
+		TEST(half_close_goes_through_in_both_directions),
+		TEST(a_guest_that_closes_is_answered_by_a_reset),
+		TEST(packets_of_no_connection_are_reset_and_resets_are_not),
+		TEST(packets_between_other_cids_are_dropped),
+		TEST(when_resets_pile_up_the_guest_must_take_them_first),
+		TEST(a_header_that_is_cut_breaks_the_device),
+		TEST(a_length_beyond_the_descriptors_breaks_the_device),
+		TEST(a_huge_length_breaks_the_device),
+		TEST(an_rx_buffer_without_room_breaks_the_device),
+		TEST(a_reset_of_the_device_closes_all_and_it_works_again),
+		TEST(a_live_listener_is_not_replaced_and_a_dead_one_is),
+		TEST(a_path_that_leaves_no_room_for_ports_is_refused),
+		cmocka_unit_test(greetings_are_parsed_strictly),
+		cmocka_unit_test(the_table_holds_1023_connections_and_finds_each),
+		cmocka_unit_test(a_released_connection_leaves_the_ready_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
