@@ -8,9 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
-
-warnings.simplefilter("error", ImportWarning)
 
 
 def check_python_packages():
@@ -130,6 +127,9 @@ def check_node():
     acorn = next(p for p in ("/usr/lib/hearth/node_modules/acorn", "/usr/share/nodejs/acorn") if os.path.isdir(p))
     output = subprocess.run(["node", "-e", code, acorn], check=True, capture_output=True, text=True).stdout
     assert output == "1 1.234,5\n", output
+    if os.path.isdir("/usr/lib/node_modules/npm"):
+        subprocess.run(["npm", "--version"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["npx", "--version"], check=True, stdout=subprocess.DEVNULL)
 
 
 def check_tools():

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Helpers shared by the scripts that make guest images: messages, the log, and commands run inside a tree.
 # Sourced, never run. HEARTH_LOG names the log file, HEARTH_START the second at which the build began.
 
