@@ -39,6 +39,14 @@ UNIT_virtio_mmio := $(VIRTIO)
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
 
+UNIT_TESTS += utf8 base64 json_text url auth config
+UNIT_utf8 := api/utf8.c api/buffer.c
+UNIT_base64 := api/base64.c api/buffer.c
+UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
+UNIT_url := api/url.c
+UNIT_auth := api/auth.c
+UNIT_config := api/config.c api/toml.c
+
 UNIT_TESTS += sse cli
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
@@ -102,7 +110,20 @@ $(BUILD)/san/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(SANITIZE) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
+
+# Tiny guests without an operating system, each for one ending of a VM.
+GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
+          halt spin
+
+.PHONY: guests
+guests: $(GUESTS:%=$(BUILD)/guests/%)
+
+$(BUILD)/guests/%: tests/guests/%.c tests/guests/start.S tests/guests/guest.h tests/guests/guest.ld Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
+	        -mno-red-zone -mgeneral-regs-only -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	        -Wl,--no-warn-rwx-segments -T tests/guests/guest.ld -o $@ tests/guests/start.S $<
 
 # ---- unit tests ------------------------------------------------------------------------------------------------------
 
