@@ -16,8 +16,8 @@ import tty
 TOKEN, DIRECTORY, ENVIRON, ARGUMENT, PTY, RUN, STDIN, SIGNAL, WINDOW, CLOSE, TERMINATE = b"tdeaprisw" b"ck"
 BEGUN, STDOUT, STDERR, CREDIT, EXIT, FAILED = b"goxkqf"
 HEADER = struct.Struct("<BI")
-FRAME_MAX = 65536
-STDIN_WINDOW = 4 * FRAME_MAX
+CHUNK = 65536
+STDIN_WINDOW = 4 * CHUNK
 # After the time limit the command gets SIGTERM, ten seconds later (session.c) SIGKILL; then we stop waiting.
 TIMEOUT_GRACE_SECONDS = 17
 PASSED_VARIABLES = ("TERM", "TZ", "LANG", "COLUMNS", "LINES", "NO_COLOR")
@@ -109,7 +109,7 @@ class Client:
 
     def read_stdin(self):
         try:
-            data = os.read(0, min(FRAME_MAX, self.stdin_credit))
+            data = os.read(0, min(CHUNK, self.stdin_credit))
         except OSError:  # closed, or a terminal that belongs to another job
             data = b""
         self.queue(STDIN, data)
@@ -191,7 +191,7 @@ class Client:
         while True:
             poll.register(self.socket, select.POLLIN | (select.POLLOUT if self.outgoing else 0))
             poll.register(wakeup, select.POLLIN)
-            if self.stdin_open and self.stdin_credit > 0 and len(self.outgoing) < FRAME_MAX:
+            if self.stdin_open and self.stdin_credit > 0 and len(self.outgoing) < CHUNK:
                 poll.register(0, select.POLLIN)
             else:
                 try:

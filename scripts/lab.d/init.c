@@ -33,8 +33,8 @@
 #include "init.h"
 #include "protocol.h"
 
-#define NEW_ROOT "/newroot"
-#define CONFIG_FILE "/lab.conf"
+#define NEW_ROOT       "/newroot"
+#define CONFIG_FILE    "/lab.conf"
 #define MODULES_FOLDER "/modules"
 #define MONITOR_DEVICE "/dev/ttyS1"
 
@@ -143,9 +143,11 @@ static void mount_root(void)
 	make_folders("/layer/upper");
 	make_folders("/layer/work");
 	make_folders(NEW_ROOT);
-	if (mount("root", "/layer/host", "9p", MS_RDONLY, "trans=virtio,version=9p2000.L,msize=512000,cache=loose") != 0)
+	if (mount("root", "/layer/host", "9p", MS_RDONLY, "trans=virtio,version=9p2000.L,msize=512000,cache=loose") !=
+	    0)
 		give_up("cannot mount the host's root");
-	if (mount("overlay", NEW_ROOT, "overlay", 0, "lowerdir=/layer/host,upperdir=/layer/upper,workdir=/layer/work") != 0)
+	if (mount("overlay", NEW_ROOT, "overlay", 0,
+		  "lowerdir=/layer/host,upperdir=/layer/upper,workdir=/layer/work") != 0)
 		give_up("cannot mount the writable layer over the host's root");
 }
 
@@ -306,10 +308,10 @@ static _Noreturn void serve(void)
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &children, NULL);
-	fds[0] = (struct pollfd){ .fd = listen_for_clients(), .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = open_monitor(), .events = POLLIN };
-	fds[2] = (struct pollfd){ .fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
-	fds[3] = (struct pollfd){ .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .events = POLLIN };
+	fds[0] = (struct pollfd) { .fd = listen_for_clients(), .events = POLLIN };
+	fds[1] = (struct pollfd) { .fd = open_monitor(), .events = POLLIN };
+	fds[2] = (struct pollfd) { .fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
+	fds[3] = (struct pollfd) { .fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .events = POLLIN };
 	timerfd_settime(fds[3].fd, 0, &second, NULL);
 
 	for (;;) {

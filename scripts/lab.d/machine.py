@@ -35,8 +35,8 @@ class LabError(Exception):
     pass
 
 
-class PortTaken(LabError):
-    pass
+class MachineLost(LabError):
+    """The machine did not come up, hung or ended. Trying again may help."""
 
 
 def lab_dir():
@@ -135,12 +135,21 @@ def chosen_port():
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortTaken(f"port {port} of 127.0.0.1 is taken ({error.strerror}); end what listens there, or choose "
+            raise LabError(f"port {port} of 127.0.0.1 is taken ({error.strerror}); end what listens there, or choose "
                             f"another port with HEARTH_LAB_PORT (0: any free one)") from error
     return port
 
 
-def check_qemu():
+def read_settings():
+    """All that the environment decides, checked before anything is started."""
+    return {"memory_mib": setting("HEARTH_LAB_MEMORY_MIB", 6144, 1024, 1 << 20),
+            "cpus": setting("HEARTH_LAB_CPUS", 2, 1, 64),
+            "watchdog_seconds": setting("HEARTH_LAB_WATCHDOG_S", 60, 5, 86400),
+            "idle_seconds": setting("HEARTH_LAB_IDLE_S", 7200, 0, 1 << 31),
+            "http_port": chosen_port(), "qemu": find_qemu()}
+
+
+def find_qemu():
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         raise LabError("qemu-system-x86_64 is missing; run scripts/setup lab")
@@ -168,18 +177,18 @@ def qemu_escape(path):
     return path.replace(",", ",,")
 
 
-def qemu_command(qemu, folder, kernel, command_port, http_port):
-    memory = setting("HEARTH_LAB_MEMORY_MIB", 6144, 1024, 1 << 20)
+def qemu_command(settings, folder, kernel, command_port):
+    forward = f"hostfwd=tcp:127.0.0.1:{command_port}-:22,hostfwd=tcp:127.0.0.1:{settings['http_port']}-:8080"
     command = [
-        "setpriv", "--pdeathsig", "KILL", qemu, "-name", "hearth-lab", "-accel", "tcg,thread=multi,tb-size=512",
-        "-cpu", "max", "-M", "q35", "-m", str(memory), "-smp", str(setting("HEARTH_LAB_CPUS", 2, 1, 64)),
+        "setpriv", "--pdeathsig", "KILL", settings["qemu"], "-name", "hearth-lab", "-accel", "tcg,thread=multi,tb-size=512",
+        "-cpu", "max", "-M", "q35", "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
         "-display", "none", "-no-reboot", "-nodefaults",
         "-chardev", f"file,id=console,path={qemu_escape(folder.file('console'))}", "-serial", "chardev:console",
         "-chardev", "stdio,id=monitor,signal=off", "-serial", "chardev:monitor",
         "-kernel", kernel, "-initrd", folder.file("initramfs"),
         "-append", "console=ttyS0 panic=-1 quiet loglevel=1 mitigations=off cryptomgr.notests tsc=reliable nowatchdog",
         "-device", "virtio-rng-pci",
-        "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{command_port}-:22,hostfwd=tcp:127.0.0.1:{http_port}-:8080",
+        "-netdev", f"user,id=net,{forward}",
         "-device", "virtio-net-pci,netdev=net,romfile=",
         "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
     ]
@@ -190,12 +199,13 @@ def qemu_command(qemu, folder, kernel, command_port, http_port):
 
 
 class Supervisor:
-    def __init__(self, folder, process, watchdog_seconds, idle_seconds, owner):
+    def __init__(self, folder, process, settings, owner):
         self.folder = folder
         self.process = process
-        self.watchdog_seconds = watchdog_seconds
-        self.idle_seconds = idle_seconds
-        self.owner = owner  # read end of a pipe whose other end the owner holds; None: nobody owns the lab
+        self.watchdog_seconds = settings["watchdog_seconds"]
+        self.idle_seconds = settings["idle_seconds"]
+        self.owner = owner  # read end of a pipe whose other end the owner holds; None: the lab stays up by itself
+        self.owner_gone = False
         self.booted = False
         self.active = 0
         self.silent_seconds = 0
@@ -209,6 +219,7 @@ class Supervisor:
         state["ready"] = True
         self.folder.write("state", json.dumps(state))
         self.booted = True
+        self.unused_seconds = 0
 
     def take_heartbeats(self, data):
         lines = (self.buffer + data).split(b"\n")
@@ -249,58 +260,63 @@ class Supervisor:
         elif self.booted and self.silent_seconds > self.watchdog_seconds:
             self.stopping = f"the lab's machine hung (no heartbeat for {self.watchdog_seconds} s) and was ended"
             self.process.kill()
-        elif self.owner is None and self.idle_seconds and self.unused_seconds > self.idle_seconds:
+        elif self.booted and self.owner is None and not self.owner_gone and self.idle_seconds and self.unused_seconds > self.idle_seconds:
             self.power_off(f"the lab was not used for {self.idle_seconds} s and ended by itself")
 
-    def owner_gone_and_unused(self):
-        return self.owner is False and self.active == 0
+    def take_requests(self, requests):
+        """Signals: SIGTERM, end the lab; SIGUSR1, somebody wants it to stay up."""
+        for number in os.read(requests, 100):
+            if number == signal.SIGTERM:
+                self.power_off("the lab was stopped")
+            elif number == signal.SIGUSR1:
+                self.owner, self.owner_gone = None, False
 
-    def watch(self, stop_requests):
+    def watch(self, requests):
         output = self.process.stdout.fileno()
         next_tick = time.monotonic() + 1
         while True:
-            watched = [output, stop_requests] + ([self.owner] if self.owner not in (None, False) else [])
+            watched = [output, requests] + ([self.owner] if self.owner is not None else [])
             ready, _, _ = select.select(watched, [], [], max(0, next_tick - time.monotonic()))
             if output in ready:
                 data = os.read(output, 4096)
                 if not data:
                     break
                 self.take_heartbeats(data)
-            if self.owner in ready and not os.read(self.owner, 1):
-                self.owner = False
-            if stop_requests in ready:
-                os.read(stop_requests, 100)
-                self.power_off("the lab was stopped")
-            if self.owner_gone_and_unused():
+            if self.owner in ready:
+                self.owner, self.owner_gone = None, True
+            if requests in ready:
+                self.take_requests(requests)
+            if self.owner_gone and self.active == 0:
                 self.power_off("the command ended")
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + 1
                 self.tick()
         status = self.process.wait()
-        if self.stopping is None:
-            self.stopping = f"the lab's machine ended by itself (QEMU's status {status})"
-            tail = (self.folder.read("qemu.log") + self.folder.read("console")).strip().splitlines()[-15:]
-            if tail:
-                self.stopping += "; it said last:\n" + "\n".join(tail)
-        return self.stopping
+        return self.stopping or self.last_words(status)
+
+    def last_words(self, status):
+        said = (self.folder.read("qemu.log") + self.folder.read("console")).strip().splitlines()
+        telling = [line for line in said if "panic" in line or "lab: " in line or "qemu" in line] or said[-5:]
+        return "\n  ".join([f"the lab's machine ended by itself (QEMU's status {status}); {self.folder.file('console')} "
+                            "has its last words"] + telling[:8])
 
 
-def launch_qemu(folder, kernel, initramfs, http_port, log):
+def launch_qemu(folder, kernel, initramfs, settings, log):
     token = secrets.token_hex(16)
     with open(initramfs, "rb") as source, open(folder.file("initramfs"), "wb") as target:
         os.chmod(folder.file("initramfs"), 0o600)
         target.write(source.read())
         target.write(boot.config_archive(config_text(token)))
     command_port = free_port()
-    process = subprocess.Popen(qemu_command(check_qemu(), folder, kernel, command_port, http_port),
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd="/")
+    process = subprocess.Popen(qemu_command(settings, folder, kernel, command_port), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=log, cwd="/")
     folder.write("state", json.dumps({
         "supervisor": os.getpid(), "qemu": process.pid, "token": token, "command_port": command_port,
-        "http_port": http_port, "started": time.time(), "ready": False}))
+        "http_port": settings["http_port"], "started": time.time(), "ready": False}))
     return process
 
 
-def supervise(folder, kernel, initramfs, http_port, owner, settings):
+def supervise(folder, kernel, initramfs, settings, owner):
     """The supervisor's life: from here to the end of the lab. Runs in its own process; the lock is held by it."""
     os.setsid()
     log = os.open(folder.file("qemu.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -308,13 +324,14 @@ def supervise(folder, kernel, initramfs, http_port, owner, settings):
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
     os.chdir("/")
-    stop_requests, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    requests, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for request in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(request, lambda *_: None)
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
-    process = launch_qemu(folder, kernel, initramfs, http_port, log)
-    reason = Supervisor(folder, process, owner=owner, **settings).watch(stop_requests)
+    process = launch_qemu(folder, kernel, initramfs, settings, log)
+    reason = Supervisor(folder, process, settings, owner).watch(requests)
     folder.write("ended", reason + "\n")
     folder.remove("state", "initramfs")
 
@@ -359,10 +376,7 @@ class Started:
 
 def start(folder, lock, keep):
     """Start a lab whose supervisor takes over the lock. keep: it stays up after this process has let go of it."""
-    settings = {"watchdog_seconds": setting("HEARTH_LAB_WATCHDOG_S", 60, 5, 86400),
-                "idle_seconds": setting("HEARTH_LAB_IDLE_S", 7200, 0, 1 << 31)}
-    http_port = chosen_port()
-    check_qemu()
+    settings = read_settings()
     kernel, initramfs = boot.prepare()
     folder.remove("ended", "state", "console", "qemu.log")
     owner, pipe = (None, None) if keep else os.pipe2(os.O_CLOEXEC)
@@ -371,7 +385,7 @@ def start(folder, lock, keep):
         status = 1
         try:
             close_others({lock, owner})
-            supervise(folder, kernel, initramfs, http_port, owner, settings)
+            supervise(folder, kernel, initramfs, settings, owner)
             status = 0
         except Exception as error:  # the starter learns of it from the file
             folder.write("ended", f"the lab's supervisor failed: {error!r}\n")
@@ -388,16 +402,21 @@ def why_ended(folder):
 
 
 def wait_until_ready(folder, started=None):
-    """The lab's state once it takes commands, or LabError when it ended instead."""
+    """The lab's state once it takes commands, or MachineLost when it ended instead."""
     while True:
         state = folder.state()
         if state and state["ready"] and folder.is_up():
             return state
         if started and started.has_ended():
-            raise LabError(why_ended(folder))
+            raise MachineLost(why_ended(folder))
         if not started and not folder.is_up():
-            raise LabError(why_ended(folder))
+            raise MachineLost(why_ended(folder))
         time.sleep(0.02)
+
+
+def keep_up(state):
+    """A lab that was started for one command shall stay."""
+    os.kill(state["supervisor"], signal.SIGUSR1)
 
 
 def stop(folder):

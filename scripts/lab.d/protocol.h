@@ -7,11 +7,11 @@
 #ifndef LAB_PROTOCOL_H
 #define LAB_PROTOCOL_H
 
-#define LAB_PORT 22
+#define LAB_PORT     22
 #define FRAME_HEADER 5
-#define FRAME_MAX 65536
+#define FRAME_MAX    262144
 /* The client sends no more than this much of stdin before the command has read it, so that signals never wait. */
-#define STDIN_WINDOW (4 * FRAME_MAX)
+#define STDIN_WINDOW 262144
 
 enum to_lab {
 	TO_LAB_TOKEN = 't',     /* first frame: the lab's token */

@@ -25,11 +25,11 @@
 #include "protocol.h"
 
 #define TERMINATE_GRACE_MS 10000
-#define KILL_PATIENCE_MS 5000
-#define CLOSE_PATIENCE_MS 5000
-#define TERMINAL_DRAIN_MS 100
-#define OUTPUT_CHUNK 32768
-#define WORDS_MAX 4096
+#define KILL_PATIENCE_MS   5000
+#define CLOSE_PATIENCE_MS  5000
+#define TERMINAL_DRAIN_MS  100
+#define OUTPUT_CHUNK       32768
+#define WORDS_MAX          4096
 
 struct stream {
 	int fd;
@@ -54,7 +54,7 @@ struct session {
 	size_t argument_count, environment_count;
 	size_t received, sending, pending; /* bytes in the buffers below */
 	unsigned char receive_buffer[FRAME_HEADER + FRAME_MAX];
-	unsigned char send_buffer[4 * FRAME_MAX];
+	unsigned char send_buffer[8 * OUTPUT_CHUNK];
 	unsigned char pending_input[STDIN_WINDOW]; /* stdin that the command has not read yet */
 };
 
@@ -401,8 +401,8 @@ static void take_frame(struct session *s, char type, const unsigned char *payloa
 static void receive_frames(struct session *s)
 {
 	size_t start = 0;
-	ssize_t got = recv(s->socket, s->receive_buffer + s->received, sizeof(s->receive_buffer) - s->received,
-			   MSG_DONTWAIT);
+	ssize_t got =
+		recv(s->socket, s->receive_buffer + s->received, sizeof(s->receive_buffer) - s->received, MSG_DONTWAIT);
 
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
 		s->client_gone = true;
@@ -413,7 +413,8 @@ static void receive_frames(struct session *s)
 	s->received += (size_t)got;
 	while (s->received - start >= FRAME_HEADER) {
 		const unsigned char *frame = s->receive_buffer + start;
-		size_t length = (size_t)frame[1] | (size_t)frame[2] << 8 | (size_t)frame[3] << 16 | (size_t)frame[4] << 24;
+		size_t length = (size_t)frame[1] | (size_t)frame[2] << 8 | (size_t)frame[3] << 16 |
+				(size_t)frame[4] << 24;
 
 		if (length > FRAME_MAX)
 			fail(s, 125, "a message of the client is too long");
