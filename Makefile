@@ -47,6 +47,12 @@ UNIT_url := api/url.c
 UNIT_auth := api/auth.c
 UNIT_config := api/config.c api/toml.c
 
+UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
+UNIT_agent_frames := api/agent_frames.c
+UNIT_mime_bundle := api/mime_bundle.c
+UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
+UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/base64.c api/utf8.c api/buffer.c
+
 UNIT_TESTS += sse cli
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
@@ -114,7 +120,7 @@ $(BUILD)/san/%.o: %.c Makefile
 
 # Tiny guests without an operating system, each for one ending of a VM.
 GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
-          halt spin
+          halt spin disk_write
 
 .PHONY: guests
 guests: $(GUESTS:%=$(BUILD)/guests/%)

@@ -1,0 +1,145 @@
+#include "api/execute_request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+static struct execute_request request;
+
+static int parse(const char *body, struct error *err)
+{
+	return execute_request_parse(&request, body, strlen(body), err);
+}
+
+static void check_code(const char *body, const char *code)
+{
+	struct error err = { 0 };
+
+	if (parse(body, &err) < 0)
+		fail_msg("%s: %s", body, err.text);
+	assert_int_equal(request.code_size, strlen(code));
+	assert_memory_equal(request.code, code, request.code_size);
+	execute_request_fini(&request);
+}
+
+static void check_error(const char *body, int code, const char *part)
+{
+	struct error err = { 0 };
+
+	assert_true(parse(body, &err) < 0);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.text, part))
+		fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+	execute_request_fini(&request);
+}
+
+static void wrapped_and_flat_bodies_with_keys_in_any_case_are_taken(void **state)
+{
+	(void)state;
+	check_code("{\"code\":\"1\"}", "1");
+	check_code("{\"properties\":{\"codeInputType\":\"inline\",\"executionType\":\"synchronous\",\"code\":\"a\"}}",
+		   "a");
+	check_code("{\"Properties\":{\"CODE\":\"a\",\"CodeInputType\":\"INLINE\",\"executiontype\":\"Synchronous\"}}",
+		   "a");
+	check_code("{\"pythonCode\":\"p\"}", "p");
+	check_code("{\"code\":\"eCsx\",\"codeInputType\":\"InlineBase64\"}", "x+1");
+	check_code("{\"code\":\"x\",\"codeInputType\":\"InlineText\",\"sanitizeInput\":true,\"whatever\":[1]}", "x");
+	check_code("{\"code\":\"\"}", "");
+	check_code("{\"code\":\"x\",\"executionType\":null,\"timeoutInSeconds\":null}", "x");
+}
+
+static void code_may_hold_nul(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(parse("{\"code\":\"a\\u0000b\"}", &err), 0);
+	assert_int_equal(request.code_size, 3);
+	assert_memory_equal(request.code, "a\0b", 3);
+	execute_request_fini(&request);
+}
+
+static void fields_are_read(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(parse("{\"code\":\"x\",\"language\":\"JavaScript\",\"timeoutInSeconds\":\"60\","
+			       "\"outputStreamsMaxLength\":4096.0,\"returnDisplayData\":true,\"identifier\":\"i\"}",
+			       &err),
+			 0);
+	assert_int_equal(request.language, AGENT_NODE);
+	assert_int_equal(request.timeout_s, 60);
+	assert_int_equal(request.output_limit, 4096);
+	assert_true(request.return_display_data);
+	assert_string_equal(request.identifier, "i");
+	execute_request_fini(&request);
+}
+
+static void what_is_not_json_is_malformed(void **state)
+{
+	static const char *const bad[] = {
+		"", "{", "nonsense", "{\"code\":\"\\ud800\"}", "{\"code\":\"\xff\"}", "{\"code\":\"x\"} trailing"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		check_error(bad[i], EXECUTE_REQUEST_MALFORMED, "not JSON");
+}
+
+static void wrong_types_name_the_field(void **state)
+{
+	(void)state;
+	check_error("[]", EXECUTE_REQUEST_INVALID, "object");
+	check_error("\"x\"", EXECUTE_REQUEST_MALFORMED, "not JSON");
+	check_error("{\"properties\":[]}", EXECUTE_REQUEST_INVALID, "'properties'");
+	check_error("{\"code\":1}", EXECUTE_REQUEST_INVALID, "'code'");
+	check_error("{\"code\":\"x\",\"timeoutInSeconds\":\"soon\"}", EXECUTE_REQUEST_INVALID, "'timeoutInSeconds'");
+	check_error("{\"code\":\"x\",\"timeoutInSeconds\":{}}", EXECUTE_REQUEST_INVALID, "'timeoutInSeconds'");
+	check_error("{\"code\":\"x\",\"timeoutInSeconds\":1e300}", EXECUTE_REQUEST_INVALID, "'timeoutInSeconds'");
+	check_error("{\"code\":\"x\",\"language\":\"cobol\"}", EXECUTE_REQUEST_INVALID, "'language'");
+	check_error("{\"code\":\"x\",\"language\":3}", EXECUTE_REQUEST_INVALID, "'language'");
+	check_error("{\"code\":\"x\",\"codeInputType\":\"file\"}", EXECUTE_REQUEST_INVALID, "'codeInputType'");
+	check_error("{\"code\":\"x\",\"executionType\":\"later\"}", EXECUTE_REQUEST_INVALID, "'executionType'");
+	check_error("{\"code\":\"x\",\"returnDisplayData\":\"yes\"}", EXECUTE_REQUEST_INVALID, "'returnDisplayData'");
+	check_error("{\"code\":\"/w==\",\"codeInputType\":\"inlineBase64\"}", EXECUTE_REQUEST_INVALID,
+		    "base64 of UTF-8");
+}
+
+static void missing_code_and_asynchronous_have_answers_of_their_own(void **state)
+{
+	(void)state;
+	check_error("{}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
+	check_error("{\"properties\":{}}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
+	check_error("{\"code\":null}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
+	check_error("{\"code\":\"x\",\"executionType\":\"Asynchronous\"}", EXECUTE_REQUEST_NOT_SUPPORTED,
+		    "not supported");
+}
+
+static void a_document_of_many_values_is_refused_before_it_is_parsed(void **state)
+{
+	static char body[40000];
+
+	(void)state;
+	memset(body, '[', sizeof(body) - 1);
+	check_error(body, EXECUTE_REQUEST_MALFORMED, "values");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wrapped_and_flat_bodies_with_keys_in_any_case_are_taken),
+		cmocka_unit_test(code_may_hold_nul),
+		cmocka_unit_test(fields_are_read),
+		cmocka_unit_test(what_is_not_json_is_malformed),
+		cmocka_unit_test(wrong_types_name_the_field),
+		cmocka_unit_test(missing_code_and_asynchronous_have_answers_of_their_own),
+		cmocka_unit_test(a_document_of_many_values_is_refused_before_it_is_parsed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
