@@ -180,8 +180,8 @@ def qemu_escape(path):
 def qemu_command(settings, folder, kernel, command_port):
     forward = f"hostfwd=tcp:127.0.0.1:{command_port}-:22,hostfwd=tcp:127.0.0.1:{settings['http_port']}-:8080"
     command = [
-        "setpriv", "--pdeathsig", "KILL", settings["qemu"], "-name", "hearth-lab", "-accel", "tcg,thread=multi,tb-size=512",
-        "-cpu", "max", "-M", "q35", "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
+        "setpriv", "--pdeathsig", "KILL", settings["qemu"], "-name", "hearth-lab",
+        "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35", "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
         "-display", "none", "-no-reboot", "-nodefaults",
         "-chardev", f"file,id=console,path={qemu_escape(folder.file('console'))}", "-serial", "chardev:console",
         "-chardev", "stdio,id=monitor,signal=off", "-serial", "chardev:monitor",
@@ -246,6 +246,9 @@ class Supervisor:
         except OSError:
             self.process.kill()
 
+    def stays_up(self):
+        return self.owner is None and not self.owner_gone
+
     def tick(self):
         """Once a second."""
         self.silent_seconds += 1
@@ -260,7 +263,7 @@ class Supervisor:
         elif self.booted and self.silent_seconds > self.watchdog_seconds:
             self.stopping = f"the lab's machine hung (no heartbeat for {self.watchdog_seconds} s) and was ended"
             self.process.kill()
-        elif self.booted and self.owner is None and not self.owner_gone and self.idle_seconds and self.unused_seconds > self.idle_seconds:
+        elif self.booted and self.stays_up() and 0 < self.idle_seconds < self.unused_seconds:
             self.power_off(f"the lab was not used for {self.idle_seconds} s and ended by itself")
 
     def take_requests(self, requests):
