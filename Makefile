@@ -51,6 +51,9 @@ UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
+UNIT_TESTS += execute_answer http
+UNIT_execute_answer := api/execute_answer.c api/json_text.c api/base64.c api/utf8.c api/buffer.c api/mime_bundle.c
+UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/base64.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += sse cli
@@ -150,7 +153,7 @@ unit-names: # for scripts/test
 .SECONDEXPANSION:
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lpthread
+	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lpthread
 
 .PHONY: clean
 clean:
