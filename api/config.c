@@ -51,7 +51,7 @@ static const struct key keys[] = {
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
 	INTEGER("max-sessions", max_sessions, 100, 1, 10000, "sessions that exist at a time"),
 	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions that may wait in one session"),
-	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 86400 * 7,
+	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 604800,
 		"a session that was idle for so long is destroyed with its files"),
 	INTEGER("execution-timeout-seconds", execution_timeout_s, 220, 1, 86400,
 		"time for an execution that names none"),
@@ -270,10 +270,11 @@ static char *default_home(void)
 {
 	AUTO_FREE char *folder = own_folder();
 	AUTO_FREE char *images = folder ? join(folder, "images") : NULL;
+	const char *wanted = getenv("HEARTH_HOME");
 	struct stat st;
 
-	if (getenv("HEARTH_HOME"))
-		return strdup(getenv("HEARTH_HOME"));
+	if (wanted)
+		return strdup(wanted);
 	if (images && stat(images, &st) == 0 && S_ISDIR(st.st_mode))
 		return STEAL(&folder);
 	return strdup("/var/lib/hearth");
@@ -281,9 +282,11 @@ static char *default_home(void)
 
 static char *default_runtime_dir(void)
 {
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
 	if (geteuid() == 0)
 		return strdup("/run/hearth");
-	return join(getenv("XDG_RUNTIME_DIR") ? getenv("XDG_RUNTIME_DIR") : "/tmp", "hearth");
+	return join(runtime ? runtime : "/tmp", "hearth");
 }
 
 static char *default_vmm(void)

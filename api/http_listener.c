@@ -50,7 +50,7 @@ static int listen_on(const struct addrinfo *a)
 
 static void describe(int fd, char *address, size_t size)
 {
-	struct sockaddr_storage s;
+	struct sockaddr_storage s = { 0 };
 	socklen_t length = sizeof(s);
 	char host[64] = "?", port[16] = "?";
 

@@ -102,7 +102,7 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 
 		if (getrandom(random, sizeof(random), 0) != sizeof(random))
 			return error_set(err, errno, "no random bytes: %s", strerror(errno));
-		for (int n = 0; n < ID_LENGTH / 2; n++)
+		for (size_t n = 0; n < sizeof(random); n++)
 			snprintf(id + 2 * n, 3, "%02x", random[n]);
 		snprintf(path, sizeof(path), "%s/%s", runtime, id);
 		if (mkdir(path, 0700) == 0) {

@@ -309,7 +309,7 @@ static struct session *session_create(struct sessions *all, const char *identifi
 		free(s);
 		return NULL;
 	}
-	strcpy(s->identifier, identifier);
+	memcpy(s->identifier, identifier, strlen(identifier) + 1);
 	guid_make(s->guid);
 	s->all = all;
 	s->state_since_ns = uv_hrtime();

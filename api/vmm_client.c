@@ -190,7 +190,7 @@ struct vmm_client *vmm_client_spawn(uv_loop_t *loop, char *const arguments[], co
 	AUTO_FD int ours = -1, theirs = -1, pid_fd = -1;
 	struct vmm_client *c = calloc(1, sizeof(*c));
 	int rc = c ? make_control_pair(&ours, &theirs) : -ENOMEM;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (rc == 0)
 		rc = spawn(arguments, theirs, &pid);
