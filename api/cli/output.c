@@ -64,14 +64,24 @@ static int on_done(struct output *out, const char *data, size_t size, const json
 	return emit(out, STDOUT_FILENO, data, size) < 0 ? -1 : emit(out, STDOUT_FILENO, "\n", 1);
 }
 
+/* The service gives up on the execution after it has begun to answer. */
+static int on_error(struct output *out, const json_t *body)
+{
+	const json_t *message = json_object_get(json_object_get(body, "error"), "message");
+
+	return error_set(&out->error, STATUS_SERVICE, "the service gave up: %s",
+			 json_is_string(message) ? json_string_value(message) : "it does not say why");
+}
+
 int output_event(void *context, const char *type, const char *data, size_t size)
 {
 	struct output *out = context;
 	bool is_done = strcmp(type, "done") == 0;
+	bool is_error = strcmp(type, "error") == 0;
 	json_t *body;
 	int ret = 0;
 
-	if (out->done || (out->json && !is_done))
+	if (out->done || (out->json && !is_done && !is_error))
 		return 0;
 	body = json_parse(data, size);
 	if (!json_is_object(body)) {
@@ -80,6 +90,8 @@ int output_event(void *context, const char *type, const char *data, size_t size)
 	}
 	if (is_done)
 		ret = on_done(out, data, size, body);
+	else if (is_error)
+		ret = on_error(out, body);
 	else if (strcmp(type, "stdout") == 0)
 		ret = on_stream(out, STDOUT_FILENO, body);
 	else if (strcmp(type, "stderr") == 0)

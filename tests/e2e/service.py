@@ -23,6 +23,7 @@ class Host:
     def __init__(self):
         self.accel = subprocess.run(["scripts/accel"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         self.is_lab = self.accel == "lab"
+        self.owns_lab = False
         self.environment = {**os.environ, "HEARTH_ACCEL": self.accel, "HEARTH_TOKEN_FILE": TOKEN_FILE}
         self.environment.pop("HEARTH_TOKEN", None)
         if self.is_lab:
@@ -33,11 +34,15 @@ class Host:
         os.makedirs(STATE, exist_ok=True)
         os.makedirs(os.path.dirname(LOG), exist_ok=True)
         if self.is_lab:
-            subprocess.run(["scripts/lab", "start"], cwd=ROOT, env=self.environment, check=True, timeout=180)
+            self.owns_lab = self.lab("status", check=False).returncode != 0
+            self.lab("start", check=True)
+
+    def lab(self, command, check):
+        return subprocess.run(["scripts/lab", command], cwd=ROOT, env=self.environment, check=check, timeout=180)
 
     def stop(self):
-        if self.is_lab:
-            subprocess.run(["scripts/lab", "stop"], cwd=ROOT, env=self.environment, timeout=120)
+        if self.owns_lab:
+            self.lab("stop", check=False)
 
     def run(self, *command, timeout=120):
         """Runs a command beside hearthd and returns its output; an exit status other than 0 is fine."""

@@ -1,8 +1,10 @@
 """Reads the server-sent events of an execution."""
 
+import http.client
 import json
 import time
 from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
 
 from service import flat_body
 
@@ -29,12 +31,20 @@ def parse(lines):
 
 def stream(session, code, language="python", timeout=None):
     """Runs code and yields its events as they come."""
-    response = session.client.post("executions", flat_body(code, language, timeout), identifier=session.identifier,
-                                   headers={"Accept": "text/event-stream"}, stream=True)
-    with response:
-        assert response.status_code == 200, response.text
+    # http.client hands over each line at once; requests would wait for a block, or read byte by byte.
+    url = urlsplit(session.client.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=300)
+    query = urlencode({"api-version": session.client.NEW, "identifier": session.identifier})
+    try:
+        connection.request("POST", f"/executions?{query}", json.dumps(flat_body(code, language, timeout)),
+                           {"Authorization": session.client.http.headers["Authorization"],
+                            "Content-Type": "application/json", "Accept": "text/event-stream"})
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
-        yield from parse(line.decode() for line in response.iter_lines(chunk_size=1))
+        yield from parse(line.decode().rstrip("\r\n") for line in response)
+    finally:
+        connection.close()
 
 
 def text_of(events, kind):

@@ -16,6 +16,11 @@ def wrapped(code, **more):
     return {"properties": {"codeInputType": "inline", "executionType": "synchronous", "code": code, **more}}
 
 
+def short(value):
+    """A parameter's name in the list of tests."""
+    return repr(value)[:40]
+
+
 # ---- shapes ----------------------------------------------------------------------------------------------------------
 
 def test_legacy_shape(client, session):
@@ -79,6 +84,7 @@ def test_every_route_takes_every_form(client, session, route, wrap, version):
     {"code": "20 + 22", "codeInputType": "InlineText"},
     {"code": "20 + 22", "identifier": "another", "sanitizeInput": False, "unknown": {"a": [1, None]}},
     {"code": "20 + 22", "timeoutInSeconds": 100000},
+    {"code": "20 + 22", "timeoutInSeconds": -5},
     {"pythonCode": "20 + 22"},
     {"code": "40 + 2", "language": "Python"},
     {"code": "40 + 2", "language": "node"},
@@ -174,7 +180,7 @@ def send_raw(client, data, path="executions", **options):
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"42", b'"code"', b"{} {}", b"\xff\xfe", b'{"code": "\xff"}', b'{"code": "\\ud800"}',
-                                  b"{'code': '1'}", b"[" * 100_000, b'{"a":' * 100_000])
+                                  b"{'code': '1'}", b"[" * 100_000, b'{"a":' * 100_000], ids=short)
 @pytest.mark.parametrize("path", ["executions", "code/execute"])
 def test_what_is_no_json_object_is_refused(client, data, path):
     check_error(send_raw(client, data, path), 400)
@@ -183,7 +189,6 @@ def test_what_is_no_json_object_is_refused(client, data, path):
 @pytest.mark.parametrize("body", [
     {}, {"properties": {}}, {"properties": None}, {"properties": "x"}, {"code": 42}, {"code": None}, {"code": ["1"]},
     {"code": "1", "timeoutInSeconds": "soon"}, {"code": "1", "timeoutInSeconds": {}},
-    {"code": "1", "timeoutInSeconds": 0}, {"code": "1", "timeoutInSeconds": -5},
     {"code": "1", "language": "cobol"}, {"code": "1", "language": 5},
     {"code": "1", "codeInputType": "Telepathy"}, {"code": "1", "codeInputType": 1},
     {"code": "no base64!", "codeInputType": "InlineBase64"}, {"code": "/w==", "codeInputType": "InlineBase64"},
@@ -193,7 +198,7 @@ def test_missing_and_wrong_fields_are_refused(client, body):
     check_error(client.post("executions", body, identifier="never-made"), 400)
 
 
-@pytest.mark.parametrize("identifier", [None, "", "x" * 257, "new\nline", "nul\x00", "é", "\x7f"])
+@pytest.mark.parametrize("identifier", [None, "", "x" * 257, "new\nline", "nul\x00", "é", "\x7f"], ids=short)
 def test_bad_identifiers_are_refused(client, identifier):
     check_error(client.post("executions", flat_body("1"), identifier=identifier), 400, "SessionRequestValidationFailed")
 
@@ -262,7 +267,7 @@ def test_an_endless_chunked_body_is_refused(client):
 @pytest.mark.parametrize("request_bytes", [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"POST /executions HTTP/9.9\r\n\r\n",
                                            b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
                                            b"POST /executions HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-                                           b"GET /%00%zz HTTP/1.1\r\nHost: x\r\n\r\n"])
+                                           b"GET /%00%zz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=short)
 def test_what_is_no_http_does_no_harm(client, request_bytes):
     answer = raw_request(client, request_bytes)
     assert answer == b"" or answer.split()[1][:1] in (b"4", b"5")
@@ -272,7 +277,7 @@ def test_what_is_no_http_does_no_harm(client, request_bytes):
 def raw_request(client, head, chunks=()):
     """Sends bytes and returns what is answered before the connection ends or falls silent."""
     parts = urlsplit(client.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as s:
+    with socket.create_connection((parts.hostname, parts.port), timeout=4) as s:
         answer = b""
         try:
             s.sendall(head)
