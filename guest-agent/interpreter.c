@@ -343,6 +343,13 @@ void interpreter_kill_damaged(struct interpreter *interpreter)
 	interpreter_kill(interpreter);
 }
 
+void interpreter_stop(struct interpreter *interpreter)
+{
+	interpreter_kill(interpreter);
+	if (interpreter->pid)
+		waitpid(interpreter->pid, NULL, 0);
+}
+
 void interpreter_pause(struct interpreter *interpreter, bool paused)
 {
 	if (interpreter->paused == paused)

@@ -87,7 +87,10 @@ void interpreter_interrupt(struct interpreter *interpreter);
 /* SIGKILL to it and everything that it started. died() follows. */
 void interpreter_kill(struct interpreter *interpreter);
 
-/* The same because the driver broke the protocol: died() says so. */
+/* The same, and waits until it has ended: for the end of the agent. */
+void interpreter_stop(struct interpreter *interpreter);
+
+/* interpreter_kill() because the driver broke the protocol: died() says so. */
 void interpreter_kill_damaged(struct interpreter *interpreter);
 
 /* Stops or goes on reading what it writes. */

@@ -237,8 +237,8 @@ int main(int argc, char **argv)
 	}
 	while (!ending && result == 0)
 		result = loop_turn();
-	interpreter_kill(&python);
-	interpreter_kill(&node);
+	interpreter_stop(&python);
+	interpreter_stop(&node);
 	if (is_init || result < 0)
 		fail(result < 0 ? "the event loop failed" : "asked to end");
 	return 0;

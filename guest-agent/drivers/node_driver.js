@@ -45,6 +45,8 @@ const stderrWrite = process.stderr.write;
 /** Thrown by process.exit(), which ends the execution and not the interpreter. */
 class ProcessExit extends Error {}
 
+class Interrupted extends Error {}
+
 let execution = null; // the one that runs: { number, request, settle, exiting }
 let count = 0;
 
@@ -121,22 +123,24 @@ function inspect(value) {
   return util.inspect(value, { colors: false, breakLength: 80, maxStringLength: TEXT_MAX });
 }
 
-/** The stack without the driver and what is below it. */
-function trimStack(error) {
-  if (typeof error.stack !== 'string') return;
-  const lines = error.stack.split('\n');
-  const end = lines.findIndex((line) => /^ +at /.test(line) && line.includes(__dirname));
-  if (end < 0) return;
-  try {
-    error.stack = lines.slice(0, end).join('\n');
-  } catch {
-    // frozen: shown as it is
-  }
+/** Takes the driver and what is below it out of every stack in the text. */
+function trimStacks(text) {
+  let below = false;
+  const kept = text.split('\n').filter((line) => {
+    const isFrame = /^ +at /.test(line);
+    below = isFrame && (below || line.includes(__dirname));
+    return !below || /[{\]]$/.test(line);
+  });
+  return kept.map((line) => (line.includes(__dirname) ? '    at … {' : line)).join('\n');
 }
 
+/** As much of a thrown value as it lets be seen. */
 function describeError(error) {
-  if (util.types.isNativeError(error)) trimStack(error);
-  return `Uncaught ${inspect(error)}\n`;
+  try {
+    return `Uncaught ${trimStacks(interruptible(() => inspect(error)))}\n`;
+  } catch {
+    return 'Uncaught value that cannot be shown\n';
+  }
 }
 
 function complain(text) {
@@ -171,9 +175,27 @@ function defineGlobal(name) {
   Object.defineProperty(globalThis, name, { value: undefined, writable: true, enumerable: true, configurable: true });
 }
 
+/** The code broke what the driver itself stands on, Array.prototype for example: only a fresh interpreter helps. */
+function giveUp(error) {
+  try {
+    stderrWrite.call(process.stderr, `The interpreter no longer works: ${error.message}\n`);
+  } finally {
+    reallyExit(70);
+  }
+}
+
+function parse(code) {
+  try {
+    return rewrite(code);
+  } catch (error) {
+    if (error instanceof RewriteError || error instanceof RangeError) throw error;
+    return giveUp(error);
+  }
+}
+
 /** Starts the code; the promise of its value. */
 function start(code, filename) {
-  const rewritten = interruptible(() => rewrite(code));
+  const rewritten = interruptible(() => parse(code));
   const script = new vm.Script(rewritten.code, { filename, columnOffset: -prefixLength, ...SCRIPT_OPTIONS });
   const functions = rewritten.functions.map(
     (one) =>
@@ -233,19 +255,25 @@ async function run(code, filename, stopped) {
     sendResult(execution.request, value);
     return true;
   } catch (error) {
-    if (error instanceof ProcessExit) {
-      if (execution.exitCode !== 0) stderrWrite.call(process.stderr, `process.exit(${execution.exitCode})\n`);
-      return execution.exitCode === 0;
-    }
-    if (error instanceof RewriteError) {
-      complain(describeSyntaxError(error.cause, code, filename));
-    } else if (error && error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
-      complain('Uncaught Interrupted\n');
-    } else {
-      complain(describeError(error));
-    }
-    return false;
+    return explain(error, code, filename);
   }
+}
+
+/** Writes why the code failed. True if it did not: process.exit(0). */
+function explain(error, code, filename) {
+  if (util.types.isProxy(error) || !util.types.isNativeError(error)) {
+    complain(describeError(error));
+  } else if (error instanceof ProcessExit) {
+    if (execution.exitCode !== 0) stderrWrite.call(process.stderr, `process.exit(${execution.exitCode})\n`);
+    return execution.exitCode === 0;
+  } else if (error instanceof RewriteError) {
+    complain(describeSyntaxError(error.cause, code, filename));
+  } else if (error instanceof Interrupted || error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
+    complain('Uncaught Interrupted\n');
+  } else {
+    complain(describeError(error));
+  }
+  return false;
 }
 
 /** An output descriptor that the code closed cannot be had again, but a fresh interpreter can. */
@@ -317,12 +345,6 @@ function onSigint() {
   // Only there so that the signal does not end the process: the reader thread is told in a frame.
 }
 
-function interrupted() {
-  const error = new Error('Interrupted');
-  error.code = 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
-  return error;
-}
-
 function onUncaught(error) {
   if (error instanceof ProcessExit) return;
   if (execution) execution.settle(error);
@@ -381,8 +403,8 @@ function main() {
   installBuiltinModules();
   reader.on('exit', () => reallyExit(1));
   reader.on('message', (message) => {
-    if (message.code) execute(message.request, message.code);
-    else if (message.interrupt && execution) execution.settle(interrupted());
+    if (message.code) execute(message.request, message.code).catch(giveUp);
+    else if (message.interrupt && execution) execution.settle(new Interrupted());
     else if (message.ready) warmUp().then(() => send(READY, 0n, Buffer.alloc(0)));
   });
 }

@@ -103,7 +103,7 @@ class Rewriter {
       this.edits.insert(node.end, ';');
       return;
     }
-    this.edits.replace(node.start, node.declarations[0].start, ';void (');
+    this.edits.replace(node.start, node.declarations[0].start, 'void (');
     for (const one of node.declarations) {
       if (!one.init) this.edits.insert(one.end, node.kind === 'var' ? '' : ' = undefined');
     }
@@ -144,7 +144,7 @@ class Rewriter {
 
   classDeclaration(node) {
     this.names.add(node.id.name);
-    this.edits.insert(node.start, `;${node.id.name} = `);
+    this.edits.insert(node.start, `${node.id.name} = `);
     this.edits.insert(node.end, ';');
   }
 
@@ -162,13 +162,13 @@ class Rewriter {
     if (namespace) text = `${namespace} = ${module}`;
     if (picked.length) text = `{ ${picked.join(', ')} } = ${text}`;
     const lines = this.code.slice(node.start, node.end).split('\n').length - 1;
-    this.edits.replace(node.start, node.end, `;void (${text});${'\n'.repeat(lines)}`);
+    this.edits.replace(node.start, node.end, `void (${text});${'\n'.repeat(lines)}`);
   }
 
   /** What a module exports is simply there: the declaration stays, the export goes. */
   exportDeclaration(node) {
     if (node.source) {
-      this.edits.replace(node.start, node.end, `;await import(${node.source.raw}${importOptions(node)});`);
+      this.edits.replace(node.start, node.end, `await import(${node.source.raw}${importOptions(node)});`);
     } else if (!node.declaration) {
       this.edits.blank(node.start, node.end);
     } else {
@@ -211,7 +211,7 @@ class Rewriter {
   value(node) {
     if (!node || node.type !== 'ExpressionStatement') return;
     const end = this.code[node.end - 1] === ';' ? node.end - 1 : node.end;
-    this.edits.insert(node.start, ';return (');
+    this.edits.insert(node.start, 'return (');
     this.edits.insert(end, ')');
   }
 

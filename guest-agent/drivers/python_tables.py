@@ -4,6 +4,7 @@ That is the table schema which notebooks know as application/vnd.dataresource+js
 """
 
 import json
+import warnings
 
 from IPython.core.formatters import BaseFormatter
 from traitlets import ObjectName, Unicode
@@ -36,7 +37,9 @@ def pandas_table(frame):
     def render(rows):
         head = frame.head(rows)
         try:
-            table = json.loads(head.to_json(orient="table", date_format="iso", default_handler=str))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about names that could not be read back
+                table = json.loads(head.to_json(orient="table", date_format="iso", default_handler=str))
             schema, data = table["schema"], table["data"]
         except (ValueError, TypeError, NotImplementedError, OverflowError, AttributeError, KeyError):
             # Columns that the schema cannot say: several levels, or a name twice.

@@ -1,0 +1,165 @@
+"""A running hearth-agent on this machine, and a client of its protocol (common/agent_protocol.h)."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+PYTHON, NODE = 1, 2
+OK, ERROR, TIMEOUT, INTERRUPTED, LOST, REFUSED = range(6)
+EXECUTE, INTERRUPT = 1, 2
+READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE = range(16, 23)
+
+SCALAR = "application/vnd.hearth.scalar+json"
+TABLE = "application/vnd.dataresource+json"
+TIMEOUT_SENTENCE = "Request timed out waiting for code execution to complete"
+
+
+def parse_bundle(body):
+    (count,) = struct.unpack_from("<H", body)
+    at, bundle = 2, {}
+    for _ in range(count):
+        (length,) = struct.unpack_from("<H", body, at)
+        name = body[at + 2:at + 2 + length].decode("ascii")
+        at += 2 + length
+        (length,) = struct.unpack_from("<I", body, at)
+        bundle[name] = body[at + 4:at + 4 + length]
+        at += 4 + length
+    assert at == len(body)
+    return bundle
+
+
+class Outcome:
+    """All that came for one execution."""
+
+    def __init__(self):
+        self.stdout = self.stderr = b""
+        self.displays = []
+        self.result = self.wait_us = self.outcome = None
+        self.chunks = []  # (seconds since the request, type, bytes)
+
+    @property
+    def text(self):
+        return self.result and self.result["text/plain"].decode()
+
+    @property
+    def scalar(self):
+        return self.result and self.result.get(SCALAR, b"").decode()
+
+    def __repr__(self):
+        return (f"<outcome {self.outcome} lost={self.state_lost} {self.sentence!r} stdout={self.stdout[-500:]!r} "
+                f"stderr={self.stderr[-1500:]!r} result={self.result}>")
+
+
+class Connection:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(path)
+        self.request = 0
+
+    def close(self):
+        self.socket.close()
+
+    def send_frame(self, kind, request, body=b"", length=None, flags=0):
+        length = len(body) if length is None else length
+        self.socket.sendall(struct.pack("<IHHQ", length, kind, flags, request) + body)
+
+    def start(self, code, language=PYTHON, timeout=20, limit=1 << 20):
+        self.request += 1
+        code = code.encode() if isinstance(code, str) else code
+        self.send_frame(EXECUTE, self.request,
+                        struct.pack("<BBHIQ", language, 0, 0, int(timeout * 1000), limit) + code)
+        return self.request
+
+    def interrupt(self, request=None):
+        self.send_frame(INTERRUPT, request or self.request)
+
+    def receive_exactly(self, size):
+        data = bytearray()
+        while len(data) < size:
+            part = self.socket.recv(min(size - len(data), 1 << 20))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+    def frame(self):
+        length, kind, flags, request = struct.unpack("<IHHQ", self.receive_exactly(16))
+        assert flags == 0
+        return kind, request, self.receive_exactly(length)
+
+    def finish(self, request=None):
+        """Everything up to AGENT_DONE."""
+        request = request or self.request
+        outcome = Outcome()
+        began = time.monotonic()
+        while True:
+            kind, about, body = self.frame()
+            assert about == request
+            outcome.chunks.append((time.monotonic() - began, kind, body))
+            if kind == STARTED:
+                (outcome.wait_us,) = struct.unpack("<Q", body)
+            elif kind == STDOUT:
+                outcome.stdout += body
+            elif kind == STDERR:
+                outcome.stderr += body
+            elif kind == DISPLAY:
+                outcome.displays.append(parse_bundle(body))
+            elif kind == RESULT:
+                assert outcome.result is None
+                outcome.result = parse_bundle(body)
+            else:
+                assert kind == DONE
+                (outcome.outcome, outcome.state_lost, _, outcome.ran_us, outcome.stdout_cut,
+                 outcome.stderr_cut) = struct.unpack_from("<BBHQQQ", body)
+                outcome.sentence = body[28:].decode()
+                return outcome
+
+    def run(self, code, language=PYTHON, **options):
+        return self.finish(self.start(code, language, **options))
+
+
+class Agent:
+    def __init__(self, folder, binary, drivers, python, node):
+        self.folder = str(folder)
+        self.path = os.path.join(self.folder, "agent.sock")
+        self.work = os.path.join(self.folder, "work")
+        home = os.path.join(self.folder, "home")
+        os.mkdir(self.work)
+        os.mkdir(home)
+        ready = socket.socket(socket.AF_UNIX)
+        ready.bind(os.path.join(self.folder, "ready.sock"))
+        ready.listen()
+        ready.settimeout(20)
+        self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
+        self.process = subprocess.Popen(
+            [binary, "--listen-unix", self.path, "--ready-unix", os.path.join(self.folder, "ready.sock"),
+             "--driver-dir", drivers, "--python", python, "--node", node, "--work-dir", self.work, "--home", home],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
+        connection, _ = ready.accept()
+        with connection, connection.makefile("rb") as stream:
+            self.ready = stream.read()
+        ready.close()
+
+    def connect(self):
+        return Connection(self.path)
+
+    def children(self):
+        """The process ids of the agent's children, interpreters first."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) * 1024
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            assert self.process.wait(10) == 0
+        finally:
+            self.process.kill()
+            self.log.close()
