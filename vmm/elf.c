@@ -98,8 +98,8 @@ static bool contains(const Elf64_Phdr *segments, int n_segments, gpa_t address)
 
 int elf_load(int fd, const struct guest_memory *memory, gpa_t first, gpa_t end, gpa_t *entry, struct error *err)
 {
-	Elf64_Ehdr header;
-	Elf64_Phdr segments[SEGMENTS_MAX];
+	Elf64_Ehdr header = { 0 };
+	Elf64_Phdr segments[SEGMENTS_MAX] = { 0 };
 	struct stat file;
 	int status, n_segments;
 

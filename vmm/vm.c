@@ -317,7 +317,7 @@ static int prepare_loops(struct vm *vm, struct error *err)
 
 static int prepare(struct vm *vm, struct error *err)
 {
-	gpa_t entry;
+	gpa_t entry = 0;
 	int status = prepare_loops(vm, err);
 
 	if (status == 0)

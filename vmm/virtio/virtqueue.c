@@ -43,7 +43,7 @@ static void store_le32(uint8_t *to, uint32_t value)
 /* Two loads of eight bytes, volatile, so that the compiler cannot go back to the guest's copy. */
 static struct descriptor descriptor_load(const struct virtqueue *vq, uint16_t index)
 {
-	const volatile uint64_t *from = (const volatile void *)(vq->descriptors + DESCRIPTOR_SIZE * index);
+	const volatile uint64_t *from = (const volatile void *)(vq->descriptors + (size_t)DESCRIPTOR_SIZE * index);
 	uint64_t address = le64toh(from[0]);
 	uint64_t rest = le64toh(from[1]);
 
@@ -122,7 +122,7 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	if (n_pending > vq->setup.size)
 		return broken(vq, "an available index beyond the ring");
 
-	index = load_le16(vq->available + RING_ENTRIES + 2 * (vq->next_available & mask), __ATOMIC_RELAXED);
+	index = load_le16(vq->available + RING_ENTRIES + 2UL * (vq->next_available & mask), __ATOMIC_RELAXED);
 	chain->head = index;
 	chain->n_readable = chain->n_writable = 0;
 	chain->readable_bytes = chain->writable_bytes = 0;
@@ -155,7 +155,7 @@ void virtqueue_unpop(struct virtqueue *vq)
 void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written)
 {
 	const uint16_t slot = (uint16_t)(vq->next_used & (vq->setup.size - 1));
-	uint8_t *element = vq->used + RING_ENTRIES + USED_ELEMENT_SIZE * slot;
+	uint8_t *element = vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * slot;
 
 	store_le32(element, chain->head);
 	store_le32(element + 4, written);
@@ -177,7 +177,7 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!vq->event_idx)
 		return !(load_le16(vq->available + RING_FLAGS, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
-	used_event = load_le16(vq->available + RING_ENTRIES + 2 * vq->setup.size, __ATOMIC_RELAXED);
+	used_event = load_le16(vq->available + RING_ENTRIES + 2UL * vq->setup.size, __ATOMIC_RELAXED);
 	/* virtio 1.2, 2.7.7.2: was used_event passed by what was pushed since we last asked? */
 	return (uint16_t)(now - used_event - 1) < (uint16_t)(now - old);
 }
@@ -187,7 +187,7 @@ bool virtqueue_rearm(struct virtqueue *vq)
 	if (!vq->descriptors)
 		return false;
 	if (vq->event_idx)
-		store_le16(vq->used + RING_ENTRIES + USED_ELEMENT_SIZE * vq->setup.size, vq->next_available,
+		store_le16(vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * vq->setup.size, vq->next_available,
 			   __ATOMIC_RELAXED);
 	/* Full barrier: the driver writes its index, then reads avail_event; we do it the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
