@@ -12,7 +12,7 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/kvm.c vmm
        vmm/virtio/vsock_host.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c \
-           api/http_server.c api/http_listener.c api/url.c \
+           api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
            api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/base64.c api/buffer.c api/guid.c \

@@ -5,12 +5,12 @@
  */
 #include "api/http_server.h"
 
+#include "api/hang_up_watch.h"
 #include "api/http_listener.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,20 +36,13 @@ struct http_server {
 	unsigned int n_exchanges;
 };
 
-/* Waits for a client to hang up. Lives until libuv lets go of its handle, perhaps longer than the exchange. */
-struct watch {
-	uv_poll_t poll;
-	int fd; /* a copy of the connection's */
-	struct exchange *exchange;
-};
-
 /* A request with what the server keeps about it. */
 struct exchange {
 	struct http_request request;
 	struct http_server *server;
 	struct MHD_Connection *connection;
 	struct exchange *next, *previous;
-	struct watch *watch; /* NULL unless suspended */
+	struct hang_up_watch *watch; /* NULL unless suspended */
 	bool has_begun;
 	bool is_handled; /* the handler has it and may still answer */
 	bool is_suspended;
@@ -101,20 +94,9 @@ static void run(struct http_server *s)
 
 /* ---- suspended connections --------------------------------------------------------------------------------------- */
 
-static void on_watch_closed(uv_handle_t *handle)
-{
-	struct watch *w = handle->data;
-
-	close(w->fd);
-	free(w);
-}
-
 static void stop_watch(struct exchange *x)
 {
-	if (x->watch) {
-		x->watch->exchange = NULL;
-		uv_close((uv_handle_t *)&x->watch->poll, on_watch_closed);
-	}
+	hang_up_watch_stop(x->watch);
 	x->watch = NULL;
 }
 
@@ -138,43 +120,24 @@ static void tell_gone(struct exchange *x)
 		x->request.gone(&x->request);
 }
 
-static void on_hang_up(uv_poll_t *poll, int status, int events)
+static void on_hang_up(void *data)
 {
-	struct exchange *x = ((struct watch *)poll->data)->exchange;
+	struct exchange *x = data;
 
-	(void)status;
-	(void)events;
 	tell_gone(x);
 	resume(x);
 }
 
-/* Without a watch (no memory, no descriptor) a hang-up is noticed when the answer is written. */
-static void start_watch(struct exchange *x)
+/* Without a watch a hang-up is noticed when the answer is written. */
+static void suspend(struct exchange *x)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct watch *w = calloc(1, sizeof(*w));
 
-	if (!w)
-		return;
-	w->fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
-	if (w->fd < 0 || uv_poll_init(x->server->loop, &w->poll, w->fd) < 0) {
-		if (w->fd >= 0)
-			close(w->fd);
-		free(w);
-		return;
-	}
-	w->poll.data = w;
-	w->exchange = x;
-	x->watch = w;
-	uv_poll_start(&w->poll, UV_DISCONNECT, on_hang_up);
-}
-
-static void suspend(struct exchange *x)
-{
 	x->is_suspended = true;
 	MHD_suspend_connection(x->connection);
-	start_watch(x);
+	if (info)
+		x->watch = hang_up_watch_start(x->server->loop, info->connect_fd, on_hang_up, x);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
