@@ -61,6 +61,11 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/base64.c api/utf
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/base64.c api/utf8.c api/buffer.c
 
+UNIT_TESTS += guest_frame guest_bundle guest_loop
+UNIT_guest_frame := guest-agent/frame.c
+UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
+UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
+
 UNIT_TESTS += sse cli
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c

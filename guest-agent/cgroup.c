@@ -32,21 +32,24 @@ static int write_at(int directory_fd, const char *path, const char *text)
 	return 0;
 }
 
-/* The value after `key` in a file of "key value" lines, 0 if it is not there. */
+/* The number after `key` in a file of "key value" lines, 0 if it is not there. /proc/vmstat has 5 KiB. */
 static uint64_t read_counter(int directory_fd, const char *path, const char *key)
 {
 	AUTO_FD int fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
-	FILE *file = fd < 0 ? NULL : fdopen(steal_fd(&fd), "r");
-	char name[64];
-	unsigned long long value, found = 0;
+	char text[16384], line_start[64];
+	const char *found;
+	size_t size = 1;
+	ssize_t count;
 
-	if (!file)
+	if (fd < 0)
 		return 0;
-	while (fscanf(file, "%63s %llu", name, &value) == 2)
-		if (strcmp(name, key) == 0)
-			found = value;
-	fclose(file);
-	return found;
+	text[0] = '\n';
+	while (size < sizeof(text) - 1 && (count = read(fd, text + size, sizeof(text) - 1 - size)) > 0)
+		size += (size_t)count;
+	text[size] = '\0';
+	snprintf(line_start, sizeof(line_start), "\n%s ", key);
+	found = strstr(text, line_start);
+	return found ? strtoull(found + strlen(line_start), NULL, 10) : 0;
 }
 
 static void limit_memory(void)
