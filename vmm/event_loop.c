@@ -23,6 +23,13 @@ int event_loop_add(struct event_loop *loop, struct event_source *source, uint32_
 	return epoll_ctl(loop->fd, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
 }
 
+int event_loop_modify(struct event_loop *loop, struct event_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->fd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
+}
+
 void event_loop_remove(struct event_loop *loop, const struct event_source *source)
 {
 	epoll_ctl(loop->fd, EPOLL_CTL_DEL, source->fd, NULL);

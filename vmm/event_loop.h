@@ -1,6 +1,6 @@
 /*
- * epoll: from a descriptor to a callback. A loop is itself a descriptor, so one loop can be a source of another; taking
- * it out silences all of its sources at once, and what happened meanwhile is found when it is put back.
+ * epoll: from a descriptor to a callback. A loop is itself a descriptor, so one loop can be a source of another. What
+ * happens while nobody runs a loop is found when it is run again.
  */
 #ifndef HEARTH_VMM_EVENT_LOOP_H
 #define HEARTH_VMM_EVENT_LOOP_H
@@ -26,6 +26,7 @@ struct event_source {
 int event_loop_open(struct event_loop *loop);
 void event_loop_close(struct event_loop *loop);
 int event_loop_add(struct event_loop *loop, struct event_source *source, uint32_t events);
+int event_loop_modify(struct event_loop *loop, struct event_source *source, uint32_t events);
 void event_loop_remove(struct event_loop *loop, const struct event_source *source);
 
 /* Waits up to timeout_ms (-1: for ever) and calls who is ready, once. */

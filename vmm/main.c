@@ -125,7 +125,7 @@ static enum vmm_exit run_until_ended(struct process *process, char *why, size_t 
 	enum vmm_exit status;
 
 	while (!vm_has_ended(process->vm, &status, why, size)) {
-		int result = event_loop_run_once(&process->loop, -1);
+		int result = vm_run_once(process->vm);
 
 		if (result < 0) {
 			snprintf(why, size, "the event loop failed: %s", strerror(-result));

@@ -52,9 +52,10 @@ struct vm {
 	struct vm_virtio virtio[MACHINE_VIRTIO_MAX];
 	unsigned n_virtio;
 
-	struct event_loop *loop;
-	struct event_loop devices; /* a source of `loop` while the VM is not paused */
-	struct event_source devices_source;
+	struct event_loop *loop;         /* the process's: orders, signals, console, the end */
+	struct event_loop devices;       /* devices, and `loop` as one more source; run while the VM is not paused */
+	struct event_source loop_source; /* ready: `loop` has events */
+	bool loop_is_ready;
 	bool is_booted, is_running;
 
 	struct event_source ended;  /* eventfd: wakes the loop */
@@ -233,7 +234,7 @@ static int add_virtio(struct vm *vm, struct virtio_device *device, struct error 
 	vm->n_virtio++;
 	if (virtio->kick.fd < 0 || virtio->interrupt_fd < 0)
 		return -EMFILE;
-	status = event_loop_add(&vm->devices, &virtio->kick, EPOLLIN);
+	status = event_loop_add(&vm->devices, &virtio->kick, EPOLLIN | EPOLLET);
 	if (status < 0)
 		return error_set(err, -status, "cannot watch %s: %s", device->name, strerror(-status));
 	if (!device->ops->is_rarely_notified) {
@@ -294,10 +295,12 @@ static int prepare_vcpus(struct vm *vm, gpa_t entry, struct error *err)
 	return status;
 }
 
-static void devices_ready(void *opaque, uint32_t events)
+static void loop_ready(void *opaque, uint32_t events)
 {
+	struct vm *vm = opaque;
+
 	(void)events;
-	event_loop_run_once(opaque, 0);
+	vm->loop_is_ready = true;
 }
 
 static int prepare_loops(struct vm *vm, struct error *err)
@@ -306,8 +309,10 @@ static int prepare_loops(struct vm *vm, struct error *err)
 
 	if (status < 0)
 		return error_set(err, -status, "cannot make an epoll descriptor: %s", strerror(-status));
-	vm->devices_source =
-		(struct event_source) { .fd = vm->devices.fd, .ready = devices_ready, .opaque = &vm->devices };
+	vm->loop_source = (struct event_source) { .fd = vm->loop->fd, .ready = loop_ready, .opaque = vm };
+	status = event_loop_add(&vm->devices, &vm->loop_source, EPOLLIN);
+	if (status < 0)
+		return error_set(err, -status, "cannot watch the process's events: %s", strerror(-status));
 	vm->ended.fd = make_eventfd(err);
 	if (vm->ended.fd < 0)
 		return vm->ended.fd;
@@ -358,26 +363,19 @@ struct vm *vm_prepare(const struct vm_config *config, struct event_loop *loop, s
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static int run(struct vm *vm, struct error *err)
+static void run(struct vm *vm)
 {
-	int status = event_loop_add(vm->loop, &vm->devices_source, EPOLLIN);
-
-	if (status < 0)
-		return error_set(err, -status, "cannot watch the devices: %s", strerror(-status));
 	vcpus_resume(&vm->vcpus);
 	vm->is_running = true;
-	return 0;
 }
 
 int vm_boot(struct vm *vm, struct error *err)
 {
-	int status;
-
 	if (vm->is_booted)
 		return error_set(err, EALREADY, "the VM was booted before");
-	status = run(vm, err);
-	vm->is_booted = status == 0;
-	return status;
+	run(vm);
+	vm->is_booted = true;
+	return 0;
 }
 
 /* vCPUs first: then nothing new can come to the devices, and those work in this thread alone. */
@@ -387,7 +385,6 @@ int vm_pause(struct vm *vm, struct error *err)
 		return error_set(err, EINVAL, "the VM was not booted yet");
 	if (vm->is_running) {
 		vcpus_pause(&vm->vcpus);
-		event_loop_remove(vm->loop, &vm->devices_source);
 		vm->is_running = false;
 	}
 	return 0;
@@ -397,7 +394,24 @@ int vm_resume(struct vm *vm, struct error *err)
 {
 	if (!vm->is_booted)
 		return error_set(err, EINVAL, "the VM was not booted yet");
-	return vm->is_running ? 0 : run(vm, err);
+	if (!vm->is_running)
+		run(vm);
+	return 0;
+}
+
+/*
+ * Devices wait in one epoll call, because each costs on the way of every packet. An order may pause the VM, so `loop` has
+ * its turn only after all devices of a pass had theirs.
+ */
+int vm_run_once(struct vm *vm)
+{
+	int status;
+
+	if (!vm->is_running)
+		return event_loop_run_once(vm->loop, -1);
+	vm->loop_is_ready = false;
+	status = event_loop_run_once(&vm->devices, -1);
+	return status == 0 && vm->loop_is_ready ? event_loop_run_once(vm->loop, 0) : status;
 }
 
 static void close_fd(int fd)

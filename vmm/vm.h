@@ -33,10 +33,13 @@ struct vm_config {
 };
 
 /*
- * Makes the VM: memory, kernel, devices, vCPUs with parked threads. `loop`, which must outlive it, runs its devices. NULL
- * with *err set if the host cannot provide something.
+ * Makes the VM: memory, kernel, devices, vCPUs with parked threads. `loop`, which must outlive it, has the sources that
+ * count while the VM is paused too. NULL with *err set if the host cannot provide something.
  */
 struct vm *vm_prepare(const struct vm_config *config, struct event_loop *loop, struct error *err);
+
+/* Waits for events and handles them, once: those of `loop`, and of the VM's devices unless it is paused. 0 or -errno. */
+int vm_run_once(struct vm *vm);
 
 /* Runs the vCPUs for the first time. -EALREADY if that was done before. */
 int vm_boot(struct vm *vm, struct error *err);

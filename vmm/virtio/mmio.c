@@ -342,7 +342,6 @@ void virtio_mmio_kicked(void *opaque, uint32_t events)
 	struct virtio_mmio *mmio = opaque;
 
 	(void)events;
-	eventfd_consume(mmio->kick_fd);
 	pthread_mutex_lock(&mmio->device->lock);
 	if (mmio->device->is_active)
 		mmio->device->ops->serve(mmio->device);

@@ -50,7 +50,10 @@ void virtio_mmio_fini(struct virtio_mmio *mmio);
 /* A register access by a vCPU; a bus_access_fn. */
 void virtio_mmio_access(void *mmio, uint64_t offset, uint8_t *data, unsigned length, bool is_write);
 
-/* The kick descriptor is ready: serves the device. An event_source callback. */
+/*
+ * The kick descriptor was signalled: serves the device. An event_source callback, to be added with EPOLLET: the count is
+ * not taken away.
+ */
 void virtio_mmio_kicked(void *mmio, uint32_t events);
 
 #endif

@@ -79,6 +79,26 @@ static void set_deadline(struct vsock *vsock, struct vsock_connection *c, int64_
 	set_tick(vsock, true);
 }
 
+/*
+ * Edge-triggered, so that nothing has to be switched off when rings or credit are used up. Being writable is of interest
+ * with a backlog only: it would wake us for each read at the other end.
+ */
+static uint32_t events_of_interest(const struct vsock_connection *c)
+{
+	return EPOLLIN | EPOLLRDHUP | EPOLLET | (c->backlog ? EPOLLOUT : 0);
+}
+
+static int make_backlog(struct vsock *vsock, struct vsock_connection *c)
+{
+	if (vsock->n_backlogs == BACKLOGS_MAX)
+		return -ENOBUFS;
+	c->backlog = malloc(VSOCK_WINDOW);
+	if (!c->backlog)
+		return -ENOMEM;
+	vsock->n_backlogs++;
+	return event_loop_modify(vsock->loop, &c->source, events_of_interest(c));
+}
+
 static void free_backlog(struct vsock *vsock, struct vsock_connection *c)
 {
 	if (!c->backlog)
@@ -86,6 +106,8 @@ static void free_backlog(struct vsock *vsock, struct vsock_connection *c)
 	free(c->backlog);
 	c->backlog = NULL;
 	vsock->n_backlogs--;
+	if (c->source.fd >= 0)
+		event_loop_modify(vsock->loop, &c->source, events_of_interest(c));
 }
 
 static void close_host_end(struct vsock *vsock, struct vsock_connection *c)
@@ -212,16 +234,10 @@ static int keep_in_backlog(struct vsock *vsock, struct vsock_connection *c, cons
 	const uint32_t count = length - skip;
 	struct iovec segments[2];
 	uint64_t offset = VSOCK_HEADER_SIZE + skip;
-	int n;
+	int n, status = c->backlog ? 0 : make_backlog(vsock, c);
 
-	if (!c->backlog) {
-		if (vsock->n_backlogs == BACKLOGS_MAX)
-			return -ENOBUFS;
-		c->backlog = malloc(VSOCK_WINDOW);
-		if (!c->backlog)
-			return -ENOMEM;
-		vsock->n_backlogs++;
-	}
+	if (status < 0)
+		return status;
 	n = backlog_slice(c, c->flow.received - count, count, segments);
 	for (int i = 0; i < n; i++) {
 		virtqueue_chain_read(chain, offset, segments[i].iov_base, segments[i].iov_len);
@@ -259,12 +275,12 @@ static void deliver(struct vsock *vsock, struct vsock_connection *c, const struc
 
 static void host_end_ready(void *opaque, uint32_t events);
 
-/* Puts a host end into the loop. Edge-triggered: nothing has to be switched off when rings or credit are used up. */
+/* Puts a host end into the loop. */
 static int watch(struct vsock *vsock, struct vsock_connection *c, int fd)
 {
 	c->owner = vsock;
 	c->source = (struct event_source) { .fd = fd, .ready = host_end_ready, .opaque = c };
-	return event_loop_add(vsock->loop, &c->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	return event_loop_add(vsock->loop, &c->source, events_of_interest(c));
 }
 
 static void add_stray(struct vsock *vsock, const struct vsock_header *to)
@@ -512,12 +528,12 @@ static unsigned serve_rx(struct vsock *vsock)
 static void vsock_serve(struct virtio_device *device)
 {
 	struct vsock *vsock = (struct vsock *)device;
-	const bool had_too_many_strays = vsock->n_strays == STRAYS_MAX;
-	unsigned n_sent = serve_tx(vsock);
-	unsigned n_received = serve_rx(vsock);
+	const unsigned n_sent = serve_tx(vsock);
+	const bool tx_waits_for_rx = vsock->n_strays == STRAYS_MAX;
+	const unsigned n_received = serve_rx(vsock);
 
-	if (device->is_active && (n_sent == PACKETS_PER_PASS || n_received == PACKETS_PER_PASS ||
-				  (n_received > 0 && (had_too_many_strays || n_sent > 0))))
+	if (device->is_active &&
+	    (n_sent == PACKETS_PER_PASS || n_received == PACKETS_PER_PASS || (tx_waits_for_rx && n_received > 0)))
 		device->transport_ops->serve_again(device->transport);
 }
 
