@@ -214,6 +214,10 @@ void execute_answer_finish(struct execute_answer *a, const struct execution_repo
 	if (a->n_display_cut)
 		put_line(a, AGENT_STDERR, "[hearth: %llu bytes of display data cut; limit %d]\n",
 			 (unsigned long long)a->n_display_cut, EXECUTE_DISPLAY_MAX);
+	if (report->loss_before)
+		put_line(a, AGENT_STDERR,
+			 "[hearth: the session's earlier variables were lost when an execution whose client had "
+			 "gone was ended]\n");
 	if (report->end == EXECUTION_RAN)
 		put_outcome(a, report);
 	else

@@ -28,6 +28,7 @@ struct execution_report {
 	enum execution_end end;
 	enum agent_outcome outcome; /* of EXECUTION_RAN */
 	bool state_lost;            /* the interpreter was replaced */
+	bool loss_before;           /* the interpreter was replaced after an execution whose client had gone */
 	const char *sentence;       /* explains; may be empty; valid during finished(); perhaps not UTF-8 */
 	uint64_t stdout_cut_bytes;
 	uint64_t stderr_cut_bytes;

@@ -37,6 +37,7 @@ struct session {
 	uint64_t state_since_ns;
 	uint64_t ready_ns;
 	bool was_used;
+	bool has_untold_loss; /* the interpreter was replaced, and whose execution that was has gone */
 	struct microvm *microvm;
 	uv_timer_t timer;          /* cooldown while ready, the guard over `current` while busy */
 	struct execution *current; /* the one that runs, while busy */
@@ -277,6 +278,8 @@ static void vm_done(void *owner, const struct agent_done *done)
 		.ran_us = done->ran_us,
 	};
 
+	report.loss_before = s->has_untold_loss;
+	s->has_untold_loss = e->is_mute && (done->state_lost || s->has_untold_loss);
 	s->current = NULL;
 	microvm_pause_output(s->microvm, false);
 	move(s, SESSION_READY, "the execution is over");

@@ -198,6 +198,19 @@ static void each_end_is_explained_on_stderr(void **state)
 			"Request timed out waiting for code execution to complete");
 }
 
+static void a_loss_that_nobody_was_told_of_is_told_to_the_next(void **state)
+{
+	struct execution_report r = ok;
+	char *text;
+
+	(void)state;
+	r.loss_before = true;
+	text = finish(r);
+	assert_non_null(strstr(text, "\"status\":\"Success\""));
+	assert_non_null(strstr(text, "[hearth: the session's earlier variables were lost"));
+	free(text);
+}
+
 static void cut_output_is_counted_on_its_stream(void **state)
 {
 	struct execution_report r = ok;
@@ -238,6 +251,7 @@ int main(void)
 		cmocka_unit_test(display_data_is_told_on_request),
 		cmocka_unit_test(too_much_display_data_is_cut_and_said),
 		cmocka_unit_test(each_end_is_explained_on_stderr),
+		cmocka_unit_test(a_loss_that_nobody_was_told_of_is_told_to_the_next),
 		cmocka_unit_test(cut_output_is_counted_on_its_stream),
 		cmocka_unit_test(a_character_cut_by_frames_is_whole_for_a_client_that_streams),
 	};
