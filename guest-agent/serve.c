@@ -184,10 +184,12 @@ static void on_listener(struct loop_source *source, uint32_t events)
 
 static int unix_address(const char *path, struct sockaddr_un *address)
 {
+	size_t length = strlen(path);
+
 	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(address->sun_path))
+	if (length >= sizeof(address->sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address->sun_path, path);
+	memcpy(address->sun_path, path, length);
 	return 0;
 }
 
