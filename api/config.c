@@ -412,7 +412,7 @@ void config_print_help(FILE *out)
 		fprintf(out, "  --%s %s\n      %s", k->name, k->type == KEY_TEXT ? "TEXT" : "N", k->help);
 		if (k->type == KEY_INTEGER)
 			fprintf(out, " [%lld]", (long long)k->default_integer);
-		else if (k->default_text)
+		else if (k->default_text && *k->default_text)
 			fprintf(out, " [%s]", k->default_text);
 		putc('\n', out);
 	}
