@@ -32,7 +32,7 @@ UNIT_bytes :=
 UNIT_error :=
 
 VIRTIO := vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
-UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk device_tree elf serial vmm_options
+UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk device_tree elf serial vmm_options virtio_fuzz
 UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
 UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
 UNIT_virtio_mmio := $(VIRTIO)
@@ -43,6 +43,7 @@ UNIT_serial := vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
+UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
 UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c

@@ -349,6 +349,22 @@ static void clients_that_do_not_greet_properly_are_closed(void **state)
 	expect_silence(f);
 }
 
+static void a_client_that_does_not_greet_is_closed_in_time(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_to(f->path);
+	char byte;
+	ssize_t status = -1;
+
+	assert_int_equal(write(fd, "CONNECT", 7), 7);
+	for (int i = 0; i < 100 && status < 0; i++) { /* its time is 5 s */
+		event_loop_run_once(&f->loop, 100);
+		status = read(fd, &byte, 1);
+	}
+	assert_true(status == 0 || errno == ECONNRESET);
+	close(fd);
+}
+
 static void before_the_driver_is_there_clients_are_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -787,6 +803,7 @@ int main(void)
 		TEST(a_client_connects_and_bytes_behind_its_line_belong_to_the_stream),
 		TEST(a_guest_that_refuses_closes_the_client),
 		TEST(clients_that_do_not_greet_properly_are_closed),
+		TEST(a_client_that_does_not_greet_is_closed_in_time),
 		TEST(before_the_driver_is_there_clients_are_closed),
 		TEST(clients_get_different_ports),
 		TEST(a_large_stream_to_the_guest_stops_at_its_credit),
