@@ -6,6 +6,7 @@ static volatile uint64_t buffer[4];
 
 static void fill(uint64_t rng)
 {
+	write32(rng + 0x70, 0); /* the rings are the device's until it is reset */
 	for (unsigned i = 0; i < sizeof(ring) / sizeof(uint64_t); i++)
 		((volatile uint64_t *)&ring)[i] = 0;
 	virtio_start(rng, 0, &ring);
