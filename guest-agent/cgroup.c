@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,6 +110,43 @@ void cgroup_kill(const struct cgroup *cgroup)
 {
 	if (cgroup->directory_fd >= 0)
 		write_at(cgroup->directory_fd, "cgroup.kill", "1");
+}
+
+/* One pass over its processes. The number of those that were sent SIGKILL. */
+static int kill_listed(const struct cgroup *cgroup, pid_t spared)
+{
+	AUTO_FD int fd = openat(cgroup->directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char text[16384];
+	ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	int count = 0;
+
+	text[size > 0 ? size : 0] = '\0';
+	for (char *at = text, *end; *at; at = *end ? end + 1 : end) {
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* A number that was cut at the end of the buffer must not be taken for another one. */
+		if (pid > 1 && pid != spared && *end == '\n' && kill(pid, SIGKILL) == 0)
+			count++;
+	}
+	return count;
+}
+
+void cgroup_kill_others(const struct cgroup *cgroup, pid_t spared)
+{
+	if (cgroup->directory_fd < 0)
+		return;
+	/* Frozen processes do not fork while they are listed, and a child of one that does is born frozen. */
+	write_at(cgroup->directory_fd, "cgroup.freeze", "1");
+	for (int passes = 0; passes < 64 && kill_listed(cgroup, spared) > 0; passes++)
+		;
+	write_at(cgroup->directory_fd, "cgroup.freeze", "0");
+}
+
+uint64_t cgroup_refused_forks(const struct cgroup *cgroup)
+{
+	return cgroup->directory_fd < 0 ? 0 : read_counter(cgroup->directory_fd, "pids.events", "max");
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup)

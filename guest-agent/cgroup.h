@@ -11,6 +11,7 @@
 #define HEARTH_AGENT_CGROUP_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct cgroup {
 	int directory_fd; /* -1: there is none */
@@ -24,6 +25,12 @@ struct cgroup cgroup_open(const char *name);
 
 /* Sends SIGKILL to every process in it, atomically against fork. */
 void cgroup_kill(const struct cgroup *cgroup);
+
+/* Sends SIGKILL to every process in it but `spared`, which may be stopped for a moment. */
+void cgroup_kill_others(const struct cgroup *cgroup, pid_t spared);
+
+/* How often a fork failed because its limit of processes was reached. */
+uint64_t cgroup_refused_forks(const struct cgroup *cgroup);
 
 /* How often the kernel killed one of its processes for want of memory; without cgroups, of any. */
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup);

@@ -160,6 +160,38 @@ static void send_started(void)
 	now.host->send(now.host, frame);
 }
 
+static bool host_is_full(void)
+{
+	return now.host->waiting(now.host) > WAITING_HIGH_BYTES;
+}
+
+static void send_stream(enum interpreter_stream stream, const void *data, size_t size)
+{
+	uint16_t type = stream == INTERPRETER_STDOUT ? AGENT_STDOUT : AGENT_STDERR;
+	struct frame *frame = frame_create(type, now.request, (uint32_t)size);
+
+	if (!frame)
+		return;
+	memcpy(frame_body(frame), data, size);
+	now.host->send(now.host, frame);
+	if (now.state == EXECUTION_RUNNING && host_is_full())
+		interpreter_pause(now.interpreter, true);
+}
+
+/* A word of the agent's own, on stderr and beyond its limit. */
+static void send_note(const char *text)
+{
+	if (now.host)
+		send_stream(INTERPRETER_STDERR, text, strlen(text));
+}
+
+/* What is left of a fork bomb would starve this execution or the next. */
+static void end_flood(void)
+{
+	if (interpreter_end_flood(now.interpreter))
+		send_note("\n[the limit of processes was reached: what code left running was ended]\n");
+}
+
 static void run(void)
 {
 	struct frame *frame = now.frame;
@@ -172,6 +204,7 @@ static void run(void)
 	snprintf(now.lost_before, sizeof(now.lost_before), "%s", now.interpreter->unreported_death);
 	now.interpreter->unreported_death[0] = '\0';
 	send_started();
+	end_flood();
 	interpreter_execute(now.interpreter, frame);
 }
 
@@ -256,24 +289,6 @@ void execution_resume(struct execution_host *host)
 		interpreter_pause(now.interpreter, false);
 }
 
-static bool host_is_full(void)
-{
-	return now.host->waiting(now.host) > WAITING_HIGH_BYTES;
-}
-
-static void send_stream(enum interpreter_stream stream, const void *data, size_t size)
-{
-	uint16_t type = stream == INTERPRETER_STDOUT ? AGENT_STDOUT : AGENT_STDERR;
-	struct frame *frame = frame_create(type, now.request, (uint32_t)size);
-
-	if (!frame)
-		return;
-	memcpy(frame_body(frame), data, size);
-	now.host->send(now.host, frame);
-	if (now.state == EXECUTION_RUNNING && host_is_full())
-		interpreter_pause(now.interpreter, true);
-}
-
 static void on_output(struct interpreter *interpreter, enum interpreter_stream stream, const uint8_t *data, size_t size)
 {
 	struct output_limit *output = &now.output[stream];
@@ -292,8 +307,6 @@ static void on_output(struct interpreter *interpreter, enum interpreter_stream s
 
 static void send_bundle(struct frame *frame)
 {
-	static const char note[] = "\n[more than 32 MiB of display data: the rest was dropped]\n";
-
 	now.display_bytes += frame->length;
 	if (now.host && now.display_bytes <= DISPLAY_MAX_BYTES && (now.state == EXECUTION_RUNNING || !host_is_full())) {
 		frame_set_request(frame, now.request);
@@ -303,8 +316,8 @@ static void send_bundle(struct frame *frame)
 		return;
 	}
 	frame_destroy(frame);
-	if (now.host && !now.display_was_dropped)
-		send_stream(INTERPRETER_STDERR, note, sizeof(note) - 1);
+	if (!now.display_was_dropped)
+		send_note("\n[more than 32 MiB of display data: the rest was dropped]\n");
 	now.display_was_dropped = true;
 }
 
@@ -322,6 +335,7 @@ static bool take_done(struct frame *frame)
 	text = bytes_take(&body, length);
 	if (!text || (outcome != AGENT_OK && outcome != AGENT_ERROR))
 		return false;
+	end_flood();
 	if (now.state == EXECUTION_STOPPING) {
 		end_stopped(false);
 		return true;

@@ -51,6 +51,16 @@ static const struct mount_point after_root[] = {
 	{ "run", "/run", "tmpfs", "mode=0755,size=5%", MS_NOSUID | MS_NODEV },
 };
 
+/* devtmpfs makes devices only. */
+static const struct {
+	const char *path, *target;
+} device_links[] = {
+	{ "/dev/fd", "/proc/self/fd" },
+	{ "/dev/stdin", "/proc/self/fd/0" },
+	{ "/dev/stdout", "/proc/self/fd/1" },
+	{ "/dev/stderr", "/proc/self/fd/2" },
+};
+
 static int mount_at(const struct mount_point *point, struct error *err)
 {
 	if (mount(point->source, point->target, point->type, point->flags, point->options) < 0)
@@ -135,6 +145,9 @@ int init_guest(struct error *err)
 	}
 	if (result < 0)
 		return result;
+	for (size_t i = 0; i < sizeof(device_links) / sizeof(device_links[0]); i++)
+		if (symlink(device_links[i].target, device_links[i].path) < 0)
+			log_debug("%s: %s", device_links[i].path, strerror(errno));
 	open_console();
 	write_file("/proc/self/oom_score_adj", "-1000");
 	/* Above whatever user code starts, or a fork bomb would also starve what is to end it. */

@@ -291,6 +291,7 @@ void interpreter_start(struct interpreter *interpreter)
 	interpreter->was_killed = false;
 	interpreter->was_damaged = false;
 	interpreter->oom_kills = cgroup_oom_kills(&interpreter->cgroup);
+	interpreter->refused_forks = cgroup_refused_forks(&interpreter->cgroup);
 	result = spawn(interpreter);
 	if (result < 0) {
 		log_warn("%s: cannot be started: %s", interpreter->name, strerror(-result));
@@ -356,6 +357,17 @@ void interpreter_pause(struct interpreter *interpreter, bool paused)
 		return;
 	interpreter->paused = paused;
 	watch(interpreter);
+}
+
+bool interpreter_end_flood(struct interpreter *interpreter)
+{
+	uint64_t refused_forks = cgroup_refused_forks(&interpreter->cgroup);
+
+	if (refused_forks == interpreter->refused_forks)
+		return false;
+	cgroup_kill_others(&interpreter->cgroup, interpreter->pid);
+	interpreter->refused_forks = cgroup_refused_forks(&interpreter->cgroup);
+	return true;
 }
 
 static void describe_death(struct interpreter *interpreter, int wait_status, char *text, size_t size)

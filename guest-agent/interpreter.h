@@ -63,6 +63,7 @@ struct interpreter {
 	char unreported_death[256]; /* the listener's: how it died when no execution was there to be told */
 	uint32_t failures;          /* starts in a row that did not become warm */
 	uint64_t oom_kills;         /* counter of its cgroup when it started */
+	uint64_t refused_forks;     /* likewise; and when an execution ended */
 	uint64_t request;           /* of the execution that it was given last */
 	struct cgroup cgroup;
 	struct interpreter_pipe pipes[INTERPRETER_N_STREAMS];
@@ -98,6 +99,12 @@ void interpreter_pause(struct interpreter *interpreter, bool paused);
 
 /* Gives the listener all output that is in the pipes now. */
 void interpreter_drain(struct interpreter *interpreter);
+
+/*
+ * Ends what the code left behind if it filled its process table, as a fork bomb does; otherwise background processes
+ * stay. True if it did.
+ */
+bool interpreter_end_flood(struct interpreter *interpreter);
 
 /* A child was reaped. True if it was this interpreter's process. */
 bool interpreter_reaped(struct interpreter *interpreter, pid_t pid, int wait_status);
