@@ -27,9 +27,9 @@ static void transfer(uint64_t blk, uint32_t type, const char *what)
 
 	header.type = type;
 	header.sector = 1;
-	ring.descriptors[0] = (struct descriptor){ (uint64_t)&header, sizeof(header), DESC_NEXT, 1 };
-	ring.descriptors[1] = (struct descriptor){ (uint64_t)data, sizeof(data), flags, 2 };
-	ring.descriptors[2] = (struct descriptor){ (uint64_t)&status, 1, DESC_WRITE, 0 };
+	ring.descriptors[0] = (struct descriptor) { (uint64_t)&header, sizeof(header), DESC_NEXT, 1 };
+	ring.descriptors[1] = (struct descriptor) { (uint64_t)data, sizeof(data), flags, 2 };
+	ring.descriptors[2] = (struct descriptor) { (uint64_t)&status, 1, DESC_WRITE, 0 };
 	finish(blk, what);
 }
 

@@ -99,7 +99,7 @@ static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector, uint32
 	struct test_segment segments[3] = { { HEADER, 16, 0 },
 					    { DATA, length, is_write ? 0 : VRING_DESC_F_WRITE },
 					    { STATUS, 1, VRING_DESC_F_WRITE } };
-	uint32_t head;
+	uint32_t head = 0;
 
 	put_header(f, type, sector);
 	if (length == 0)
@@ -113,7 +113,7 @@ static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector, uint32
 static void sectors_are_read(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 	const uint8_t *data = test_memory(&f->ring, DATA, 1024);
 
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 3, 1024, &written), VIRTIO_BLK_S_OK);
@@ -131,7 +131,7 @@ static void data_may_lie_in_pieces_and_share_the_status_segment(void **state)
 						 { HEADER + 7, 9, 0 },
 						 { DATA, 100, VRING_DESC_F_WRITE },
 						 { DATA + 0x1000, 413, VRING_DESC_F_WRITE } };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	put_header(f, VIRTIO_BLK_T_IN, 1);
 	test_ring_offer_chain(&f->ring, segments, 4);
@@ -146,7 +146,7 @@ static void data_may_lie_in_pieces_and_share_the_status_segment(void **state)
 static void sectors_are_written_and_flushed(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 	uint8_t byte;
 	int fd;
 
@@ -155,7 +155,7 @@ static void sectors_are_written_and_flushed(void **state)
 	assert_int_equal(written, 1);
 	assert_int_equal(request(f, VIRTIO_BLK_T_FLUSH, 0, 0, &written), VIRTIO_BLK_S_OK);
 	fd = open(f->path, O_RDONLY);
-	assert_int_equal(pread(fd, &byte, 1, 15 * 512), 1);
+	assert_int_equal(pread(fd, &byte, 1, 15L * 512), 1);
 	assert_int_equal(byte, 'z');
 	assert_int_equal(lseek(fd, 0, SEEK_END), SECTORS * 512);
 	close(fd);
@@ -177,7 +177,7 @@ static void nothing_beyond_the_disk_is_touched(void **state)
 		{ 0, 513 },
 	};
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(request(f, VIRTIO_BLK_T_IN, wrong[i].sector, wrong[i].length, &written),
@@ -192,7 +192,7 @@ static void nothing_beyond_the_disk_is_touched(void **state)
 static void a_read_only_disk_is_not_written(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 
 	close_disk(f);
 	open_disk(f, true);
@@ -205,7 +205,7 @@ static void a_read_only_disk_is_not_written(void **state)
 static void a_disk_that_shrank_gives_errors(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 
 	assert_int_equal(truncate(f->path, 512), 0);
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, 1024, &written), VIRTIO_BLK_S_IOERR);
@@ -214,7 +214,7 @@ static void a_disk_that_shrank_gives_errors(void **state)
 static void it_tells_its_name(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 
 	assert_int_equal(request(f, VIRTIO_BLK_T_GET_ID, 0, 20, &written), VIRTIO_BLK_S_OK);
 	assert_int_equal(written, 21);
@@ -225,7 +225,7 @@ static void it_tells_its_name(void **state)
 static void what_it_does_not_know_it_says(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t written;
+	uint32_t written = 0;
 
 	assert_int_equal(request(f, VIRTIO_BLK_T_DISCARD, 0, 512, &written), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(request(f, 0xffffffff, 0, 512, &written), VIRTIO_BLK_S_UNSUPP);

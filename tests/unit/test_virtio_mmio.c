@@ -193,7 +193,7 @@ static void identifies_itself_as_a_modern_device(void **state)
 static void a_driver_brings_it_up_and_gets_its_buffers_back(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	bring_up(f);
 	assert_true(take_count(f->mmio.kick_fd) > 0); /* a notification may have come too early */
@@ -339,7 +339,7 @@ static void a_device_can_break_itself(void **state)
 static void after_a_reset_it_works_again(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	bring_up(f);
 	offer(f, 0);

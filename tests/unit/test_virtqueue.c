@@ -219,7 +219,7 @@ static void indexes_wrap_after_65536_chains(void **state)
 {
 	struct fixture *f = *state;
 	const struct test_segment segment = { 0x10000, 16, WRITABLE };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	for (uint32_t i = 0; i < 65536 + 20; i++) {
 		uint16_t offered = test_ring_offer_chain(&f->ring, &segment, 1);
@@ -338,7 +338,7 @@ static void a_slice_is_cut_where_its_part_ends(void **state)
 	const struct test_segment segments[] = { { 0x10000, 10, 0 },
 						 { 0x20000, 10, WRITABLE },
 						 { 0x30000, 10, WRITABLE } };
-	struct iovec slice[VIRTQUEUE_SIZE_MAX];
+	struct iovec slice[VIRTQUEUE_SIZE_MAX] = { 0 };
 
 	test_ring_offer_chain(&f->ring, segments, 3);
 	assert_int_equal(virtqueue_pop(&f->vq, &f->chain), 1);

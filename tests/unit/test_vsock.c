@@ -163,7 +163,7 @@ static void send_packet(struct fixture *f, const struct vsock_header *header, co
 {
 	const struct test_segment segments[] = { { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 },
 						 { TX_BUFFERS + 0x1000, size, 0 } };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 
 	vsock_header_put(header, test_memory(&f->tx, TX_BUFFERS, VSOCK_HEADER_SIZE));
 	if (size)
@@ -184,7 +184,7 @@ static void send_op(struct fixture *f, uint16_t op, uint32_t guest_port, uint32_
 /* The next packet that the guest received; false if there is none. *payload points into its buffer. */
 static bool take_packet(struct fixture *f, struct vsock_header *header, const uint8_t **payload)
 {
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 	struct vring_desc descriptor;
 
 	if (!test_ring_take(&f->rx, &head, &written))
@@ -207,7 +207,7 @@ static void expect_op(struct fixture *f, uint16_t op, struct vsock_header *heade
 
 static void expect_silence(struct fixture *f)
 {
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	const uint8_t *payload;
 
 	run_loop(f);
@@ -217,7 +217,7 @@ static void expect_silence(struct fixture *f)
 /* A connection from the guest's port 5000 to the service; returns the service's end. */
 static int connect_from_guest(struct fixture *f)
 {
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	int fd;
 
 	send_op(f, VIRTIO_VSOCK_OP_REQUEST, 5000, 1025);
@@ -231,7 +231,7 @@ static int connect_from_guest(struct fixture *f)
 static int connect_from_host(struct fixture *f, uint32_t *host_port)
 {
 	int fd = connect_to(f->path);
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	char line[64] = { 0 };
 
 	assert_int_equal(write(fd, "CONNECT 1024\n", 13), 13);
@@ -279,7 +279,7 @@ static void a_guest_talks_to_a_host_service(void **state)
 static void nobody_at_the_port_is_a_reset(void **state)
 {
 	struct fixture *f = *state;
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 
 	offer_rx(f, 4);
 	send_op(f, VIRTIO_VSOCK_OP_REQUEST, 5000, 1026);
@@ -291,7 +291,7 @@ static void nobody_at_the_port_is_a_reset(void **state)
 static void a_client_connects_and_bytes_behind_its_line_belong_to_the_stream(void **state)
 {
 	struct fixture *f = *state;
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	const uint8_t *payload;
 	int fd = connect_to(f->path);
 	char line[32] = { 0 };
@@ -313,7 +313,7 @@ static void a_client_connects_and_bytes_behind_its_line_belong_to_the_stream(voi
 static void a_guest_that_refuses_closes_the_client(void **state)
 {
 	struct fixture *f = *state;
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	int fd = connect_to(f->path);
 
 	offer_rx(f, 8);
@@ -424,7 +424,7 @@ static void a_large_stream_to_the_guest_stops_at_its_credit(void **state)
 static void without_rx_buffers_data_waits_and_nothing_is_lost(void **state)
 {
 	struct fixture *f = *state;
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	const uint8_t *payload;
 	uint32_t host_port;
 	int fd;
@@ -449,7 +449,7 @@ static void without_rx_buffers_data_waits_and_nothing_is_lost(void **state)
 static void a_slow_host_end_costs_the_guest_credit_not_bytes(void **state)
 {
 	struct fixture *f = *state;
-	struct vsock_header header;
+	struct vsock_header header = { 0 };
 	const uint8_t *payload;
 	static uint8_t chunk[32 << 10], read_back[32 << 10];
 	uint32_t fwd_cnt = 0, sent = 0, got = 0, stamp = 0, expected = 0;
@@ -595,7 +595,7 @@ static void when_resets_pile_up_the_guest_must_take_them_first(void **state)
 	struct fixture *f = *state;
 	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 1, 2, 0);
 	const struct test_segment segment = { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 };
-	uint32_t head, written;
+	uint32_t head = 0, written = 0;
 	unsigned n_taken = 0, n_resets = 0;
 	struct vsock_header answer;
 	const uint8_t *payload;
@@ -658,7 +658,7 @@ static void an_rx_buffer_without_room_breaks_the_device(void **state)
 static void a_reset_of_the_device_closes_all_and_it_works_again(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t status = 0, host_port;
+	uint32_t status = 0, host_port = 0;
 	int service, client;
 
 	offer_rx(f, 16);
