@@ -3,7 +3,7 @@
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-COMMON := common/error.c common/log.c
+COMMON := common/error.c common/log.c common/base64.c
 
 VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/kvm.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c \
        vmm/event_loop.c vmm/console.c vmm/serial.c vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c \
@@ -15,12 +15,12 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
            api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
-           api/json.c api/json_text.c api/utf8.c api/base64.c api/buffer.c api/guid.c \
+           api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/session.c api/microvm.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
-       api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+       api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -47,7 +47,7 @@ UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
 UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
-UNIT_base64 := api/base64.c api/buffer.c
+UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c
 UNIT_auth := api/auth.c
@@ -58,9 +58,9 @@ UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http
-UNIT_execute_answer := api/execute_answer.c api/json_text.c api/base64.c api/utf8.c api/buffer.c api/mime_bundle.c
+UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
-UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/base64.c api/utf8.c api/buffer.c
+UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop
 UNIT_guest_frame := guest-agent/frame.c
@@ -69,7 +69,7 @@ UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
 UNIT_TESTS += sse cli
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
-UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/base64.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
@@ -89,6 +89,12 @@ VMM_LIBS     := -lfdt -lpthread
 HEARTHD_LIBS := -luv -lmicrohttpd -ljansson
 CLI_LIBS     := -ljansson -lcurl
 
+# What is built is named in a word; V=1 shows the commands.
+ifneq ($(V),1)
+.SILENT:
+endif
+say = @echo "  $(1)  $(2)"
+
 # The version is the checkout's, so that `--version` names what runs.
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
@@ -100,34 +106,42 @@ BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth
 all: $(BINARIES)
 
 $(BUILD)/hearth-vmm: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON))))
+	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
 
 $(BUILD)/hearthd: $(HEARTHD:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
+	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(HEARTHD_LIBS)
 
 $(BUILD)/hearth: $(CLI:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
+	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(CLI_LIBS)
 
 # Static, because it is the guest's PID 1 and must not depend on what the image holds.
 $(BUILD)/hearth-agent: $(AGENT:%.c=$(BUILD)/static/%.o) $(COMMON:%.c=$(BUILD)/static/%.o)
+	$(call say,LD,$@)
 	$(STATICCC) -static -Wl,--gc-sections -o $@ $^
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
+	$(call say,CC,$<)
 	$(CC) $(BASE) $(HARDEN) $(CFLAGS) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.S Makefile
 	@mkdir -p $(@D)
+	$(call say,AS,$<)
 	$(CC) -MMD -MP -c -o $@ $<
 
 # Kernel headers (vm_sockets.h) come after the C library's own.
 $(BUILD)/static/%.o: %.c Makefile
 	@mkdir -p $(@D)
+	$(call say,CC,$<)
 	$(STATICCC) $(BASE) $(CFLAGS) -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
 	        -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
 $(BUILD)/san/%.o: %.c Makefile
 	@mkdir -p $(@D)
+	$(call say,CC,$<)
 	$(CC) $(BASE) $(SANITIZE) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
 -include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
@@ -164,6 +178,7 @@ unit-names: # for scripts/test
 .SECONDEXPANSION:
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
+	$(call say,LD,$@)
 	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lpthread
 
 .PHONY: clean

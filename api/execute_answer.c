@@ -1,6 +1,6 @@
 #include "api/execute_answer.h"
 
-#include "api/base64.h"
+#include "common/base64.h"
 #include "api/json_text.h"
 
 #include <stdarg.h>
@@ -56,8 +56,13 @@ static void put_utf8(struct buffer *json, const struct mime_entry *entry)
 
 static void put_base64(struct buffer *json, const struct mime_entry *entry)
 {
+	const size_t size = base64_encoded_size(entry->size);
+
 	buffer_put_text(json, "\"");
-	base64_encode(entry->data, entry->size, json);
+	if (buffer_reserve(json, size)) {
+		base64_encode(entry->data, entry->size, json->data + json->size);
+		json->size += size;
+	}
 	buffer_put_text(json, "\"");
 }
 

@@ -1,8 +1,8 @@
 #include "api/execute_request.h"
 
-#include "api/base64.h"
 #include "api/json.h"
 #include "api/utf8.h"
+#include "common/base64.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +66,15 @@ static int take_code(struct execute_request *request, const char *text, size_t s
 	struct buffer code = { 0 };
 
 	if (type == INLINE_BASE64) {
-		if (base64_decode(text, size, &code) < 0 || !utf8_is_valid(code.data, code.size)) {
+		ssize_t n_bytes = buffer_reserve(&code, base64_decoded_size_max(size))
+					  ? base64_decode(text, size, (uint8_t *)code.data)
+					  : 0;
+
+		if (n_bytes < 0 || !utf8_is_valid(code.data, (size_t)n_bytes)) {
 			buffer_fini(&code);
 			return error_set(err, EXECUTE_REQUEST_INVALID, "The field 'code' is not base64 of UTF-8.");
 		}
+		code.size = (size_t)n_bytes;
 	} else {
 		buffer_put(&code, text, size);
 	}

@@ -1,5 +1,5 @@
 #include "picture.h"
-#include "base64.h"
+#include "common/base64.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
 #include "interrupt.h"
@@ -69,7 +69,7 @@ int picture_save(const json_t *bundle, const char *directory, char *path, size_t
 		return save_bytes(json_string_value(value), json_string_length(value), directory, format, path,
 				  path_size, err);
 
-	bytes = malloc(json_string_length(value) / 4 * 3 + 3);
+	bytes = malloc(base64_decoded_size_max(json_string_length(value)));
 	if (!bytes)
 		return error_set(err, STATUS_SERVICE, "not enough memory for a picture");
 	size = base64_decode(json_string_value(value), json_string_length(value), bytes);

@@ -1,5 +1,4 @@
 /* The parts of `hearth` that read what users and the service hand it. */
-#include "api/cli/base64.h"
 #include "api/cli/json.h"
 #include "api/cli/picture.h"
 #include "api/cli/source.h"
@@ -12,37 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static void check_base64(const char *text, const char *expected)
-{
-	uint8_t out[64];
-	ssize_t n = base64_decode(text, strlen(text), out);
-
-	assert_int_equal(n, strlen(expected));
-	assert_memory_equal(out, expected, strlen(expected));
-}
-
-static void base64_of_every_padding_is_decoded(void **state)
-{
-	(void)state;
-	check_base64("", "");
-	check_base64("Zg==", "f");
-	check_base64("Zm8=", "fo");
-	check_base64("Zm9v", "foo");
-	check_base64("Zm9v\nYmFy\r\n", "foobar");
-	check_base64("+/+/", "\xfb\xff\xbf");
-}
-
-static void what_is_not_base64_is_refused(void **state)
-{
-	static const char *const bad[] = { "Z",    "Zg",       "Zg=",   "Z===",  "====",
-					   "Zg=x", "Zg==Zg==", "Zm9v!", "Zm9v=", "\xff" };
-	uint8_t out[64];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(base64_decode(bad[i], strlen(bad[i]), out), -EINVAL);
-}
 
 static void the_extension_tells_the_language(void **state)
 {
@@ -176,8 +144,6 @@ static void a_broken_picture_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base64_of_every_padding_is_decoded),
-		cmocka_unit_test(what_is_not_base64_is_refused),
 		cmocka_unit_test(the_extension_tells_the_language),
 		cmocka_unit_test(a_shebang_line_tells_the_language),
 		cmocka_unit_test(utf8_is_told_from_other_bytes),

@@ -1,18 +1,13 @@
-#include "api/base64.h"
+#include "common/base64.h"
 
 #include <errno.h>
-#include <stdint.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void base64_encode(const void *data, size_t size, struct buffer *out)
+void base64_encode(const void *data, size_t size, char *out)
 {
 	const uint8_t *in = data;
-	char *to;
 
-	if (!buffer_reserve(out, (size + 2) / 3 * 4))
-		return;
-	to = out->data + out->size;
 	for (size_t i = 0; i < size; i += 3) {
 		size_t n = size - i < 3 ? size - i : 3;
 		uint32_t bits = (uint32_t)in[i] << 16;
@@ -21,12 +16,11 @@ void base64_encode(const void *data, size_t size, struct buffer *out)
 			bits |= (uint32_t)in[i + 1] << 8;
 		if (n > 2)
 			bits |= in[i + 2];
-		*to++ = alphabet[bits >> 18];
-		*to++ = alphabet[bits >> 12 & 63];
-		*to++ = n > 1 ? alphabet[bits >> 6 & 63] : '=';
-		*to++ = n > 2 ? alphabet[bits & 63] : '=';
+		*out++ = alphabet[bits >> 18];
+		*out++ = alphabet[bits >> 12 & 63];
+		*out++ = n > 1 ? alphabet[bits >> 6 & 63] : '=';
+		*out++ = n > 2 ? alphabet[bits & 63] : '=';
 	}
-	out->size = (size_t)(to - out->data);
 }
 
 static int digit_value(char c)
@@ -40,10 +34,12 @@ static int digit_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-int base64_decode(const char *text, size_t size, struct buffer *out)
+ssize_t base64_decode(const char *text, size_t size, uint8_t *out)
 {
 	uint32_t bits = 0;
-	unsigned int n_digits = 0, n_padding = 0;
+	unsigned int n_digits = 0; /* of the current group of four, padding included */
+	unsigned int n_padding = 0;
+	ssize_t n_out = 0;
 
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
@@ -51,20 +47,17 @@ int base64_decode(const char *text, size_t size, struct buffer *out)
 
 		if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
 			continue;
-		if (c == '=')
+		if (c == '=' && n_digits >= 2)
 			n_padding++;
 		else if (value < 0 || n_padding)
 			return -EINVAL;
 		bits = bits << 6 | (uint32_t)(value < 0 ? 0 : value);
-		if (++n_digits == 4) {
-			uint8_t bytes[3] = { (uint8_t)(bits >> 16), (uint8_t)(bits >> 8), (uint8_t)bits };
-
-			if (n_padding > 2)
-				return -EINVAL;
-			buffer_put(out, bytes, 3 - n_padding);
-			bits = 0;
-			n_digits = 0;
-		}
+		if (++n_digits < 4)
+			continue;
+		for (unsigned int byte = 0; byte < 3 - n_padding; byte++)
+			out[n_out++] = (uint8_t)(bits >> (16 - 8 * byte));
+		bits = 0;
+		n_digits = 0;
 	}
-	return n_digits == 0 && n_padding <= 2 ? 0 : -EINVAL;
+	return n_digits ? -EINVAL : n_out;
 }
