@@ -86,6 +86,14 @@ class Folder:
             except FileNotFoundError:
                 pass
 
+    def keep_old(self, name):
+        """Keep one earlier version: what a machine said before it died must outlast the next one's start."""
+        try:
+            if os.stat(self.file(name)).st_size > 0:
+                os.replace(self.file(name), self.file(name + ".old"))
+        except FileNotFoundError:
+            pass
+
     def lock(self):
         """The lock that says "a lab is up here", or None when another process has it. Forked children share it."""
         os.makedirs(self.path, mode=0o700, exist_ok=True)
@@ -381,7 +389,8 @@ def start(folder, lock, keep):
     """Start a lab whose supervisor takes over the lock. keep: it stays up after this process has let go of it."""
     settings = read_settings()
     kernel, initramfs = boot.prepare()
-    folder.remove("ended", "state", "console", "qemu.log")
+    folder.keep_old("console")
+    folder.remove("ended", "state", "qemu.log")
     owner, pipe = (None, None) if keep else os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
