@@ -11,7 +11,8 @@
 enum {
 	WAITING_HIGH_BYTES = 256 << 10, /* above this, nothing more is read from the interpreter */
 	WAITING_LOW_BYTES = 64 << 10,
-	GRACE_US = 2 * 1000000,       /* from SIGINT to SIGKILL */
+	GRACE_MIN_US = 2 * 1000000, /* from SIGINT to SIGKILL */
+	GRACE_MAX_US = 10 * 1000000,
 	DISPLAY_MAX_BYTES = 32 << 20, /* bundles of one execution */
 	DONE_FIXED_SIZE = 28,
 	EXECUTE_FIXED_SIZE = 16,
@@ -117,6 +118,16 @@ static void end_stopped(bool state_lost)
 	    now.stopped_by == AGENT_TIMEOUT ? TIMEOUT_SENTENCE : "the execution was interrupted");
 }
 
+/* Writing a traceback takes long where everything does: as long as it took to get warm, twice. */
+static uint64_t grace_us(void)
+{
+	uint64_t wanted_us = 2 * now.interpreter->warm_up_us;
+
+	if (wanted_us < GRACE_MIN_US)
+		return GRACE_MIN_US;
+	return wanted_us < GRACE_MAX_US ? wanted_us : GRACE_MAX_US;
+}
+
 static void stop(enum agent_outcome why)
 {
 	now.stopped_by = why;
@@ -128,7 +139,7 @@ static void stop(enum agent_outcome why)
 		return;
 	now.state = EXECUTION_STOPPING;
 	loop_timer_stop(&time_limit);
-	loop_timer_start(&grace, GRACE_US);
+	loop_timer_start(&grace, grace_us());
 	/* The code may be blocked on a full pipe because the host does not read: from here on, it need not. */
 	interpreter_pause(now.interpreter, false);
 	interpreter_interrupt(now.interpreter);

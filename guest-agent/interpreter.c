@@ -137,6 +137,7 @@ static void become_ready(struct interpreter *interpreter)
 {
 	loop_timer_stop(&interpreter->timer);
 	interpreter->failures = 0;
+	interpreter->warm_up_us = loop_now_us() - interpreter->started_us;
 	move(interpreter, INTERPRETER_IDLE);
 	interpreter->listener->ready(interpreter);
 }
@@ -292,6 +293,7 @@ void interpreter_start(struct interpreter *interpreter)
 	interpreter->was_damaged = false;
 	interpreter->oom_kills = cgroup_oom_kills(&interpreter->cgroup);
 	interpreter->refused_forks = cgroup_refused_forks(&interpreter->cgroup);
+	interpreter->started_us = loop_now_us();
 	result = spawn(interpreter);
 	if (result < 0) {
 		log_warn("%s: cannot be started: %s", interpreter->name, strerror(-result));

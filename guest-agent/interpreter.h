@@ -63,6 +63,8 @@ struct interpreter {
 	char unreported_death[256]; /* the listener's: how it died when no execution was there to be told */
 	uint32_t failures;          /* starts in a row that did not become warm */
 	uint64_t oom_kills;         /* counter of its cgroup when it started */
+	uint64_t started_us;        /* when its process was started */
+	uint64_t warm_up_us;        /* from there until it was warm: how slow this machine is */
 	uint64_t refused_forks;     /* likewise; and when an execution ended */
 	uint64_t request;           /* of the execution that it was given last */
 	struct cgroup cgroup;

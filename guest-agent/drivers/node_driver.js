@@ -255,8 +255,17 @@ async function run(code, filename, stopped) {
     sendResult(execution.request, value);
     return true;
   } catch (error) {
+    // An interrupt has done its work: the reader thread must not stop what follows.
+    if (isInterrupt(error)) Atomics.store(running, 0, 0);
     return explain(error, code, filename);
   }
+}
+
+/** By the reader thread's message, or by SIGINT in code that runs to its end. */
+function isInterrupt(error) {
+  if (util.types.isProxy(error) || !util.types.isNativeError(error)) return false;
+  if (error instanceof Interrupted) return true;
+  return Object.getOwnPropertyDescriptor(error, 'code')?.value === 'ERR_SCRIPT_EXECUTION_INTERRUPTED';
 }
 
 /** Writes why the code failed. True if it did not: process.exit(0). */
@@ -268,7 +277,7 @@ function explain(error, code, filename) {
     return execution.exitCode === 0;
   } else if (error instanceof RewriteError) {
     complain(describeSyntaxError(error.cause, code, filename));
-  } else if (error instanceof Interrupted || error.code === 'ERR_SCRIPT_EXECUTION_INTERRUPTED') {
+  } else if (isInterrupt(error)) {
     complain('Uncaught Interrupted\n');
   } else {
     complain(describeError(error));

@@ -13,7 +13,8 @@ const EXECUTE = 1;
 const INTERRUPT = 2;
 const HEADER_SIZE = 16;
 const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
-const PATIENCE_MS = 250;
+// How long an interrupt may take to reach the main thread: more on a machine on which the start took long, too.
+const PATIENCE_MS = Math.min(Math.max(2 * performance.now(), 250), 2000);
 const DETACH_MS = 1000;
 
 const running = new Int32Array(workerData.running); // [0]: the execution that runs, 0 if none does

@@ -113,6 +113,14 @@ def trim(trace):
         last.tb_next = None
 
 
+def show_interrupt(value, trace):
+    """The plain traceback: IPython's own has to be loaded first, and who interrupts does not wait for that."""
+    ipython = os.path.dirname(IPython.__file__)
+    while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(ipython):
+        trace = trace.tb_next
+    print("".join(traceback.format_exception(KeyboardInterrupt, value, trace)), end="", file=sys.stderr)
+
+
 class ResultHook(DisplayHook):
     """Keeps the value of a cell's last expression as a bundle."""
 
@@ -211,8 +219,12 @@ class Shell(InteractiveShell):
             kind, value = sys.exc_info()[:2]
             print("".join(traceback.format_exception_only(kind, value)), end="", file=sys.stderr)
         else:
-            trim(sys.exc_info()[2])
-            super().showtraceback(*args, **options)
+            kind, value, trace = sys.exc_info()
+            trim(trace)
+            if kind is KeyboardInterrupt:
+                show_interrupt(value, trace)
+            else:
+                super().showtraceback(*args, **options)
 
     def run(self, code):
         """Runs one cell and sends its value. True if nothing was raised."""
