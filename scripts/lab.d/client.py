@@ -21,7 +21,7 @@ STDIN_WINDOW = 4 * CHUNK
 # After the time limit the command gets SIGTERM, ten seconds later (session.c) SIGKILL; then we stop waiting.
 TIMEOUT_GRACE_SECONDS = 17
 PASSED_VARIABLES = ("TERM", "TZ", "LANG", "COLUMNS", "LINES", "NO_COLOR")
-PASSED_PREFIXES = ("HEARTH_", "LC_", "PYTEST_")
+PASSED_PREFIXES = ("HEARTH_", "LC_")
 # To the whole process group, as a terminal would.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 PASSED_SIGNALS = GROUP_SIGNALS + (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
