@@ -189,7 +189,8 @@ def qemu_command(settings, folder, kernel, command_port):
     forward = f"hostfwd=tcp:127.0.0.1:{command_port}-:22,hostfwd=tcp:127.0.0.1:{settings['http_port']}-:8080"
     command = [
         "setpriv", "--pdeathsig", "KILL", settings["qemu"], "-name", "hearth-lab",
-        "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35", "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
+        "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35",
+        "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
         "-display", "none", "-no-reboot", "-nodefaults",
         "-chardev", f"file,id=console,path={qemu_escape(folder.file('console'))}", "-serial", "chardev:console",
         "-chardev", "stdio,id=monitor,signal=off", "-serial", "chardev:monitor",
@@ -308,8 +309,8 @@ class Supervisor:
     def last_words(self, status):
         said = (self.folder.read("qemu.log") + self.folder.read("console")).strip().splitlines()
         telling = [line for line in said if "panic" in line or "lab: " in line or "qemu" in line] or said[-5:]
-        return "\n  ".join([f"the lab's machine ended by itself (QEMU's status {status}); {self.folder.file('console')} "
-                            "has its last words"] + telling[:8])
+        return "\n  ".join([f"the lab's machine ended by itself (QEMU's status {status}); see "
+                            f"{self.folder.file('console')}"] + telling[:8])
 
 
 def launch_qemu(folder, kernel, initramfs, settings, log):
