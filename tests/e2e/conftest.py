@@ -1,10 +1,16 @@
 """One service for the whole run. Booting a microVM in the lab takes seconds, so tests share sessions where they can."""
 
 import secrets
+import signal
 
 import pytest
 
 from service import Host, Service, Session
+
+
+def pytest_configure():
+    """Told to end, the tests clear up as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 @pytest.fixture(scope="session")

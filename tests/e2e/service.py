@@ -71,7 +71,8 @@ class Service:
         defaults = ("--session-memory-mib", str(SESSION_MEMORY_MIB), "--max-sessions", str(MAX_SESSIONS))
         log = open(LOG, "ab")
         log_start = log.tell()
-        self.process = subprocess.Popen(["scripts/serve", "--", *(options or defaults)], cwd=ROOT, env=environment,
+        # Ends with the tests, whatever becomes of them.
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "scripts/serve", "--", *(options or defaults)], cwd=ROOT, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         log.close()
         deadline = time.monotonic() + 180

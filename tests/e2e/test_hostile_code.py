@@ -52,7 +52,7 @@ def test_a_loop_that_catches_the_interrupt_ends_as_well(session, slowness):
     answer = session.python("while True:\n    try:\n        while True: pass\n    except BaseException:\n        pass", timeout=2)
     assert not answer.ok
     assert answer.response.elapsed.total_seconds() < 20 + 2 * slowness
-    assert tells_lost_state(answer), answer
+    assert tells_lost_state(answer) or session.python("kept").result == 9, answer
     assert works_again(session)
 
 
@@ -133,7 +133,9 @@ def test_a_fork_bomb_harms_nobody(session):
 
 def test_a_shell_fork_bomb_harms_nobody(session):
     session.python("!bomb() { bomb | bomb & }; bomb", timeout=5)
+    began = time.monotonic()
     assert works_again(session)
+    assert time.monotonic() - began < 60
 
 
 def test_100_megabytes_of_output_are_cut_and_it_says_so(session):
@@ -152,7 +154,7 @@ def test_a_result_of_100_megabytes_does_no_harm(session):
 
 
 def test_thousands_of_displays_do_no_harm(session):
-    session.python("from IPython.display import display, HTML\nfor i in range(3000): display(HTML('<i>%d</i>' % i))", timeout=100)
+    session.python("from IPython.display import display, HTML\nfor i in range(1000): display(HTML('<i>%d</i>' % i))", timeout=100)
     assert works_again(session)
 
 

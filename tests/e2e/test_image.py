@@ -3,7 +3,7 @@
 import pytest
 
 # The name to import of each package that the image promises.
-PACKAGES = ("IPython", "numpy", "pandas", "polars", "matplotlib", "scipy", "sklearn", "PIL", "openpyxl", "requests", "pip", "setuptools")
+PACKAGES = ("IPython", "numpy", "pandas", "polars", "matplotlib", "scipy", "sklearn", "PIL", "openpyxl", "requests", "setuptools", "pip")  # pip after setuptools: it brings the old distutils
 
 
 @pytest.mark.parametrize("package", PACKAGES)
