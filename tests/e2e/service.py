@@ -12,6 +12,7 @@ import requests
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 STATE = os.path.join(ROOT, "build", "e2e")
 TOKEN_FILE = os.path.join(STATE, "token")
+RUNTIME = "/tmp/hearth-e2e"
 LOG = os.path.join(ROOT, "build", "logs", "e2e-service.log")
 SESSION_MEMORY_MIB = 512
 MAX_SESSIONS = 8
@@ -68,11 +69,12 @@ class Service:
         environment = dict(self.host.environment)
         if not self.host.is_lab:
             environment["HEARTH_PORT"] = str(free_port())
+        runtime = ("--runtime-dir", RUNTIME)
         defaults = ("--session-memory-mib", str(SESSION_MEMORY_MIB), "--max-sessions", str(MAX_SESSIONS))
         log = open(LOG, "ab")
         log_start = log.tell()
         # Ends with the tests, whatever becomes of them.
-        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "scripts/serve", "--", *(options or defaults)], cwd=ROOT, env=environment,
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "scripts/serve", "--", *runtime, *(options or defaults)], cwd=ROOT, env=environment,
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         log.close()
         deadline = time.monotonic() + 180
