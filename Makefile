@@ -89,11 +89,11 @@ VMM_LIBS     := -lfdt -lpthread
 HEARTHD_LIBS := -luv -lmicrohttpd -ljansson
 CLI_LIBS     := -ljansson -lcurl
 
-# What is built is named in a word; V=1 shows the commands.
+# What is built is named in a word; V=1 shows the commands, --silent nothing.
 ifneq ($(V),1)
 .SILENT:
 endif
-say = @echo "  $(1)  $(2)"
+say = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)  $(2)")
 
 # The version is the checkout's, so that `--version` names what runs.
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
