@@ -33,6 +33,12 @@ def downloaded(name, folder):
     return os.path.join(target, "package")
 
 
+def pytest_make_parametrize_id(val):
+    """The names of tests stay short, however long the code is that they run."""
+    text = repr(val)
+    return None if len(text) <= 80 else text[:77] + "..."
+
+
 @pytest.fixture(scope="session")
 def python():
     path = os.environ.get("HEARTH_TEST_PYTHON") or sys.executable
