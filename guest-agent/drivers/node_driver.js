@@ -35,9 +35,10 @@ const ENTRIES_MAX = 32;
 // What keeps a script alive in Node, but not an execution: it may serve the ones after it.
 const BACKGROUND = new Set(['TCPServerWrap', 'PipeServerWrap', 'MessagePort', 'TTYWrap', 'SignalWrap']);
 
-const running = new Int32Array(new SharedArrayBuffer(4)); // shared with node_reader.js
+const running = new Int32Array(new SharedArrayBuffer(8)); // shared with node_reader.js, which explains it
 const reallyExit = process.reallyExit.bind(process);
 const idleArray = new Int32Array(new SharedArrayBuffer(4));
+const FORGET_MS = 50; // for Node's watchdog to act on a SIGINT that it kept
 const outputs = [1, 2].map((fd) => ({ fd, inode: fs.fstatSync(fd).ino }));
 const stdoutWrite = process.stdout.write;
 const stderrWrite = process.stderr.write;
@@ -166,6 +167,27 @@ function interruptible(call) {
     delete globalThis.__hearth_call;
   }
   return result;
+}
+
+let interruptsSeen = 0;
+
+/**
+ * Forgets a SIGINT that came just when its code ended anyway: the watchdog of Node 24 keeps it for the next script that
+ * runs long enough, which would then be interrupted for nothing. An interrupt that is meant for this execution and
+ * comes now is not lost: the reader thread insists.
+ */
+function forgetStaleInterrupt() {
+  const interrupts = Atomics.load(running, 1);
+  if (interrupts === interruptsSeen) return;
+  interruptsSeen = interrupts;
+  for (let tries = 0; tries < 10; tries++) {
+    try {
+      interruptible(() => Atomics.wait(idleArray, 0, 0, FORGET_MS));
+      return;
+    } catch {
+      // That was it; there may be another.
+    }
+  }
 }
 
 /** Makes a name assignable: some globals (crypto, navigator) are accessors that ignore an assignment. */
@@ -305,6 +327,7 @@ async function execute(request, codeBytes) {
   execution = { number, request, settle, exiting: false, exitCode: 0 };
   Atomics.store(running, 0, number);
   restoreProcess();
+  forgetStaleInterrupt();
   const succeeded = await run(Buffer.from(codeBytes).toString('utf8'), `execution-${number}.js`, stopped);
   Atomics.store(running, 0, 0);
   execution = null;

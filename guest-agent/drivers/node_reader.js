@@ -17,7 +17,8 @@ const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
 const PATIENCE_MS = Math.min(Math.max(2 * performance.now(), 250), 2000);
 const DETACH_MS = 1000;
 
-const running = new Int32Array(workerData.running); // [0]: the execution that runs, 0 if none does
+// [0]: the execution that runs, 0 if none does; [1]: how many interrupts came so far
+const running = new Int32Array(workerData.running);
 let received = [];
 let receivedBytes = 0;
 
@@ -39,6 +40,7 @@ function terminate(execution) {
 }
 
 function onInterrupt() {
+  Atomics.add(running, 1, 1);
   const execution = Atomics.load(running, 0);
   if (execution === 0) return;
   parentPort.postMessage({ interrupt: true });

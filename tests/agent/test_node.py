@@ -198,6 +198,15 @@ def test_endless_code_is_interrupted_and_state_kept(run, code):
     assert run("kept").text == "1"
 
 
+def test_interrupt_that_comes_when_the_code_has_ended_does_not_hit_later_code(run):
+    for _ in range(10):
+        # Node mostly keeps a signal that comes in the last moment of a script, and interrupts a later one.
+        run("process.kill(process.pid, 'SIGINT'); undefined")
+        run("await new Promise(() => {})", timeout=0.1)
+        outcome = run("Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)")
+        assert (outcome.outcome, outcome.text) == (OK, "'timed-out'"), outcome
+
+
 @pytest.mark.parametrize("code, outcome_expected, stderr", [
     ("console.log('a'); process.exit(0); console.log('b')", OK, b""),
     ("console.log('a'); process.exit(3)", ERROR, b"process.exit(3)\n"),
