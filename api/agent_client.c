@@ -81,10 +81,11 @@ static int send_write(struct agent_client *c, struct write *w, size_t size)
 
 static int take_output(struct agent_client *c)
 {
-	uint64_t *n = &c->n_output[c->frames.type == AGENT_STDERR];
+	bool is_stderr = c->frames.type == AGENT_STDERR;
+	uint64_t *n = &c->n_output[is_stderr];
 
 	*n += c->frames.size;
-	if (*n > c->output_limit)
+	if (*n > c->output_limit + (is_stderr ? AGENT_NOTES_MAX : 0))
 		return -EPROTO;
 	c->events->output(c->owner, c->frames.type, c->frames.body, c->frames.size);
 	return 0;

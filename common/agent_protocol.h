@@ -29,6 +29,7 @@ enum {
 	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */
 	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */
 	AGENT_STREAM_CHUNK_MAX = 64 << 10, /* bytes of output in one STDOUT or STDERR frame */
+	AGENT_NOTES_MAX = 1 << 10,         /* bytes of stderr beyond its limit: words of the agent's own */
 	AGENT_MIME_ENTRIES_MAX = 32,       /* entries of one MIME bundle */
 	AGENT_MIME_TYPE_MAX = 255,         /* bytes of one MIME type */
 };

@@ -235,6 +235,29 @@ static void more_output_than_was_asked_for_breaks_the_protocol(void **state)
 	check_broken(s);
 }
 
+static void the_agent_may_say_a_word_beyond_the_limit_of_stderr(void **state)
+{
+	static const uint8_t notes[AGENT_NOTES_MAX];
+	struct scene *s = started();
+
+	(void)state;
+	s->output_limit = 10;
+	put_frame(&s->b, AGENT_STDERR, 1, "0123456789", 10);
+	put_frame(&s->b, AGENT_STDERR, 1, notes, sizeof(notes));
+	put_done(&s->b, 1, AGENT_OK, 0, "");
+	play(s, 4096);
+	assert_int_equal(s->n_done, 1);
+	assert_false(s->broke_protocol);
+	free(s);
+
+	s = started();
+	s->output_limit = 10;
+	put_frame(&s->b, AGENT_STDERR, 1, "0123456789", 10);
+	put_frame(&s->b, AGENT_STDERR, 1, notes, sizeof(notes));
+	put_frame(&s->b, AGENT_STDERR, 1, "x", 1);
+	check_broken(s);
+}
+
 static void a_refused_connect_fails(void **state)
 {
 	static const char *const answers[] = { "NO\n", "\n", "0123456789012345678901234567890123456789\n", "OK\n" };
@@ -270,6 +293,7 @@ int main(void)
 		cmocka_unit_test(a_frame_about_another_request_breaks_the_protocol),
 		cmocka_unit_test(bodies_that_do_not_decode_break_the_protocol),
 		cmocka_unit_test(more_output_than_was_asked_for_breaks_the_protocol),
+		cmocka_unit_test(the_agent_may_say_a_word_beyond_the_limit_of_stderr),
 		cmocka_unit_test(a_refused_connect_fails),
 		cmocka_unit_test(random_bytes_do_no_harm),
 	};
