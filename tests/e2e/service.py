@@ -5,6 +5,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import textwrap
 import time
 
 import requests
@@ -22,7 +23,8 @@ class Host:
     """Where hearthd runs. Commands given to it run there, so that they see its processes."""
 
     def __init__(self):
-        self.accel = subprocess.run(["scripts/accel"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        accel = subprocess.run(["scripts/accel"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        self.accel = accel.stdout.strip()
         self.is_lab = self.accel == "lab"
         self.owns_lab = False
         self.environment = {**os.environ, "HEARTH_ACCEL": self.accel, "HEARTH_TOKEN_FILE": TOKEN_FILE}
@@ -74,8 +76,9 @@ class Service:
         log = open(LOG, "ab")
         log_start = log.tell()
         # Ends with the tests, whatever becomes of them.
-        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "scripts/serve", "--", *runtime, *(options or defaults)], cwd=ROOT, env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        command = ("setpriv", "--pdeathsig", "TERM", "scripts/serve", "--", *runtime, *(options or defaults))
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=log, start_new_session=True)
         log.close()
         deadline = time.monotonic() + 180
         while True:
@@ -151,7 +154,8 @@ class Execution:
         self.ok = self.status in ("Success", "Succeeded")
 
     def __repr__(self):
-        return f"<{self.status} stdout={self.stdout[-500:]!r} stderr={self.stderr[-2000:]!r} result={str(self.result)[:500]!r}>"
+        return (f"<{self.status} stdout={self.stdout[-500:]!r} stderr={self.stderr[-2000:]!r} "
+                f"result={str(self.result)[:500]!r}>")
 
 
 class Client:
@@ -187,6 +191,8 @@ class Client:
 
 
 def flat_body(code, language=None, timeout=None):
+    if code.startswith("\n"):  # a block that is indented as the test around it
+        code = textwrap.dedent(code).strip("\n")
     body = {"codeInputType": "Inline", "executionType": "Synchronous", "code": code}
     if language is not None:
         body["language"] = language

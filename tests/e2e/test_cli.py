@@ -51,8 +51,8 @@ def test_files_share_a_session_and_extensions_tell_the_language(hearth, name, tm
 
 
 def test_examples_run(hearth, name, tmp_path):
-    examples = os.path.join(ROOT, "examples")
-    result = hearth("run", "-s", name, *(os.path.join(examples, f) for f in ("stats.py", "plot.py", "primes.js", "await.mjs")))
+    files = ("stats.py", "plot.py", "primes.js", "await.mjs")
+    result = hearth("run", "-s", name, *(os.path.join(ROOT, "examples", file) for file in files))
     assert result.returncode == 0, result
     assert b"height_cm" in result.stdout and b"9592 primes" in result.stdout and b"together" in result.stdout
     assert (tmp_path / "hearth-1.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -72,18 +72,20 @@ def test_pictures_go_to_the_output_directory_and_overwrite_nothing(hearth, name,
 
 def test_code_from_standard_input(hearth, name):
     assert hearth("run", "-s", name, stdin=b"print(6 * 7)").stdout == b"42\n"
-    assert hearth("run", "-s", name, "-", stdin=b"#!/usr/bin/env node\nconsole.log(process.argv0 !== undefined)").stdout == b"true\n"
+    assert hearth("run", "-s", name, "-", stdin=b"#!/usr/bin/env node\ntypeof process").stdout == b"'object'\n"
     assert hearth("run", "-s", name, "--language", "node", stdin=b"typeof process").stdout == b"'object'\n"
 
 
 def test_streams_are_kept_apart_and_raw(hearth, name):
-    result = hearth("run", "-s", name, "-c", "import sys\nprint('\\x1b[1mbold\\x1b[0m\\x00')\nprint('err', file=sys.stderr)")
+    code = "import sys\nprint('\\x1b[1mbold\\x1b[0m\\x00')\nprint('err', file=sys.stderr)"
+    result = hearth("run", "-s", name, "-c", code)
     assert (result.stdout, result.stderr) == (b"\x1b[1mbold\x1b[0m\x00\n", b"err\n")
 
 
 def test_output_appears_while_the_code_runs(environment, name):
-    process = subprocess.Popen([HEARTH, "run", "-s", name, "-c", "import time\nprint('now', flush=True)\ntime.sleep(3)"],
-                               env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    code = "import time\nprint('now', flush=True)\ntime.sleep(3)"
+    process = subprocess.Popen([HEARTH, "run", "-s", name, "-c", code], env=environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"now\n"
     assert process.poll() is None
     began = time.monotonic()
@@ -114,8 +116,9 @@ def test_json_is_the_services_answer(hearth, name):
 
 
 def test_ctrl_c_interrupts_the_code(environment, name, service):
-    process = subprocess.Popen([HEARTH, "run", "-s", name, "-c", "print('started', flush=True)\nimport time\ntime.sleep(200)"],
-                               env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    code = "print('started', flush=True)\nimport time\ntime.sleep(200)"
+    process = subprocess.Popen([HEARTH, "run", "-s", name, "-c", code], env=environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == b"started\n"
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
@@ -123,17 +126,25 @@ def test_ctrl_c_interrupts_the_code(environment, name, service):
 
 
 def test_a_reader_that_goes_away_ends_the_command(environment, name):
-    script = f"'{HEARTH}' run -s {name} -c 'while True: print(\"y\" * 999)' | head -c 5"
-    result = subprocess.run(["bash", "-c", f"{script}; exit ${{PIPESTATUS[0]}}"], env=environment, stdin=subprocess.DEVNULL,
-                            capture_output=True, timeout=60)
+    script = f"'{HEARTH}' run -s {name} -c 'while True: print(\"y\" * 999)' | head -c 5; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", script], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                            timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (141, b"yyyyy", b"")
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ((), "Usage"), (("frobnicate",), "no such command"), (("run", "--frobnicate"), "--frobnicate"), (("run", "--timeout", "0", "-c", "1"), "time limit"),
-    (("run", "--timeout", "x", "-c", "1"), "time limit"), (("run", "--language", "cobol", "-c", "1"), "python or node"),
-    (("run", "missing.py"), "No such file"), (("run", "/etc/passwd"), "--language"), (("run", "/tmp"), "directory"),
-    (("run", "-c", "1", "--session", ""), "empty"), (("run", "-c", "1", "--url", "gopher://x"), "URL"), (("run", "-c", "1", "--token", "a b"), "token"),
+    ((), "Usage"),
+    (("frobnicate",), "no such command"),
+    (("run", "--frobnicate"), "--frobnicate"),
+    (("run", "--timeout", "0", "-c", "1"), "time limit"),
+    (("run", "--timeout", "x", "-c", "1"), "time limit"),
+    (("run", "--language", "cobol", "-c", "1"), "python or node"),
+    (("run", "missing.py"), "No such file"),
+    (("run", "/etc/passwd"), "--language"),
+    (("run", "/tmp"), "directory"),
+    (("run", "-c", "1", "--session", ""), "empty"),
+    (("run", "-c", "1", "--url", "gopher://x"), "URL"),
+    (("run", "-c", "1", "--token", "a b"), "token"),
     (("run", "-c", "1", "--session", "x" * 300), "refused"),
 ])
 def test_wrong_usage_is_status_2(hearth, arguments, words):

@@ -3,7 +3,9 @@
 import pytest
 
 # The name to import of each package that the image promises.
-PACKAGES = ("IPython", "numpy", "pandas", "polars", "matplotlib", "scipy", "sklearn", "PIL", "openpyxl", "requests", "setuptools", "pip")  # pip after setuptools: it brings the old distutils
+# pip comes after setuptools, since it brings the old distutils.
+PACKAGES = ("IPython", "numpy", "pandas", "polars", "matplotlib", "scipy", "sklearn", "PIL", "openpyxl", "requests",
+            "setuptools", "pip")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -31,7 +33,10 @@ assert pd.read_excel(io.BytesIO(buffer.getvalue()))['a'].tolist() == [1, 2]
 
 def test_pkg_resources_lists_what_is_installed(session):
     """autogen asks for exactly this, and reads the list as IPython prints it."""
-    answer = session.python("import pkg_resources\n[d.project_name for d in pkg_resources.working_set]", timeout=120)
+    answer = session.python("""
+        import pkg_resources
+        [d.project_name for d in pkg_resources.working_set]
+        """, timeout=120)
     names = {part.strip(" '").lower() for part in answer.result.strip("[]").split(",\n")}
     assert {"pandas", "numpy", "ipython"} <= names
 
@@ -51,17 +56,28 @@ def test_what_was_left_out_is_not_there(session, program):
 
 
 def test_the_user_and_its_folders(session):
-    code = "import os, pwd\nuser = pwd.getpwuid(os.getuid())\n(user.pw_name, user.pw_dir, os.environ['HOME'], os.access('/mnt/data', os.W_OK))"
-    assert session.python(code).result == "('hearth', '/home/hearth', '/home/hearth', True)"
+    answer = session.python("""
+        import os, pwd
+        user = pwd.getpwuid(os.getuid())
+        (user.pw_name, user.pw_dir, os.environ['HOME'], os.access('/mnt/data', os.W_OK))
+        """)
+    assert answer.result == "('hearth', '/home/hearth', '/home/hearth', True)"
 
 
 def test_text_is_utf8_everywhere(session):
-    assert session.python("import sys, locale\n(sys.stdout.encoding.lower(), sys.getfilesystemencoding(), locale.getpreferredencoding())").result.lower() \
-        == "('utf-8', 'utf-8', 'utf-8')"
+    answer = session.python("""
+        import sys, locale
+        (sys.stdout.encoding, sys.getfilesystemencoding(), locale.getpreferredencoding())
+        """)
+    assert answer.result.lower() == "('utf-8', 'utf-8', 'utf-8')"
 
 
 def test_the_image_is_read_only_and_the_machine_still_writable(session):
-    assert session.python("import tempfile\nwith tempfile.TemporaryFile() as f: n = f.write(b'x' * 1000)\nn").result == 1000
+    assert session.python("""
+        import tempfile
+        with tempfile.TemporaryFile() as f: n = f.write(b'x' * 1000)
+        n
+        """).result == 1000
     assert session.python("open('/home/hearth/note', 'w').write('x')").result == 1
 
 

@@ -38,8 +38,11 @@ def test_stdout_and_stderr_are_kept_apart(session):
 
 
 def test_top_level_await(session):
-    answer = session.node("const wait = (ms) => new Promise((done) => setTimeout(() => done(ms), ms));\n"
-                          "console.log('before');\nawait wait(20) + await wait(5)")
+    answer = session.node("""
+        const wait = (ms) => new Promise((done) => setTimeout(() => done(ms), ms));
+        console.log('before');
+        await wait(20) + await wait(5)
+        """)
     assert answer.ok, answer
     assert (answer.stdout, answer.result) == ("before\n", 25)
 
@@ -53,14 +56,22 @@ def test_state_is_kept_and_names_may_be_declared_again(session):
 
 
 def test_modules_can_be_imported_and_required(session):
-    assert session.node("import os from 'node:os'; import { join } from 'node:path';\nconsole.log(typeof os.cpus, join('a', 'b'))").stdout \
-        == "function a/b\n"
-    assert session.node("const fs = require('fs'); fs.writeFileSync('/tmp/n.txt', 'x'); fs.existsSync('/tmp/n.txt')").result is True
+    assert session.node("""
+        import os from 'node:os'; import { join } from 'node:path';
+        console.log(typeof os.cpus, join('a', 'b'))
+        """).stdout == "function a/b\n"
+    answer = session.node("const fs = require('fs'); fs.writeFileSync('/tmp/n.txt', 'x'); fs.existsSync('/tmp/n.txt')")
+    assert answer.result is True
     assert session.node("(await import('node:fs/promises')).readFile('/tmp/n.txt', 'utf8')").result == "x"
 
 
 def test_an_exception_comes_with_its_stack(session):
-    answer = session.node("console.log('before');\nfunction inner() { throw new TypeError('broken') }\ninner();\nconsole.log('after');")
+    answer = session.node("""
+        console.log('before');
+        function inner() { throw new TypeError('broken') }
+        inner();
+        console.log('after');
+        """)
     assert not answer.ok
     assert answer.stdout == "before\n"
     assert "TypeError: broken" in answer.stderr and "inner" in answer.stderr
@@ -72,14 +83,20 @@ def test_a_syntax_error_is_told(session):
     assert "SyntaxError" in answer.stderr
 
 
-@pytest.mark.parametrize("code", ["throw 'a string'", "throw null", "throw undefined", "await Promise.reject(new Error('no'))"])
+@pytest.mark.parametrize("code", [
+    "throw 'a string'", "throw null", "throw undefined", "await Promise.reject(new Error('no'))",
+])
 def test_whatever_is_thrown_is_a_failure(session, code):
     assert not session.node(code).ok
     assert session.node("1").result == 1
 
 
 def test_an_error_after_the_execution_does_not_end_the_interpreter(session):
-    session.node("let survived = 1; setTimeout(() => { throw new Error('late') }, 5); Promise.reject(new Error('unhandled'));")
+    session.node("""
+        let survived = 1;
+        setTimeout(() => { throw new Error('late') }, 5);
+        Promise.reject(new Error('unhandled'));
+        """)
     session.node("await new Promise((done) => setTimeout(done, 50))")
     assert session.node("survived").result == 1
 
@@ -90,7 +107,11 @@ def test_node_and_python_share_the_session(session):
 
 
 def test_output_streams_while_node_runs(session):
-    events = list(stream(session, "console.log('a'); await new Promise((d) => setTimeout(d, 1500)); console.log('b')", "node"))
+    events = list(stream(session, """
+        console.log('a');
+        await new Promise((done) => setTimeout(done, 1500));
+        console.log('b');
+        """, "node"))
     lines = [event for event in events if event.type == "stdout"]
     assert text_of(events, "stdout") == "a\nb\n"
     assert lines[-1].at - lines[0].at > 1

@@ -60,12 +60,21 @@ def test_a_long_list_is_printed_as_ipython_does(session):
 
 
 def test_stdout_and_stderr_are_kept_apart(session):
-    answer = session.python("import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('more')\n1 + 1")
+    answer = session.python("""
+        import sys
+        print('out')
+        print('err', file=sys.stderr)
+        print('more')
+        1 + 1
+        """)
     assert (answer.ok, answer.stdout, answer.stderr, answer.result) == (True, "out\nmore\n", "err\n", 2)
 
 
 def test_output_of_child_processes_is_captured(session):
-    answer = session.python("import subprocess\nended = subprocess.run('echo out; echo err >&2', shell=True)")
+    answer = session.python("""
+        import subprocess
+        ended = subprocess.run('echo out; echo err >&2', shell=True)
+        """)
     assert (answer.stdout, answer.stderr) == ("out\n", "err\n")
 
 
@@ -91,7 +100,14 @@ def test_a_syntax_error_is_told(session):
 
 
 def test_an_exception_comes_with_its_traceback(session):
-    answer = session.python("def inner(key):\n    return {}[key]\n\nprint('before')\ninner('missing')\nprint('after')")
+    answer = session.python("""
+        def inner(key):
+            return {}[key]
+
+        print('before')
+        inner('missing')
+        print('after')
+        """)
     assert not answer.ok
     assert answer.stdout == "before\n"
     assert "Traceback" in answer.stderr
@@ -101,11 +117,18 @@ def test_an_exception_comes_with_its_traceback(session):
 
 
 def test_a_chain_of_exceptions_is_told_in_full(session):
-    answer = session.python("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ValueError('outer') from e")
+    answer = session.python("""
+        try:
+            1 / 0
+        except ZeroDivisionError as e:
+            raise ValueError('outer') from e
+        """)
     assert "ZeroDivisionError" in answer.stderr and "ValueError: outer" in answer.stderr
 
 
-@pytest.mark.parametrize("code", ["import sys; sys.exit(3)", "raise SystemExit('bye')", "exit()", "import sys; sys.exit()"])
+@pytest.mark.parametrize("code", [
+    "import sys; sys.exit(3)", "raise SystemExit('bye')", "exit()", "import sys; sys.exit()",
+])
 def test_sys_exit_ends_the_cell_and_keeps_the_interpreter(session, code):
     session.python("kept = 'yes'")
     answer = session.python(f"print('before')\n{code}\nprint('after')")
@@ -116,10 +139,20 @@ def test_sys_exit_ends_the_cell_and_keeps_the_interpreter(session, code):
 
 
 def test_state_is_kept_between_executions(session):
-    session.python("import math\ncounter = 41\ndef next_value():\n    return counter + 1")
+    session.python("""
+        import math
+        counter = 41
+        def next_value():
+            return counter + 1
+        """)
     assert session.python("counter = next_value()\ncounter").result == 42
     assert session.python("math.floor(2.5)").result == 2
-    session.python("import os; os.makedirs('/tmp/here', exist_ok=True); os.chdir('/tmp/here'); open('f', 'w').write('x')")
+    session.python("""
+        import os
+        os.makedirs('/tmp/here', exist_ok=True)
+        os.chdir('/tmp/here')
+        open('f', 'w').write('x')
+        """)
     assert session.python("import os; os.path.exists('f') and os.getcwd()").result == "/tmp/here"
     session.python("import os; os.chdir(os.path.expanduser('~'))")
 
@@ -144,7 +177,13 @@ def test_ipython_magics_work(session):
 
 
 def test_top_level_await(session):
-    answer = session.python("import asyncio\nasync def f(n):\n    await asyncio.sleep(0.01)\n    return n * 2\nawait f(21)")
+    answer = session.python("""
+        import asyncio
+        async def f(n):
+            await asyncio.sleep(0.01)
+            return n * 2
+        await f(21)
+        """)
     assert answer.result == 42
     assert session.python("sum(await asyncio.gather(f(1), f(2)))").result == 6
 
@@ -161,7 +200,11 @@ def test_input_does_not_hang(session):
 
 
 def test_threads_print_while_the_cell_runs(session):
-    answer = session.python("import threading\nt = threading.Thread(target=lambda: print('from a thread'))\nt.start(); t.join()")
+    answer = session.python("""
+        import threading
+        t = threading.Thread(target=lambda: print('from a thread'))
+        t.start(); t.join()
+        """)
     assert answer.stdout == "from a thread\n"
 
 
@@ -189,7 +232,11 @@ def test_strange_code_does_no_harm(session):
 # ---- data libraries and pictures -------------------------------------------------------------------------------------
 
 def test_pandas_describes_a_table(session):
-    answer = session.python("import pandas as pd\ndf = pd.DataFrame({'n': [1, 2, 3, 4]})\ndf.describe()")
+    answer = session.python("""
+        import pandas as pd
+        df = pd.DataFrame({'n': [1, 2, 3, 4]})
+        df.describe()
+        """)
     assert answer.ok, answer
     lines = answer.result.splitlines()
     assert lines[0].split() == ["n"]
@@ -197,7 +244,10 @@ def test_pandas_describes_a_table(session):
 
 
 def test_a_dataframe_comes_as_text_html_and_json(session):
-    events = list(stream(session, "import pandas as pd\npd.DataFrame({'n': [1, 2], 's': ['é', None]})"))
+    events = list(stream(session, """
+        import pandas as pd
+        pd.DataFrame({'n': [1, 2], 's': ['é', None]})
+        """))
     bundle = next(event.data for event in events if event.type == "result")
     assert "<table" in bundle["text/html"]
     assert bundle["text/plain"].split()[:2] == ["n", "s"]
@@ -207,7 +257,13 @@ def test_a_dataframe_comes_as_text_html_and_json(session):
 
 
 def test_an_open_figure_is_the_result(session):
-    answer = session.python("import matplotlib.pyplot as plt\nplt.figure(figsize=(4, 3))\nplt.plot([1, 4, 9])\nprint('drawn')\nplt.show()")
+    answer = session.python("""
+        import matplotlib.pyplot as plt
+        plt.figure(figsize=(4, 3))
+        plt.plot([1, 4, 9])
+        print('drawn')
+        plt.show()
+        """)
     assert answer.ok, answer
     assert answer.stdout == "drawn\n"
     width, height = png_size(answer.result)
@@ -215,16 +271,23 @@ def test_an_open_figure_is_the_result(session):
 
 
 def test_a_figure_without_show_is_the_result_too(session):
-    answer = session.python("import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(['a', 'b'], [1, 2])\nfig.savefig('/tmp/f.png')")
+    answer = session.python("""
+        import matplotlib.pyplot as plt
+        fig, ax = plt.subplots()
+        ax.bar(['a', 'b'], [1, 2])
+        fig.savefig('/tmp/f.png')
+        """)
     png_size(answer.result)
     assert session.python("import os; os.path.getsize('/tmp/f.png') > 1000").result is True
     assert session.python("1").result == 1  # the figure is shown once
 
 
 def test_the_last_of_several_figures_wins(session):
-    answer = session.python("import matplotlib.pyplot as plt\n"
-                            "plt.figure(figsize=(2, 2)); plt.plot([1]); plt.show()\n"
-                            "plt.figure(figsize=(8, 2)); plt.plot([2]); plt.show()")
+    answer = session.python("""
+        import matplotlib.pyplot as plt
+        plt.figure(figsize=(2, 2)); plt.plot([1]); plt.show()
+        plt.figure(figsize=(8, 2)); plt.plot([2]); plt.show()
+        """)
     width, height = png_size(answer.result)
     assert width > 2 * height
 
@@ -235,5 +298,8 @@ def test_an_image_object_is_a_picture(session):
 
 
 def test_plain_svg_is_an_image_or_text(session):
-    events = list(stream(session, "from IPython.display import SVG, display\ndisplay(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))"))
+    events = list(stream(session, """
+        from IPython.display import SVG, display
+        display(SVG('<svg xmlns="http://www.w3.org/2000/svg"/>'))
+        """))
     assert any("image/svg+xml" in event.data for event in events if event.type == "display")

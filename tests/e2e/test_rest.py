@@ -24,7 +24,8 @@ def short(value):
 # ---- shapes ----------------------------------------------------------------------------------------------------------
 
 def test_legacy_shape(client, session):
-    response = client.post("code/execute", wrapped("print('hi')\n1 + 1"), version=Client.LEGACY, identifier=session.identifier)
+    response = client.post("code/execute", wrapped("print('hi')\n1 + 1"), version=Client.LEGACY,
+                           identifier=session.identifier)
     assert response.status_code == 200
     assert response.headers["content-type"] == JSON
     properties = response.json()["properties"]
@@ -42,10 +43,12 @@ def test_legacy_failure(client, session):
     assert properties["result"] == ""
 
 
-@pytest.mark.parametrize("version, status", [("2024-10-02-preview", 202), ("2025-02-02-preview", 200), ("2025-10-02-preview", 200),
-                                             ("2031-01-01", 200)])
+@pytest.mark.parametrize("version, status", [
+    ("2024-10-02-preview", 202), ("2025-02-02-preview", 200), ("2025-10-02-preview", 200), ("2031-01-01", 200),
+])
 def test_new_shape(client, session, version, status):
-    response = client.post("executions", flat_body("print('hi')\n1 + 1"), version=version, identifier=session.identifier)
+    response = client.post("executions", flat_body("print('hi')\n1 + 1"), version=version,
+                           identifier=session.identifier)
     assert response.status_code == status
     assert response.headers["content-type"] == JSON
     body = response.json()
@@ -131,7 +134,8 @@ def test_identifiers_are_decoded_once(client, new_session):
 
 
 def test_headers_of_an_answer(client, session):
-    first = client.post("code/execute", flat_body("1"), identifier=session.identifier, headers={"x-ms-client-request-id": "my-id-1"})
+    first = client.post("code/execute", flat_body("1"), identifier=session.identifier,
+                        headers={"x-ms-client-request-id": "my-id-1"})
     second = client.post("executions", flat_body("2"), identifier=session.identifier)
     assert first.headers["x-ms-client-request-id"] == "my-id-1"
     assert first.headers["x-ms-session-guid"] == second.headers["x-ms-session-guid"]
@@ -140,7 +144,8 @@ def test_headers_of_an_answer(client, session):
 
 
 def test_semantic_kernel_for_dotnet_gets_strings(client, session):
-    response = client.post("executions", flat_body("1 + 1"), version="2024-10-02-preview", identifier=session.identifier,
+    response = client.post("executions", flat_body("1 + 1"), version="2024-10-02-preview",
+                           identifier=session.identifier,
                            headers={"User-Agent": "Semantic-Kernel/1.0 (Language=dotnet)"})
     assert response.json()["result"]["executionResult"] == "2"
 
@@ -154,8 +159,8 @@ def test_expect_100_continue_and_chunked_bodies(client, session):
 
 
 def test_an_h2c_offer_is_ignored(client, session):
-    response = client.post("executions", flat_body("42"), identifier=session.identifier,
-                           headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA"})
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQCAAAAAAIAAAAA"}
+    response = client.post("executions", flat_body("42"), identifier=session.identifier, headers=offer)
     assert Execution(response).result == 42
 
 
@@ -179,8 +184,10 @@ def send_raw(client, data, path="executions", **options):
     return client.request("POST", path, identifier="never-made", data=data, **options)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"42", b'"code"', b"{} {}", b"\xff\xfe", b'{"code": "\xff"}', b'{"code": "\\ud800"}',
-                                  b"{'code': '1'}", b"[" * 100_000, b'{"a":' * 100_000], ids=short)
+@pytest.mark.parametrize("data", [
+    b"", b"{", b"[]", b"null", b"42", b'"code"', b"{} {}", b"\xff\xfe", b'{"code": "\xff"}', b'{"code": "\\ud800"}',
+    b"{'code': '1'}", b"[" * 100_000, b'{"a":' * 100_000,
+], ids=short)
 @pytest.mark.parametrize("path", ["executions", "code/execute"])
 def test_what_is_no_json_object_is_refused(client, data, path):
     check_error(send_raw(client, data, path), 400)
@@ -211,21 +218,26 @@ def test_an_identifier_of_256_characters_is_fine(client, new_session):
 
 @pytest.mark.parametrize("version", ["", "latest", "2024", "2024-13-45x", "'; drop table"])
 def test_bad_api_versions_are_refused(client, version):
-    check_error(client.post("executions", flat_body("1"), version=version, identifier="never-made"), 400, "InvalidApiVersion")
+    response = client.post("executions", flat_body("1"), version=version, identifier="never-made")
+    check_error(response, 400, "InvalidApiVersion")
 
 
 @pytest.mark.parametrize("method, path, status", [
-    ("GET", "", 404), ("GET", "nowhere", 404), ("POST", "executions/x/y", 404), ("POST", "code", 404), ("POST", "../etc/passwd", 404),
-    ("GET", "executions", 405), ("PUT", "code/execute", 405), ("DELETE", "executions", 405), ("POST", "healthz", 405),
+    ("GET", "", 404), ("GET", "nowhere", 404), ("POST", "executions/x/y", 404), ("POST", "code", 404),
+    ("POST", "../etc/passwd", 404), ("GET", "executions", 405),
+    ("PUT", "code/execute", 405), ("DELETE", "executions", 405), ("POST", "healthz", 405),
 ])
 def test_unknown_routes_and_methods_are_refused(client, method, path, status):
     check_error(client.request(method, path, identifier="never-made"), status)
 
 
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic dXNlcjpwYXNz", "bearer\twrong"])
+@pytest.mark.parametrize("authorization", [
+    None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic dXNlcjpwYXNz", "bearer\twrong",
+])
 @pytest.mark.parametrize("path", ["executions", "code/execute"])
 def test_without_the_token_nothing_runs(client, authorization, path):
-    response = client.request("POST", path, identifier="never-made", json=flat_body("1"), headers={"Authorization": authorization})
+    response = client.request("POST", path, identifier="never-made", json=flat_body("1"),
+                              headers={"Authorization": authorization})
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
 
@@ -264,10 +276,11 @@ def test_an_endless_chunked_body_is_refused(client):
     assert client.request("GET", "healthz").status_code == 200
 
 
-@pytest.mark.parametrize("request_bytes", [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"POST /executions HTTP/9.9\r\n\r\n",
-                                           b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
-                                           b"POST /executions HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-                                           b"GET /%00%zz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=short)
+@pytest.mark.parametrize("request_bytes", [
+    b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"POST /executions HTTP/9.9\r\n\r\n",
+    b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
+    b"POST /executions HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"GET /%00%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+], ids=short)
 def test_what_is_no_http_does_no_harm(client, request_bytes):
     answer = raw_request(client, request_bytes)
     assert answer == b"" or answer.split()[1][:1] in (b"4", b"5")

@@ -11,10 +11,18 @@ from service import Client, flat_body
 
 def test_sessions_do_not_see_each_other(new_session):
     one, two = new_session(), new_session()
-    one.python("secret = 'one'\nopen('/tmp/secret', 'w').write(secret)\nimport os\nos.makedirs('/mnt/data', exist_ok=True)\n"
-               "open('/mnt/data/secret', 'w').write(secret)")
+    one.python("""
+        secret = 'one'
+        open('/tmp/secret', 'w').write(secret)
+        import os
+        os.makedirs('/mnt/data', exist_ok=True)
+        open('/mnt/data/secret', 'w').write(secret)
+        """)
     assert "NameError" in two.python("secret").stderr
-    assert two.python("import os\n[os.path.exists(p) for p in ('/tmp/secret', '/mnt/data/secret')]").result == "[False, False]"
+    assert two.python("""
+        import os
+        [os.path.exists(p) for p in ('/tmp/secret', '/mnt/data/secret')]
+        """).result == "[False, False]"
     assert one.python("open('/tmp/secret').read()").result == "one"
 
 
@@ -40,8 +48,10 @@ def test_two_executions_in_one_session_run_one_after_the_other(session, service)
 
 def test_python_and_node_of_one_session_take_turns(session, service):
     with ThreadPoolExecutor() as pool:
-        futures = [pool.submit(service.client().execute, session.identifier, "import time; time.sleep(1); 'py'", "python"),
-                   pool.submit(service.client().execute, session.identifier, "await new Promise((d) => setTimeout(d, 1000)); 'js'", "node")]
+        futures = [pool.submit(service.client().execute, session.identifier, code, language) for code, language in (
+            ("import time; time.sleep(1); 'py'", "python"),
+            ("await new Promise((done) => setTimeout(done, 1000)); 'js'", "node"),
+        )]
         assert [future.result().result for future in futures] == ["py", "js"]
 
 
@@ -107,8 +117,9 @@ def test_a_client_that_hangs_up_while_the_session_starts(new_session, service):
 
 
 def test_a_client_that_reads_slowly_gets_everything(session):
-    response = session.client.post("executions", flat_body("for i in range(3000): print('x' * 999)"), identifier=session.identifier,
-                                   stream=True, headers={"Accept": "text/event-stream"})
+    body = flat_body("for i in range(3000): print('x' * 999)")
+    response = session.client.post("executions", body, identifier=session.identifier, stream=True,
+                                   headers={"Accept": "text/event-stream"})
     size = 0
     for chunk in response.iter_content(200_000):
         size += len(chunk)

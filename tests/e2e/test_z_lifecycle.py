@@ -55,7 +55,8 @@ def test_a_full_service_says_so(small):
     assert body["code"] == body["error"]["code"] == "SessionsCountExceedsLimit"
     assert body["message"] == body["error"]["message"]
     assert client.execute("one", "1 + 1").result == 2
-    result = subprocess.run([os.path.join(ROOT, "build", "hearth"), "run", "-c", "1", "--url", small.url, "--token", small.token],
+    hearth = os.path.join(ROOT, "build", "hearth")
+    result = subprocess.run([hearth, "run", "-c", "1", "--url", small.url, "--token", small.token],
                             stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert result.returncode == 3
     assert "in use" in result.stderr
@@ -70,7 +71,7 @@ def test_sigterm_ends_everything(small):
     vmms = small.vmm_pids(pid)
     assert len(vmms) == 1
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(client.request, "POST", "executions", identifier="one", json={"code": "import time; time.sleep(100)"})
+        running = pool.submit(client.post, "executions", {"code": "import time; time.sleep(100)"}, identifier="one")
         time.sleep(2)
         began = time.monotonic()
         small.stop()
@@ -129,8 +130,9 @@ def test_a_vmm_that_stands_still_for_a_while_goes_on(small):
 
 def test_a_taken_port_is_told_at_once(small):
     port = urlsplit(small.url).port
-    result = subprocess.run(["scripts/serve"], cwd=ROOT, env={**small.host.environment, "HEARTH_PORT": str(port)}, timeout=30,
-                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    environment = {**small.host.environment, "HEARTH_PORT": str(port)}
+    result = subprocess.run(["scripts/serve"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, timeout=30)
     assert result.returncode != 0
     assert "taken" in result.stderr or "serves at" in result.stderr
 
@@ -151,15 +153,17 @@ def test_idle_sessions_end_by_themselves(place):
 
 def test_serve_shows_the_demo_and_leaves_nothing(place):
     """What `make demo` runs once everything is built."""
-    result = subprocess.run(["scripts/serve", "--once"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-                            env={**place.environment, **({} if place.is_lab else {"HEARTH_PORT": str(free_port())})})
+    port = {} if place.is_lab else {"HEARTH_PORT": str(free_port())}
+    result = subprocess.run(["scripts/serve", "--once"], cwd=ROOT, env={**place.environment, **port},
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "All of it worked." in result.stdout
     assert nothing_is_left(place)
 
 
 def test_the_demo_says_when_it_fails(place):
-    result = subprocess.run(["scripts/demo"], cwd=ROOT, env={**place.environment, "HEARTH_URL": f"http://127.0.0.1:{free_port()}"},
-                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    environment = {**place.environment, "HEARTH_URL": f"http://127.0.0.1:{free_port()}"}
+    result = subprocess.run(["scripts/demo"], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, timeout=60)
     assert result.returncode == 1
     assert "FAILED" in result.stdout
