@@ -144,6 +144,14 @@ $(BUILD)/san/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(CC) $(BASE) $(SANITIZE) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
+# What tells its version is built anew when that changes. Not so the agent: it would make a new guest image each time.
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
+.PHONY: FORCE
+$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/cli/main.o api/cli/service.o): $(BUILD)/version
+
 -include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
 
 # Tiny guests without an operating system, each for one ending of a VM.
