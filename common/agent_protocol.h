@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 1,
+	AGENT_PROTOCOL_VERSION = 2,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_HEADER_SIZE = 16,
@@ -32,6 +32,8 @@ enum {
 	AGENT_NOTES_MAX = 1 << 10,         /* bytes of stderr beyond its limit: words of the agent's own */
 	AGENT_MIME_ENTRIES_MAX = 32,       /* entries of one MIME bundle */
 	AGENT_MIME_TYPE_MAX = 255,         /* bytes of one MIME type */
+	AGENT_ENTROPY_SIZE = 64,           /* bytes of fresh randomness that a guest gets when it is adopted */
+	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
 };
 
 enum agent_frame_type {
@@ -39,6 +41,14 @@ enum agent_frame_type {
 	AGENT_EXECUTE = 1,   /* u8 agent_language, u8 0, u16 0, u32 timeout_ms (0: none), u64 output_limit (bytes of
 	                      * each of stdout and stderr that are sent), then the code, UTF-8, to the end of the body */
 	AGENT_INTERRUPT = 2, /* empty; `request` names the execution. No answer of its own: AGENT_DONE follows */
+	AGENT_SETTLE =
+		3,       /* empty; `request` is chosen by the host. Prepares the guest for being the template of others:
+	                      * both interpreters warm, their paths rehearsed, garbage collected, nothing due. Answered by
+	                      * AGENT_SETTLED; the host then closes the connection and takes the snapshot */
+	AGENT_ADOPT = 4, /* u64 host's CLOCK_REALTIME in nanoseconds when this was sent, u8 agent_identity, 7 zero
+	                      * bytes, AGENT_ENTROPY_SIZE bytes of fresh randomness, then the host name to the end of the
+	                      * body. After a restore, before any code runs: sets the clock, reseeds the kernel and (before
+	                      * their next code) the interpreters, takes the identity. Answered by AGENT_ADOPTED */
 
 	/* agent to host */
 	AGENT_READY = 16,   /* u32 AGENT_PROTOCOL_VERSION, u64 time at which the agent's main began and u64 time at
