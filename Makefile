@@ -16,6 +16,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
+           api/pool_definition.c api/pool_store.c \
            api/session.c api/microvm.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
@@ -60,6 +61,8 @@ UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http
 UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
+UNIT_TESTS += pool_store
+UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop
@@ -86,7 +89,7 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 VMM_LIBS     := -lfdt -lpthread
-HEARTHD_LIBS := -luv -lmicrohttpd -ljansson
+HEARTHD_LIBS := -luv -lmicrohttpd -ljansson -lsqlite3
 CLI_LIBS     := -ljansson -lcurl
 
 # What is built is named in a word; V=1 shows the commands, --silent nothing.
@@ -187,7 +190,7 @@ unit-names: # for scripts/test
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lpthread
+	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lsqlite3 -lpthread
 
 .PHONY: clean
 clean:
