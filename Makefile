@@ -50,7 +50,7 @@ UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
-UNIT_url := api/url.c
+UNIT_url := api/url.c api/buffer.c
 UNIT_auth := api/auth.c
 UNIT_config := api/config.c api/toml.c
 
