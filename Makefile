@@ -16,6 +16,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
+           api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/session.c api/microvm.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
@@ -49,7 +50,7 @@ UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
-UNIT_url := api/url.c
+UNIT_url := api/url.c api/buffer.c
 UNIT_auth := api/auth.c
 UNIT_config := api/config.c api/toml.c
 
@@ -61,6 +62,12 @@ UNIT_TESTS += execute_answer http
 UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
+
+UNIT_TESTS += pool_definition pool_store pool_resource
+UNIT_pool_definition := api/pool_definition.c
+UNIT_pool_store := api/pool_store.c api/pool_definition.c
+UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
+                      api/buffer.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop
 UNIT_guest_frame := guest-agent/frame.c
@@ -86,7 +93,7 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 VMM_LIBS     := -lfdt -lpthread
-HEARTHD_LIBS := -luv -lmicrohttpd -ljansson
+HEARTHD_LIBS := -luv -lmicrohttpd -ljansson -lsqlite3 -lm
 CLI_LIBS     := -ljansson -lcurl
 
 # What is built is named in a word; V=1 shows the commands, --silent nothing.
@@ -187,7 +194,7 @@ unit-names: # for scripts/test
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lpthread
+	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lsqlite3 -lpthread -lm
 
 .PHONY: clean
 clean:

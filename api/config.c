@@ -47,6 +47,9 @@ static const struct key keys[] = {
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
 	TEXT("token-file", token_file, NULL, "holds the bearer token that clients must send; default: <home>/token"),
+	TEXT("database", database, NULL,
+	     "keeps the pools that were created; on a file system with locks and shared memory; default: "
+	     "<home>/hearth.db"),
 	TEXT("log-level", log_level, "info", "error, warn, info or debug"),
 	INTEGER("session-memory-mib", session_memory_mib, 1024, 128, 16384, "memory of a session's microVM"),
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
@@ -54,6 +57,8 @@ static const struct key keys[] = {
 	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions that may wait in one session"),
 	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 604800,
 		"a session that was idle for so long is destroyed with its files"),
+	INTEGER("min-cooldown-seconds", min_cooldown_s, 60, 1, 3600,
+		"the least cooldown, and the least lifetime, that a created pool may have"),
 	INTEGER("execution-timeout-seconds", execution_timeout_s, 220, 1, 86400,
 		"time for an execution that names none"),
 	INTEGER("max-execution-timeout-seconds", max_execution_timeout_s, 1800, 1, 86400,
@@ -312,6 +317,8 @@ static char *default_of(const struct config *c, const struct key *k)
 		return join(c->home, "images/vmlinux");
 	if (strcmp(k->name, "image") == 0)
 		return join(c->home, "images/code-interpreter.erofs");
+	if (strcmp(k->name, "database") == 0)
+		return join(c->home, "hearth.db");
 	return join(c->home, "token");
 }
 
