@@ -17,7 +17,10 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
-           api/session.c api/microvm.c api/microvm_directory.c \
+           api/pools.c api/stock.c api/stock_policy.c \
+           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
+           api/template.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
+           api/microvm.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
@@ -52,7 +55,7 @@ UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
 UNIT_auth := api/auth.c
-UNIT_config := api/config.c api/toml.c
+UNIT_config := api/config.c api/toml.c api/pool_definition.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c

@@ -67,6 +67,9 @@ struct pool_counts pool_count(const struct pool *pool);
  */
 void pools_adopt(struct pools *pools);
 
+/* A template came, went or became ready: what templates_create()'s `changed` is for. */
+void pools_templates_changed(struct pools *pools);
+
 /* Ends everything and takes no more work. Executions that wait or run finish with EXECUTION_STOPPING. */
 void pools_stop(struct pools *pools);
 

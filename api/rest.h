@@ -4,7 +4,8 @@
 
 #include "api/auth.h"
 #include "api/http_request.h"
-#include "api/session.h"
+#include "api/pools.h"
+#include "api/template.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +14,8 @@
 struct service {
 	uv_loop_t *loop;
 	struct auth auth;
-	struct sessions *sessions;
+	struct pools *pools;
+	struct templates *templates;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
@@ -40,6 +42,9 @@ void rest_error_retry(struct http_request *r, unsigned int status, const char *c
 
 /* 400 with application/problem+json: the body does not parse. `field` names where, "$" for the whole. */
 void rest_problem(struct http_request *r, const char *field, const char *message);
+
+/* The pool of the request's path, else the default one. NULL, after an answer was given, if there is no such pool. */
+struct pool *rest_pool(struct service *s, struct http_request *r);
 
 /*
  * The session identifier of a request: of the query, else of the path. NULL, after an answer was given, if there is

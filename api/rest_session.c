@@ -1,16 +1,23 @@
 #include "api/rest.h"
 
+struct pool *rest_pool(struct service *s, struct http_request *r)
+{
+	struct pool *pool = pools_find(s->pools, r->pool);
+
+	if (!pool)
+		rest_error(r, 404, "ResourceNotFound", "There is no session pool '%s'.", r->pool);
+	return pool;
+}
+
 void rest_session_delete(struct service *s, struct http_request *r)
 {
 	struct buffer empty = { 0 };
-	const char *id;
+	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
+	const char *id = pool ? rest_identifier(r, NULL) : NULL;
 
-	if (!rest_check_version(r))
-		return;
-	id = rest_identifier(r, NULL);
 	if (!id)
 		return;
-	if (!sessions_end(s->sessions, id))
+	if (!sessions_end(pool_sessions(pool), id))
 		rest_error(r, 404, "NoSessionFoundError", "Could not find session with name '%s'.", id);
 	else
 		http_respond(r, 204, NULL, &empty);
@@ -20,15 +27,13 @@ void rest_session_delete(struct service *s, struct http_request *r)
 void rest_session_stop(struct service *s, struct http_request *r)
 {
 	struct buffer body = { 0 };
-	const char *id;
+	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
+	const char *id = pool ? rest_identifier(r, NULL) : NULL;
 	bool found;
 
-	if (!rest_check_version(r))
-		return;
-	id = rest_identifier(r, NULL);
 	if (!id)
 		return;
-	found = sessions_end(s->sessions, id);
+	found = sessions_end(pool_sessions(pool), id);
 	if (found)
 		buffer_put_format(&body, "Session %s in session pool %s stopped.", id, r->pool ? r->pool : "default");
 	else

@@ -1,0 +1,50 @@
+/* What the files of the templates (template*.c) share. */
+#ifndef HEARTH_API_TEMPLATE_PRIVATE_H
+#define HEARTH_API_TEMPLATE_PRIVATE_H
+
+#include "api/template.h"
+#include "api/template_key.h"
+
+enum template_state { TEMPLATE_ABSENT, TEMPLATE_BUILDING, TEMPLATE_READY, TEMPLATE_FAILED };
+
+struct template
+{
+	struct template *next;
+	struct templates *all;
+	char name[64];              /* of a user's; "" for a built-in one */
+	struct microvm_shape shape; /* of a built-in one */
+	enum template_state state;
+	char key[TEMPLATE_KEY_SIZE];
+	struct snapshot *snapshot; /* held while ready */
+	bool has_worked;           /* something was restored from it */
+	bool was_rebuilt;          /* since it did not */
+	unsigned int n_failures;   /* in a row, of builds or of restores that never worked */
+	uv_timer_t retry;          /* while failed */
+
+	/* while building */
+	char *inputs;
+	uint64_t began_ns;
+	struct microvm *microvm;
+	struct snapshot_writer writer;
+};
+
+struct templates {
+	struct microvm_host *host;
+	void (*changed)(void *data);
+	void *data;
+	char root[SNAPSHOT_PATH_MAX - 128];
+	char user[SNAPSHOT_PATH_MAX - 96];
+	char workspace[SNAPSHOT_PATH_MAX - 96];
+	struct template *list;
+	bool is_stopping;
+};
+
+/* template_build.c: begins to build it; what it came to is told by the next two. */
+void template_build(struct template *t, const char *inputs);
+void template_build_abort(struct template *t);
+
+/* The build is over. */
+void template_built(struct template *t, struct snapshot *snapshot);
+void template_build_failed(struct template *t, const char *problem);
+
+#endif
