@@ -36,8 +36,8 @@ enum vmm_message_type {
 	                   * only the pages that differ from the files it was restored from. Answered when both files
 	                   * are complete and synced; naming and renaming them is hearthd's */
 	VMM_QUERY = 6,    /* state=prepared|running|paused connections=N (open vsock streams) vcpus=N memory_mib=N
-	                   * ioctls=N (of KVM, since the process began) exits=N (vCPU exits that KVM counted)
-	                   * faults=N (page faults of the process) restore_us=N (0 if it was booted) */
+	                   * ioctls=N (of KVM, since the process began) exits=N (vCPU exits that KVM counted; 0 while running)
+	                   * faults=N (page faults of the process) ready_us=N (from its start until it was prepared) */
 
 	VMM_ANSWER = 32,
 

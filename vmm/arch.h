@@ -7,10 +7,12 @@
 #include "common/error.h"
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
+#include "vmm/snapshot/state_file.h"
 
 #include <stddef.h>
 
 struct vcpu;
+struct vcpus;
 
 /*
  * Puts kernel, command line (the platform's own part, then `cmdline`) and device tree into the guest's memory, which
@@ -21,5 +23,17 @@ int arch_load(const struct guest_memory *memory, const char *kernel_path, const 
 
 /* Features and registers of a vCPU that was just created; `entry` counts for the boot vCPU, 0, alone. */
 int arch_vcpu_init(const struct kvm *kvm, const struct vcpu *vcpu, unsigned n_vcpus, gpa_t entry, struct error *err);
+
+/* Puts the state of all vCPUs, interrupt controllers and the clock into sections. The VM is paused. */
+int arch_save(const struct kvm *kvm, const struct vcpus *vcpus, struct state_writer *writer, struct error *err);
+
+/*
+ * Gives vCPUs that were just created, and the VM, the state of a snapshot. Refuses one that this host's processor cannot
+ * continue. Interrupts that are raised before this are lost.
+ */
+int arch_restore(const struct kvm *kvm, const struct vcpus *vcpus, struct state_reader *reader, struct error *err);
+
+/* To be called when vCPUs are about to run on after a pause. */
+void arch_resumed(const struct vcpus *vcpus);
 
 #endif

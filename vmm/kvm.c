@@ -11,6 +11,25 @@
 
 enum { KVM_VERSION = 12 };
 
+static uint64_t n_calls; /* of the main thread: vCPU threads only KVM_RUN */
+
+int kvm_call(int fd, unsigned long request, void *argument)
+{
+	n_calls++;
+	return ioctl(fd, request, argument);
+}
+
+int kvm_call_number(int fd, unsigned long request, unsigned long argument)
+{
+	n_calls++;
+	return ioctl(fd, request, argument);
+}
+
+uint64_t kvm_n_calls(void)
+{
+	return n_calls;
+}
+
 static const struct {
 	int extension;
 	const char *name;
@@ -47,13 +66,13 @@ int kvm_open(struct kvm *kvm, struct error *err)
 	kvm->fd = open_device(err);
 	if (kvm->fd < 0)
 		return kvm->fd;
-	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	version = kvm_call_number(kvm->fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_VERSION)
 		return error_set(err, ENOTSUP, "/dev/kvm speaks version %d, %d is needed", version, KVM_VERSION);
 	for (unsigned i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (ioctl(kvm->fd, KVM_CHECK_EXTENSION, needed[i].extension) <= 0)
+		if (kvm_call_number(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)needed[i].extension) <= 0)
 			return error_set(err, ENOTSUP, "this host's KVM lacks %s", needed[i].name);
-	run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	run_size = kvm_call_number(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (run_size <= 0)
 		return error_set(err, EIO, "KVM does not tell the size of its vCPU area");
 	kvm->run_size = (size_t)run_size;
@@ -73,11 +92,11 @@ int kvm_create_vm(struct kvm *kvm, struct error *err)
 {
 	/* A loaded host interrupts it now and then. */
 	do {
-		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+		kvm->vm_fd = kvm_call_number(kvm->fd, KVM_CREATE_VM, 0);
 	} while (kvm->vm_fd < 0 && errno == EINTR);
 	if (kvm->vm_fd < 0)
 		return error_set(err, errno, "KVM cannot create a VM: %s", strerror(errno));
-	if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, MACHINE_KVM_TSS) < 0)
+	if (kvm_call_number(kvm->vm_fd, KVM_SET_TSS_ADDR, MACHINE_KVM_TSS) < 0)
 		return error_set(err, errno, "KVM_SET_TSS_ADDR: %s", strerror(errno));
 	return 0;
 }
@@ -91,7 +110,7 @@ int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, stru
 		.userspace_addr = (uintptr_t)host,
 	};
 
-	if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+	if (kvm_call(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return error_set(err, errno, "KVM does not take the guest's memory at 0x%llx: %s",
 				 (unsigned long long)start, strerror(errno));
 	kvm->n_memslots++;
@@ -100,7 +119,7 @@ int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, stru
 
 int kvm_create_irqchip(struct kvm *kvm, struct error *err)
 {
-	if (ioctl(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+	if (kvm_call_number(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return error_set(err, errno, "KVM_CREATE_IRQCHIP: %s", strerror(errno));
 	return 0;
 }
@@ -109,7 +128,7 @@ int kvm_assign_interrupt(struct kvm *kvm, int eventfd, unsigned pin, struct erro
 {
 	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = pin };
 
-	if (ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) < 0)
+	if (kvm_call(kvm->vm_fd, KVM_IRQFD, &irqfd) < 0)
 		return error_set(err, errno, "KVM_IRQFD for pin %u: %s", pin, strerror(errno));
 	return 0;
 }
@@ -118,7 +137,7 @@ int kvm_assign_notification(struct kvm *kvm, int eventfd, gpa_t address, struct 
 {
 	struct kvm_ioeventfd notification = { .addr = address, .len = 4, .fd = eventfd };
 
-	if (ioctl(kvm->vm_fd, KVM_IOEVENTFD, &notification) < 0)
+	if (kvm_call(kvm->vm_fd, KVM_IOEVENTFD, &notification) < 0)
 		return error_set(err, errno, "KVM_IOEVENTFD at 0x%llx: %s", (unsigned long long)address,
 				 strerror(errno));
 	return 0;

@@ -17,6 +17,14 @@ struct kvm {
 	uint32_t n_memslots;
 };
 
+/*
+ * ioctl() on a descriptor of KVM, counted: what a restore costs is told in calls too, which do not depend on the machine's
+ * speed. Returns what ioctl() does. KVM_RUN is not called by it.
+ */
+int kvm_call(int fd, unsigned long request, void *argument);
+int kvm_call_number(int fd, unsigned long request, unsigned long argument);
+uint64_t kvm_n_calls(void);
+
 /* All return 0, or negative with *err set. */
 int kvm_open(struct kvm *kvm, struct error *err);
 void kvm_close(struct kvm *kvm);

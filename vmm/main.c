@@ -98,7 +98,7 @@ static int catch_signals(struct process *process, struct error *err)
 
 static int start(struct process *process, const struct options *options, uint64_t start_us, struct error *err)
 {
-	int status = control_open(&process->control, options->control_fd, start_us, err);
+	int status = control_open(&process->control, options->control_fd, options->orphan_timeout_s, start_us, err);
 
 	if (status == 0)
 		status = catch_signals(process, err);
@@ -110,14 +110,16 @@ static int start(struct process *process, const struct options *options, uint64_
 	process->vm = vm_prepare(&options->vm, &process->loop, err);
 	if (!process->vm)
 		return -err->code;
-	log_info("prepared memory_mib=%u vcpus=%u took_us=%llu", options->vm.memory_mib, options->vm.n_vcpus,
+	log_info("%s took_us=%llu", options->vm.restore ? "restored" : "prepared",
 		 (unsigned long long)(control_clock_us() - start_us));
 	status = event_loop_add(&process->loop, &process->signals, EPOLLIN);
 	if (status == 0)
 		status = control_start(&process->control, &process->loop, process->vm);
 	if (status < 0)
 		return error_set(err, -status, "cannot watch control and signals: %s", strerror(-status));
-	return options->control_fd < 0 ? vm_boot(process->vm, err) : 0;
+	if (options->control_fd >= 0)
+		return 0;
+	return options->vm.restore ? vm_resume(process->vm, err) : vm_boot(process->vm, err);
 }
 
 static enum vmm_exit run_until_ended(struct process *process, char *why, size_t size)

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MEMORY_DEFAULT_MIB = 512 };
+
 const char options_help[] =
 	"usage: hearth-vmm --kernel FILE [flags]\n"
+	"       hearth-vmm --restore STATE --memory-file FILE... [flags]\n"
 	"       hearth-vmm --probe | --version | --help\n"
 	"\n"
-	"Runs one microVM with KVM.\n"
+	"Runs one microVM with KVM: boots a kernel, or goes on from a snapshot.\n"
 	"\n"
 	"  --kernel FILE      uncompressed kernel (ELF vmlinux) for x86-64\n"
 	"  --cmdline STRING   appended to the platform's own kernel command line\n"
@@ -19,19 +22,43 @@ const char options_help[] =
 	"  --vsock PATH       Unix socket for connections to the guest (CONNECT <port>); what the\n"
 	"                     guest connects to at host port P goes to the socket PATH_P\n"
 	"  --console FILE|-   where console text goes, at most 1 MiB; - is stdout\n"
-	"  --control FD       inherited SOCK_SEQPACKET socket: wait there for orders (without it\n"
-	"                     the VM boots at once)\n"
+	"  --restore STATE    the state file of a snapshot; memory, vCPUs and kernel are its own, disks\n"
+	"                     and vsock must be given as they were. The VM is paused until VMM_RESUME\n"
+	"  --memory-file FILE a memory file of that snapshot, base first; up to 8 times\n"
+	"  --control FD       inherited listening SOCK_SEQPACKET socket: wait there for orders (without\n"
+	"                     it the VM runs at once)\n"
+	"  --orphan-timeout SECONDS\n"
+	"                     how long to live while nobody is connected there, 1 to 86400 (default 60)\n"
 	"  --id NAME          name in log lines\n"
 	"  --probe            can this machine's KVM run a guest? Says why not, and exits with 1\n"
 	"\n"
 	"Exit status: 0 stopped, 1 the host lacks something, 2 usage, 10 guest reset, 11 guest kernel\n"
-	"panic, 12 triple fault, 13 KVM error, 14 a driver broke its device, 15 control socket closed.\n";
+	"panic, 12 triple fault, 13 KVM error, 14 a driver broke its device, 15 nobody gives orders any more.\n";
 
-enum flag { CONTROL = 1, ID, KERNEL, CMDLINE, MEMORY, VCPUS, DISK, VSOCK, CONSOLE, PROBE, VERSION, HELP };
+enum flag {
+	CONTROL = 1,
+	ORPHAN_TIMEOUT,
+	ID,
+	RESTORE,
+	MEMORY_FILE,
+	KERNEL,
+	CMDLINE,
+	MEMORY,
+	VCPUS,
+	DISK,
+	VSOCK,
+	CONSOLE,
+	PROBE,
+	VERSION,
+	HELP
+};
 
 static const struct option flags[] = {
 	{ "control", required_argument, NULL, CONTROL },
+	{ "orphan-timeout", required_argument, NULL, ORPHAN_TIMEOUT },
 	{ "id", required_argument, NULL, ID },
+	{ "restore", required_argument, NULL, RESTORE },
+	{ "memory-file", required_argument, NULL, MEMORY_FILE },
 	{ "kernel", required_argument, NULL, KERNEL },
 	{ "cmdline", required_argument, NULL, CMDLINE },
 	{ "memory", required_argument, NULL, MEMORY },
@@ -85,8 +112,19 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 		number = parse_number(value, 0, 1 << 20, "control", err);
 		options->control_fd = number;
 		return number < 0 ? number : 0;
+	case ORPHAN_TIMEOUT:
+		options->orphan_timeout_s = parse_number(value, 1, 86400, "orphan-timeout", err);
+		return options->orphan_timeout_s < 0 ? options->orphan_timeout_s : 0;
 	case ID:
 		options->id = value;
+		return 0;
+	case RESTORE:
+		vm->restore = value;
+		return 0;
+	case MEMORY_FILE:
+		if (vm->n_memory_files == MEMORY_CHAIN_MAX)
+			return error_set(err, EINVAL, "--memory-file: at most %d files", MEMORY_CHAIN_MAX);
+		vm->memory_files[vm->n_memory_files++] = value;
 		return 0;
 	case KERNEL:
 		vm->kernel = value;
@@ -124,14 +162,29 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 	}
 }
 
+/* A machine is either described or restored. */
+static int check_machine(struct vm_config *vm, struct error *err)
+{
+	if (!vm->restore && vm->n_memory_files)
+		return error_set(err, EINVAL, "--memory-file goes with --restore");
+	if (!vm->restore && !vm->kernel)
+		return error_set(err, EINVAL, "--kernel FILE is needed, or --restore STATE");
+	if (vm->restore && (vm->kernel || vm->cmdline || vm->memory_mib || vm->n_vcpus))
+		return error_set(err, EINVAL,
+				 "--restore: kernel, command line, memory and vCPUs are the snapshot's own");
+	if (vm->restore && !vm->n_memory_files)
+		return error_set(err, EINVAL, "--restore: its --memory-file FILE is needed");
+	vm->cmdline = vm->cmdline ? vm->cmdline : "";
+	vm->memory_mib = vm->memory_mib ? vm->memory_mib : MEMORY_DEFAULT_MIB;
+	vm->n_vcpus = vm->n_vcpus ? vm->n_vcpus : 1;
+	return 0;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
 	int flag, status = 0;
 
-	*options = (struct options) { .control_fd = -1, .id = "vm" };
-	options->vm.cmdline = "";
-	options->vm.memory_mib = 512;
-	options->vm.n_vcpus = 1;
+	*options = (struct options) { .control_fd = -1, .orphan_timeout_s = 60, .id = "vm" };
 	opterr = 0;
 	optind = 1;
 	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
@@ -143,7 +196,5 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 		return status;
 	if (optind < argc)
 		return error_set(err, EINVAL, "%s: not a flag", argv[optind]);
-	if (options->command == OPTIONS_RUN && !options->vm.kernel)
-		return error_set(err, EINVAL, "--kernel FILE is needed");
-	return 0;
+	return options->command == OPTIONS_RUN ? check_machine(&options->vm, err) : 0;
 }

@@ -10,6 +10,7 @@ enum options_command { OPTIONS_RUN, OPTIONS_PROBE, OPTIONS_VERSION, OPTIONS_HELP
 struct options {
 	enum options_command command;
 	int control_fd; /* -1: none, boot at once */
+	int orphan_timeout_s;
 	const char *id;
 	struct vm_config vm;
 };

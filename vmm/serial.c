@@ -138,3 +138,36 @@ void serial_access(void *opaque, uint64_t offset, uint8_t *data, unsigned length
 	update_line(serial);
 	pthread_mutex_unlock(&serial->lock);
 }
+
+void serial_save(struct serial *serial, struct state_writer *writer)
+{
+	const uint8_t registers[] = { serial->ier,         serial->lcr, serial->mcr, serial->fcr,
+				      serial->scr,         serial->dll, serial->dlm, serial->transmitter_interrupt,
+				      serial->line_is_high };
+
+	state_section(writer, STATE_SERIAL, 0);
+	state_put(writer, registers, sizeof(registers));
+}
+
+int serial_restore(struct serial *serial, struct state_reader *reader, struct error *err)
+{
+	struct bytes in = state_find(reader, STATE_SERIAL, 0);
+
+	serial->ier = bytes_get_u8(&in) & IER_MASK;
+	serial->lcr = bytes_get_u8(&in);
+	serial->mcr = bytes_get_u8(&in);
+	serial->fcr = bytes_get_u8(&in);
+	serial->scr = bytes_get_u8(&in);
+	serial->dll = bytes_get_u8(&in);
+	serial->dlm = bytes_get_u8(&in);
+	serial->transmitter_interrupt = bytes_get_u8(&in);
+	serial->line_is_high = bytes_get_u8(&in);
+	return state_done(&in, "the serial port", err);
+}
+
+/* An edge that was on its way is repeated: one too many does no harm. */
+void serial_restored(const struct serial *serial)
+{
+	if (serial->line_is_high)
+		eventfd_signal(serial->interrupt_fd);
+}

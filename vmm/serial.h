@@ -5,6 +5,7 @@
 #define HEARTH_VMM_SERIAL_H
 
 #include "vmm/console.h"
+#include "vmm/snapshot/state_file.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -27,5 +28,12 @@ void serial_init(struct serial *serial, struct console *console, int interrupt_f
 
 /* A bus_access_fn. */
 void serial_access(void *serial, uint64_t offset, uint8_t *data, unsigned length, bool is_write);
+
+/* Its registers as a section, and back. */
+void serial_save(struct serial *serial, struct state_writer *writer);
+int serial_restore(struct serial *serial, struct state_reader *reader, struct error *err);
+
+/* To be called once interrupts can be raised again. */
+void serial_restored(const struct serial *serial);
 
 #endif

@@ -160,7 +160,7 @@ int vcpus_create(struct vcpus *vcpus, const struct kvm *kvm, unsigned n_vcpus, c
 		struct vcpu *vcpu = &vcpus->vcpus[id];
 
 		*vcpu = (struct vcpu) { .all = vcpus, .id = id };
-		vcpu->fd = ioctl(kvm->vm_fd, KVM_CREATE_VCPU, id);
+		vcpu->fd = kvm_call_number(kvm->vm_fd, KVM_CREATE_VCPU, id);
 		if (vcpu->fd < 0)
 			return error_set(err, errno, "KVM cannot create vCPU %u: %s", id, strerror(errno));
 		vcpu->run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);

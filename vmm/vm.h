@@ -9,6 +9,7 @@
 #include "common/vmm_protocol.h"
 #include "vmm/event_loop.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot/memory_file.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,10 +31,26 @@ struct vm_config {
 	uint32_t n_disks;
 	const char *vsock_path;   /* NULL: no vsock device */
 	const char *console_path; /* NULL: console text is dropped */
+
+	/* Instead of kernel, cmdline, memory_mib and n_vcpus: a snapshot's state file, and its memory files, base first. */
+	const char *restore; /* NULL: boot */
+	const char *memory_files[MEMORY_CHAIN_MAX];
+	uint32_t n_memory_files;
+};
+
+/* What a VM is and has cost so far. */
+struct vm_counts {
+	uint32_t memory_mib, n_vcpus;
+	bool is_booted, is_running;
+	unsigned n_connections; /* vsock streams */
+	uint64_t n_kvm_calls;   /* ioctls, without KVM_RUN */
+	uint64_t n_exits;       /* of all vCPUs, as KVM counts them; 0 while they run */
+	uint64_t n_faults;      /* page faults of the process */
 };
 
 /*
- * Makes the VM: memory, kernel, devices, vCPUs with parked threads. `loop`, which must outlive it, has the sources that
+ * Makes the VM: memory, kernel, devices, vCPUs with parked threads. One that is restored is as if vm_boot() and
+ * vm_pause() had been called. `loop`, which must outlive it, has the sources that
  * count while the VM is paused too. NULL with *err set if the host cannot provide something.
  */
 struct vm *vm_prepare(const struct vm_config *config, struct event_loop *loop, struct error *err);
@@ -47,6 +64,14 @@ int vm_boot(struct vm *vm, struct error *err);
 /* No vCPU runs and no device works when vm_pause() returns. Both do nothing if it is so already. */
 int vm_pause(struct vm *vm, struct error *err);
 int vm_resume(struct vm *vm, struct error *err);
+
+/*
+ * Writes a snapshot of the paused VM into two empty files (snapshot/state_file.h, snapshot/memory_file.h), synced. The
+ * VM can be resumed after it. Takes as long as writing the memory takes.
+ */
+int vm_snapshot(struct vm *vm, int state_fd, int memory_fd, struct error *err);
+
+void vm_count(struct vm *vm, struct vm_counts *counts);
 
 /*
  * Ends the VM's life: the first reason given counts. Any thread; the loop's vm_has_ended() then tells. vCPUs may still

@@ -96,15 +96,23 @@ def test_a_spinning_guest_can_be_stopped_by_order_or_signal(vmm, spin):
         assert said[-1]["status"] == STOPPED
 
 
-def test_without_hearthd_the_vm_ends(vmm, spin):
-    said, log = vmm.drive("boot sleep:0.5 close", *spin)
+def test_without_hearthd_the_vm_ends_after_a_while(vmm, spin):
+    said, log = vmm.drive("boot sleep:0.5 close", *spin, "--orphan-timeout", "1")
     assert said[-1]["status"] == ORPHANED
-    assert "control socket was closed" in log
+    assert "nobody has held the control socket" in log
 
 
 def test_a_vm_that_waits_for_its_order_ends_with_hearthd_too(vmm, spin):
-    said, _ = vmm.drive("close", *spin)
+    said, _ = vmm.drive("close", *spin, "--orphan-timeout", "1")
     assert said[-1]["status"] == ORPHANED
+
+
+def test_the_next_hearthd_takes_the_vm_over(vmm, spin):
+    said, _ = vmm.drive("boot close sleep:1 connect query sleep:3 query stop", *spin, "--orphan-timeout", "2")
+    answers = events(said, "answer")
+    assert [answer["status"] for answer in answers] == [0, 0, 0]
+    assert answers[1]["text"].startswith("state=running connections=0 vcpus=1 memory_mib=128 ")
+    assert said[-1]["status"] == STOPPED
 
 
 def test_a_paused_vm_does_nothing_until_it_is_resumed(vmm, spin):

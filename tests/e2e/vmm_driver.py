@@ -3,24 +3,38 @@
 
 usage: vmm_driver.py ACTION… -- HEARTH-VMM FLAG…
 
-Actions, in order: boot, pause, resume, stop, order:N (any number), short (a packet too short for an order), close (the
-control socket), term (SIGTERM), sleep:SECONDS, console (how many bytes the file after --console has), cpu (ticks that the
+Actions, in order: boot, pause, resume, stop, snapshot (without its descriptors), query, order:N (any number), short (a
+packet too short for an order), close (the connection to the control socket), connect (again), term (SIGTERM), sleep:SECONDS, console (how many bytes the file after --console has), cpu (ticks that the
 process has used), memory (KiB: own, guest). Prints one JSON object a line, and at last the exit status.
 """
 
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
-ORDERS = {"boot": 1, "pause": 2, "resume": 3, "stop": 4}
+ORDERS = {"boot": 1, "pause": 2, "resume": 3, "stop": 4, "snapshot": 5, "query": 6}
 ENDED = 33
 LIMIT_S = 60
+
+
+class Control:
+    """The connection to the control socket; can be closed and made again, as by a hearthd that is restarted."""
+
+    def __init__(self, path):
+        self.path = path
+        self.connect()
+
+    def connect(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.connect(self.path)
 
 
 def say(**values):
@@ -29,10 +43,10 @@ def say(**values):
 
 def receive(control):
     """One message, said aloud; None if the other end has closed."""
-    if not select.select([control], [], [], LIMIT_S)[0]:
+    if not select.select([control.socket], [], [], LIMIT_S)[0]:
         say(event="no answer")
         return None
-    packet = control.recv(4096)
+    packet = control.socket.recv(4096)
     if not packet:
         return None
     kind, status, sequence, time_us = struct.unpack("<HHIQ", packet[:16])
@@ -65,13 +79,15 @@ def cpu_ticks(pid):
 def act(action, sequence, control, vmm, flags):
     name, _, value = action.partition(":")
     if name in ORDERS or name == "order":
-        control.send(struct.pack("<HHIQ", ORDERS.get(name) or int(value), 0, sequence, 0))
+        control.socket.send(struct.pack("<HHIQ", ORDERS.get(name) or int(value), 0, sequence, 0))
         receive(control)
     elif name == "short":
-        control.send(b"\1\0")
+        control.socket.send(b"\1\0")
         receive(control)
     elif name == "close":
-        control.close()
+        control.socket.close()
+    elif name == "connect":
+        control.connect()
     elif name == "term":
         vmm.send_signal(signal.SIGTERM)
         receive(control)
@@ -93,9 +109,14 @@ def act(action, sequence, control, vmm, flags):
 def main():
     split = sys.argv.index("--")
     actions, command = sys.argv[1:split], sys.argv[split + 1:]
-    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    vmm = subprocess.Popen([*command, "--control", str(theirs.fileno())], pass_fds=[theirs.fileno()])
-    theirs.close()
+    folder = tempfile.mkdtemp(prefix="hearth-test-")
+    path = os.path.join(folder, "control.sock")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(1)
+    vmm = subprocess.Popen([*command, "--control", str(listener.fileno())], pass_fds=[listener.fileno()])
+    listener.close()
+    control = Control(path)
     try:
         for sequence, action in enumerate(actions, 1):
             act(action, sequence, control, vmm, command)
@@ -103,6 +124,7 @@ def main():
     finally:
         vmm.kill()
         vmm.wait()
+        shutil.rmtree(folder)
 
 
 main()

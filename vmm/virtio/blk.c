@@ -174,11 +174,35 @@ static void blk_destroy(struct virtio_device *device)
 	free(blk);
 }
 
+/* The content is not the VM's to save: a snapshot is restored with a disk of the same size, and who does so names it. */
+static void blk_save(const struct virtio_device *device, struct state_writer *writer)
+{
+	const struct blk *blk = (const struct blk *)device;
+
+	state_put_uint(writer, blk->capacity, 8);
+	state_put_uint(writer, blk->is_read_only, 1);
+}
+
+static int blk_restore(struct virtio_device *device, struct bytes *in, struct error *err)
+{
+	const struct blk *blk = (const struct blk *)device;
+	const uint64_t capacity = bytes_get_u64(in);
+	const bool is_read_only = bytes_get_u8(in);
+
+	if (in->failed || (capacity == blk->capacity && is_read_only == blk->is_read_only))
+		return 0;
+	return error_set(err, EINVAL, "foreign: its disk %s has %llu sectors%s, the one given has %llu%s", device->name,
+			 (unsigned long long)capacity, is_read_only ? ", read-only" : "",
+			 (unsigned long long)blk->capacity, blk->is_read_only ? ", read-only" : "");
+}
+
 static const struct virtio_device_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
 	.n_queues = 1,
 	.queue_size_max = QUEUE_SIZE,
 	.serve = blk_serve,
+	.save = blk_save,
+	.restore = blk_restore,
 	.destroy = blk_destroy,
 };
 

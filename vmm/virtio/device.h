@@ -9,6 +9,7 @@
 #ifndef HEARTH_VMM_VIRTIO_DEVICE_H
 #define HEARTH_VMM_VIRTIO_DEVICE_H
 
+#include "vmm/snapshot/state_file.h"
 #include "vmm/virtio/virtqueue.h"
 
 #include <pthread.h>
@@ -33,6 +34,13 @@ struct virtio_device_ops {
 	void (*serve)(struct virtio_device *device);
 	/* Back to the state before the driver came. May be NULL. */
 	void (*reset)(struct virtio_device *device);
+	/* Puts what the device has besides its queues into the open section; may be NULL, then so is `restore`. */
+	void (*save)(const struct virtio_device *device, struct state_writer *writer);
+	/*
+	 * Takes it back, before the device is served. 0, or negative with *err set; what is short is found by the
+	 * caller.
+	 */
+	int (*restore)(struct virtio_device *device, struct bytes *in, struct error *err);
 	/* Frees what the device holds, and the device. */
 	void (*destroy)(struct virtio_device *device);
 };

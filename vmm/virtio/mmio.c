@@ -4,6 +4,7 @@
 #include "vmm/event_loop.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
@@ -346,4 +347,116 @@ void virtio_mmio_kicked(void *opaque, uint32_t events)
 	if (mmio->device->is_active)
 		mmio->device->ops->serve(mmio->device);
 	pthread_mutex_unlock(&mmio->device->lock);
+}
+
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
+
+static void save_queue(const struct virtio_mmio_queue *queue, const struct virtqueue *vq, struct state_writer *writer)
+{
+	state_put_uint(writer, queue->ready, 1);
+	state_put_uint(writer, queue->setup.size, 2);
+	state_put_uint(writer, queue->setup.descriptors, 8);
+	state_put_uint(writer, queue->setup.available, 8);
+	state_put_uint(writer, queue->setup.used, 8);
+	state_put_uint(writer, vq->next_available, 2);
+	state_put_uint(writer, vq->next_used, 2);
+	state_put_uint(writer, vq->interrupted_at, 2);
+}
+
+void virtio_mmio_save(const struct virtio_mmio *mmio, uint32_t instance, struct state_writer *writer)
+{
+	const struct virtio_device *device = mmio->device;
+
+	state_section(writer, STATE_VIRTIO, instance);
+	state_put_uint(writer, device->ops->id, 4);
+	state_put_uint(writer, mmio->status, 4);
+	state_put_uint(writer, mmio->device_features_page, 4);
+	state_put_uint(writer, mmio->driver_features_page, 4);
+	state_put_uint(writer, mmio->queue_selected, 4);
+	state_put_uint(writer, mmio->config_generation, 4);
+	state_put_uint(writer, __atomic_load_n(&mmio->interrupt_status, __ATOMIC_SEQ_CST), 4);
+	state_put_uint(writer, mmio->driver_features, 8);
+	state_put_uint(writer, device->is_active, 1);
+	for (unsigned i = 0; i < device->ops->n_queues; i++)
+		save_queue(&mmio->queues[i], &device->queues[i], writer);
+	if (device->ops->save) {
+		state_section(writer, STATE_VIRTIO_DEVICE, instance);
+		device->ops->save(device, writer);
+	}
+}
+
+static void restore_queue(struct virtio_mmio_queue *queue, struct virtqueue *vq, struct bytes *in)
+{
+	queue->ready = bytes_get_u8(in) & 1;
+	queue->setup.size = bytes_get_u16(in);
+	queue->setup.descriptors = bytes_get_u64(in);
+	queue->setup.available = bytes_get_u64(in);
+	queue->setup.used = bytes_get_u64(in);
+	vq->next_available = bytes_get_u16(in);
+	vq->next_used = bytes_get_u16(in);
+	vq->interrupted_at = bytes_get_u16(in);
+}
+
+/* Like activate(), but the queues go on where they were. */
+static int reactivate(struct virtio_mmio *mmio)
+{
+	struct virtio_device *device = mmio->device;
+	const bool event_idx = mmio->driver_features & (1ULL << VIRTIO_RING_F_EVENT_IDX);
+
+	if (mmio->status != STATUS_STEPS || !features_are_acceptable(mmio))
+		return -EINVAL;
+	for (unsigned i = 0; i < device->ops->n_queues; i++) {
+		const struct virtqueue saved = device->queues[i];
+
+		if (!mmio->queues[i].ready)
+			continue;
+		if (mmio->queues[i].setup.size > device->ops->queue_size_max ||
+		    virtqueue_init(&device->queues[i], mmio->memory, &mmio->queues[i].setup, event_idx) < 0)
+			return -EINVAL;
+		device->queues[i].next_available = saved.next_available;
+		device->queues[i].next_used = saved.next_used;
+		device->queues[i].interrupted_at = saved.interrupted_at;
+	}
+	device->is_active = true;
+	return 0;
+}
+
+int virtio_mmio_restore(struct virtio_mmio *mmio, uint32_t instance, struct state_reader *reader, struct error *err)
+{
+	struct virtio_device *device = mmio->device;
+	struct bytes in = state_find(reader, STATE_VIRTIO, instance);
+	bool is_active;
+
+	if (bytes_get_u32(&in) != device->ops->id && !in.failed)
+		return error_set(err, EINVAL, "foreign: its device %u is not %s", instance, device->name);
+	mmio->status = bytes_get_u32(&in);
+	mmio->device_features_page = bytes_get_u32(&in);
+	mmio->driver_features_page = bytes_get_u32(&in);
+	mmio->queue_selected = bytes_get_u32(&in);
+	mmio->config_generation = bytes_get_u32(&in);
+	mmio->interrupt_status = bytes_get_u32(&in);
+	mmio->driver_features = bytes_get_u64(&in);
+	is_active = bytes_get_u8(&in);
+	for (unsigned i = 0; i < device->ops->n_queues; i++)
+		restore_queue(&mmio->queues[i], &device->queues[i], &in);
+	if (state_done(&in, device->name, err) < 0)
+		return -err->code;
+	if (is_active && reactivate(mmio) < 0)
+		return error_set(err, EINVAL, "damaged: the queues of %s are not within memory or not possible",
+				 device->name);
+	if (!device->ops->restore)
+		return 0;
+	in = state_find(reader, STATE_VIRTIO_DEVICE, instance);
+	if (device->ops->restore(device, &in, err) < 0)
+		return -err->code;
+	return state_done(&in, device->name, err);
+}
+
+void virtio_mmio_restored(const struct virtio_mmio *mmio)
+{
+	if (!mmio->device->is_active)
+		return;
+	eventfd_signal(mmio->kick_fd);
+	if (mmio->interrupt_status)
+		eventfd_signal(mmio->interrupt_fd);
 }

@@ -56,4 +56,19 @@ void virtio_mmio_access(void *mmio, uint64_t offset, uint8_t *data, unsigned len
  */
 void virtio_mmio_kicked(void *mmio, uint32_t events);
 
+/* Puts the transport's registers, the queues and the device into sections of `instance`. No vCPU runs. */
+void virtio_mmio_save(const struct virtio_mmio *mmio, uint32_t instance, struct state_writer *writer);
+
+/*
+ * Takes them back into a transport that was just made. Everything is checked as if a driver had written it. 0, or
+ * negative with *err set.
+ */
+int virtio_mmio_restore(struct virtio_mmio *mmio, uint32_t instance, struct state_reader *reader, struct error *err);
+
+/*
+ * To be called once interrupts can be raised again: serves what was asked for before the snapshot, and repeats an
+ * interrupt that may have been on its way.
+ */
+void virtio_mmio_restored(const struct virtio_mmio *mmio);
+
 #endif

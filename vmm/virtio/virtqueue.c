@@ -182,13 +182,33 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq)
 	return (uint16_t)(now - used_event - 1) < (uint16_t)(now - old);
 }
 
+static void store_available_event(struct virtqueue *vq, uint16_t index)
+{
+	if (vq->event_idx)
+		store_le16(vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * vq->setup.size, index,
+			   __ATOMIC_RELAXED);
+}
+
+uint16_t virtqueue_available_index(const struct virtqueue *vq)
+{
+	return vq->descriptors ? load_le16(vq->available + RING_INDEX, __ATOMIC_ACQUIRE) : 0;
+}
+
+uint16_t virtqueue_watch(struct virtqueue *vq)
+{
+	const uint16_t index = virtqueue_available_index(vq);
+
+	if (vq->descriptors)
+		store_available_event(vq, index);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return index;
+}
+
 bool virtqueue_rearm(struct virtqueue *vq)
 {
 	if (!vq->descriptors)
 		return false;
-	if (vq->event_idx)
-		store_le16(vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * vq->setup.size, vq->next_available,
-			   __ATOMIC_RELAXED);
+	store_available_event(vq, vq->next_available);
 	/* Full barrier: the driver writes its index, then reads avail_event; we do it the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return load_le16(vq->available + RING_INDEX, __ATOMIC_RELAXED) != vq->next_available;

@@ -68,6 +68,15 @@ bool virtqueue_needs_interrupt(struct virtqueue *vq);
  */
 bool virtqueue_rearm(struct virtqueue *vq);
 
+/*
+ * Asks for a notification at the chain after all that are there now, taken or not, and returns the available index at
+ * this moment: another one later means that the driver has added a chain since.
+ */
+uint16_t virtqueue_watch(struct virtqueue *vq);
+
+/* The available index now. */
+uint16_t virtqueue_available_index(const struct virtqueue *vq);
+
 /* Copies from the readable part, starting at `offset`, at most `size` bytes; returns how many there were. */
 size_t virtqueue_chain_read(const struct virtqueue_chain *chain, uint64_t offset, void *data, size_t size);
 

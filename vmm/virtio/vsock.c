@@ -20,7 +20,8 @@
 enum {
 	QUEUE_RX = 0, /* to the guest */
 	QUEUE_TX = 1, /* from the guest */
-	N_QUEUES = 3, /* the third carries events, of which we have none */
+	QUEUE_EVENT = 2,
+	N_QUEUES = 3,
 
 	STRAYS_MAX = 64,    /* RSTs that wait for RX buffers; when full, TX waits too */
 	BACKLOGS_MAX = 128, /* connections whose host end may be slow at the same time: 16 MiB */
@@ -52,6 +53,11 @@ struct vsock {
 	unsigned n_backlogs;
 	struct vsock_header strays[STRAYS_MAX]; /* first in first out */
 	unsigned first_stray, n_strays;
+
+	/* After a restore of a guest that had connections: they are gone, and the guest has to be told. */
+	bool reset_is_due;
+	bool is_gated;       /* told, but not yet acknowledged: nothing is sent to the guest, it would be thrown away */
+	uint16_t gate_index; /* of the event queue's available ring when it was told */
 };
 
 static int64_t now_ms(void)
@@ -510,6 +516,8 @@ static unsigned serve_rx(struct vsock *vsock)
 	struct virtqueue_chain chain;
 	unsigned n_packets = 0;
 
+	if (vsock->reset_is_due || vsock->is_gated)
+		return 0;
 	while (n_packets < PACKETS_PER_PASS && (vsock->n_strays || vsock->table.ready_first) &&
 	       pop_rx(device, &chain)) {
 		uint32_t written = fill_chain(vsock, &chain);
@@ -525,7 +533,34 @@ static unsigned serve_rx(struct vsock *vsock)
 	return n_packets;
 }
 
-static void vsock_serve(struct virtio_device *device)
+/*
+ * Tells the guest that its connections are gone (virtio 1.2, 5.10.6.7). Its driver acts on that and then gives the
+ * buffer back, which is how we learn that new connections are safe. It does so when the buffer is used, so the index has
+ * to be read before that; and it notifies only of what is behind avail_event, so that has to be moved.
+ */
+static void serve_events(struct vsock *vsock)
+{
+	static const uint32_t transport_reset = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET;
+	struct virtqueue *queue = &vsock->device.queues[QUEUE_EVENT];
+	struct virtqueue_chain chain;
+
+	if (vsock->is_gated && virtqueue_available_index(queue) != vsock->gate_index)
+		vsock->is_gated = false;
+	if (!vsock->reset_is_due || !virtio_device_pop(&vsock->device, QUEUE_EVENT, &chain))
+		return;
+	if (chain.n_readable || chain.writable_bytes < sizeof(transport_reset)) {
+		virtio_device_break(&vsock->device, QUEUE_EVENT, "a buffer that is readable or too small for an event");
+		return;
+	}
+	vsock->gate_index = virtqueue_watch(queue);
+	vsock->is_gated = true;
+	vsock->reset_is_due = false;
+	virtqueue_chain_write(&chain, 0, &transport_reset, sizeof(transport_reset)); /* 0 in any byte order */
+	virtqueue_push(queue, &chain, sizeof(transport_reset));
+	virtio_device_complete(&vsock->device, QUEUE_EVENT);
+}
+
+static void serve_queues(struct virtio_device *device)
 {
 	struct vsock *vsock = (struct vsock *)device;
 	const unsigned n_sent = serve_tx(vsock);
@@ -535,6 +570,13 @@ static void vsock_serve(struct virtio_device *device)
 	if (device->is_active &&
 	    (n_sent == PACKETS_PER_PASS || n_received == PACKETS_PER_PASS || (tx_waits_for_rx && n_received > 0)))
 		device->transport_ops->serve_again(device->transport);
+}
+
+static void vsock_serve(struct virtio_device *device)
+{
+	serve_events((struct vsock *)device);
+	if (device->is_active)
+		serve_queues(device);
 }
 
 /* ---- host ends --------------------------------------------------------------------------------------------------- */
@@ -680,6 +722,43 @@ static void vsock_reset(struct virtio_device *device)
 		if (vsock->table.slots[i].phase != VSOCK_FREE)
 			release(vsock, &vsock->table.slots[i]);
 	vsock->first_stray = vsock->n_strays = 0;
+	vsock->reset_is_due = vsock->is_gated = false;
+}
+
+unsigned virtio_vsock_n_connections(struct virtio_device *device)
+{
+	struct vsock *vsock = (struct vsock *)device;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&device->lock);
+	for (unsigned i = 0; i < vsock->table.n_touched; i++)
+		n += vsock->table.slots[i].phase == VSOCK_STREAM;
+	pthread_mutex_unlock(&device->lock);
+	return n;
+}
+
+/* Streams end with the process; what is kept is whether the guest believes that it has some, and ports not to use again. */
+static void vsock_save(const struct virtio_device *device, struct state_writer *writer)
+{
+	const struct vsock *vsock = (const struct vsock *)device;
+	const bool guest_has_streams = vsock->table.n_used || vsock->n_strays;
+
+	state_put_uint(writer, vsock->next_host_port, 4);
+	state_put_uint(writer, guest_has_streams || vsock->reset_is_due || vsock->is_gated, 1);
+}
+
+static int vsock_restore(struct virtio_device *device, struct bytes *in, struct error *err)
+{
+	struct vsock *vsock = (struct vsock *)device;
+	const uint32_t port = bytes_get_u32(in);
+	const bool guest_has_streams = bytes_get_u8(in);
+
+	(void)err;
+	if (port >= host_port_first && port < host_port_end)
+		vsock->next_host_port = port;
+	/* A driver without an event queue has no connections either. */
+	vsock->reset_is_due = guest_has_streams && device->queues[QUEUE_EVENT].descriptors;
+	return 0;
 }
 
 static void vsock_destroy(struct virtio_device *device)
@@ -704,6 +783,8 @@ static const struct virtio_device_ops vsock_ops = {
 	.queue_size_max = VIRTQUEUE_SIZE_MAX,
 	.serve = vsock_serve,
 	.reset = vsock_reset,
+	.save = vsock_save,
+	.restore = vsock_restore,
 	.destroy = vsock_destroy,
 };
 

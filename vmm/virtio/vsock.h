@@ -18,4 +18,7 @@ struct virtio_device *virtio_vsock_create(const char *path, struct event_loop *l
 /* Accept clients from now on. Call once virtio_mmio_init() has run. 0 or -errno. */
 int virtio_vsock_start(struct virtio_device *device);
 
+/* Streams that stand or are being made or closed. */
+unsigned virtio_vsock_n_connections(struct virtio_device *device);
+
 #endif

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum {
 	CR0_PE_ET_NE_PG = (int)0x80000031,
@@ -33,11 +32,11 @@ static int set_cpuid(const struct kvm *kvm, const struct vcpu *vcpu, unsigned n_
 {
 	struct cpuid_table table = { .head.nent = CPUID_ENTRIES_MAX };
 
-	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, &table) < 0)
+	if (kvm_call(kvm->fd, KVM_GET_SUPPORTED_CPUID, &table) < 0)
 		return failed(err, vcpu, "KVM_GET_SUPPORTED_CPUID");
 	if (cpuid_make(&table, vcpu->id, n_vcpus) < 0)
 		return error_set(err, ENOSPC, "this host has too many CPUID leaves");
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, &table) < 0)
+	if (kvm_call(vcpu->fd, KVM_SET_CPUID2, &table) < 0)
 		return failed(err, vcpu, "KVM_SET_CPUID2");
 	return 0;
 }
@@ -54,7 +53,7 @@ static int set_msrs(const struct vcpu *vcpu, struct error *err)
 	};
 
 	/* Returns how many it took. */
-	if (ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) != 2)
+	if (kvm_call(vcpu->fd, KVM_SET_MSRS, &msrs) != 2)
 		return failed(err, vcpu, "KVM_SET_MSRS");
 	return 0;
 }
@@ -73,11 +72,11 @@ static int set_lapic(const struct vcpu *vcpu, struct error *err)
 {
 	struct kvm_lapic_state lapic;
 
-	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
+	if (kvm_call(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
 		return failed(err, vcpu, "KVM_GET_LAPIC");
 	set_mode(&lapic, LAPIC_LINT0, LAPIC_MODE_EXTINT);
 	set_mode(&lapic, LAPIC_LINT1, LAPIC_MODE_NMI);
-	if (ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0)
+	if (kvm_call(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0)
 		return failed(err, vcpu, "KVM_SET_LAPIC");
 	return 0;
 }
@@ -92,7 +91,7 @@ static int set_special_registers(const struct vcpu *vcpu, struct error *err)
 	};
 	struct kvm_sregs sregs;
 
-	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+	if (kvm_call(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
 		return failed(err, vcpu, "KVM_GET_SREGS");
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
@@ -105,25 +104,25 @@ static int set_special_registers(const struct vcpu *vcpu, struct error *err)
 	sregs.cr3 = BOOT_PML4;
 	sregs.cr4 = CR4_PAE;
 	sregs.efer = EFER_LME_LMA;
-	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
+	if (kvm_call(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
 		return failed(err, vcpu, "KVM_SET_SREGS");
 	return 0;
 }
 
 static int set_registers(const struct vcpu *vcpu, gpa_t entry, struct error *err)
 {
-	const struct kvm_regs regs = {
+	struct kvm_regs regs = {
 		.rip = entry,
 		.rsi = BOOT_PARAMS,
 		.rsp = BOOT_STACK,
 		.rbp = BOOT_STACK,
 		.rflags = RFLAGS_RESERVED,
 	};
-	const struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
+	struct kvm_fpu fpu = { .fcw = 0x37f, .mxcsr = 0x1f80 };
 
-	if (ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0)
+	if (kvm_call(vcpu->fd, KVM_SET_REGS, &regs) < 0)
 		return failed(err, vcpu, "KVM_SET_REGS");
-	if (ioctl(vcpu->fd, KVM_SET_FPU, &fpu) < 0)
+	if (kvm_call(vcpu->fd, KVM_SET_FPU, &fpu) < 0)
 		return failed(err, vcpu, "KVM_SET_FPU");
 	return 0;
 }

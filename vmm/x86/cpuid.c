@@ -1,6 +1,7 @@
 #include "vmm/x86/cpuid.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -168,4 +169,45 @@ int cpuid_make(struct cpuid_table *table, unsigned id, unsigned n_vcpus)
 	if (basic_max >= 0x1f && status == 0)
 		status = add_topology(table, 0x1f, id, n_vcpus);
 	return status;
+}
+
+static const struct kvm_cpuid_entry2 *find_entry(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
+{
+	for (uint32_t i = 0; i < table->head.nent; i++)
+		if (table->entries[i].function == leaf && table->entries[i].index == subleaf)
+			return &table->entries[i];
+	return NULL;
+}
+
+bool cpuid_is_offered(const struct cpuid_table *wanted, const struct cpuid_table *host, uint32_t *leaf)
+{
+	/* Registers of these leaves are sets of features. Of leaf 1's, some are made by us and the host lists them not. */
+	static const struct {
+		uint32_t leaf, subleaf, eax, ebx, ecx, edx;
+	} features[] = {
+		{ 0x1, 0, 0, 0, ~(BIT(31) | BIT(24) | BIT(27)), ~BIT(28) },
+		{ 0x7, 0, 0, UINT32_MAX, ~BIT(4), UINT32_MAX },
+		{ 0x7, 1, UINT32_MAX, 0, 0, 0 },
+		{ 0xd, 0, UINT32_MAX, 0, 0, UINT32_MAX },
+		{ 0xd, 1, UINT32_MAX, 0, 0, 0 },
+		{ 0x80000001, 0, 0, 0, ~BIT(1), UINT32_MAX },
+		{ LEAF_KVM_FEATURES, 0, UINT32_MAX, 0, 0, 0 },
+	};
+	const struct kvm_cpuid_entry2 none = { 0 };
+	const struct kvm_cpuid_entry2 *vendor = find_entry(wanted, 0, 0), *own = find_entry(host, 0, 0);
+
+	*leaf = 0;
+	if (!vendor || !own || vendor->ebx != own->ebx || vendor->ecx != own->ecx || vendor->edx != own->edx)
+		return false;
+	for (unsigned i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		const struct kvm_cpuid_entry2 *want = find_entry(wanted, features[i].leaf, features[i].subleaf);
+		const struct kvm_cpuid_entry2 *have = find_entry(host, features[i].leaf, features[i].subleaf);
+
+		have = have ? have : &none;
+		*leaf = features[i].leaf;
+		if (want && ((want->eax & ~have->eax & features[i].eax) || (want->ebx & ~have->ebx & features[i].ebx) ||
+			     (want->ecx & ~have->ecx & features[i].ecx) || (want->edx & ~have->edx & features[i].edx)))
+			return false;
+	}
+	return true;
 }

@@ -3,6 +3,8 @@
 #define HEARTH_VMM_X86_CPUID_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 enum { CPUID_ENTRIES_MAX = 256 };
 
@@ -17,5 +19,11 @@ struct cpuid_table {
  * vCPU, KVM's clock, no nested virtualization, no PMU. 0 or -ENOSPC.
  */
 int cpuid_make(struct cpuid_table *table, unsigned id, unsigned n_vcpus);
+
+/*
+ * Can a host that supports `host` (KVM_GET_SUPPORTED_CPUID) continue a guest that was given `wanted`? Same vendor, and
+ * no feature that the host lacks; if not, *leaf is where.
+ */
+bool cpuid_is_offered(const struct cpuid_table *wanted, const struct cpuid_table *host, uint32_t *leaf);
 
 #endif
