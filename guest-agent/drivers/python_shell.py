@@ -4,8 +4,10 @@ import ast
 import base64
 import builtins
 import contextlib
+import copy
 import inspect
 import json
+import linecache
 import math
 import os
 import struct
@@ -121,6 +123,18 @@ def show_interrupt(value, trace):
     print("".join(traceback.format_exception(KeyboardInterrupt, value, trace)), end="", file=sys.stderr)
 
 
+def put_back(container, before):
+    """Makes a dict or list hold what it held before; what is alike is not written."""
+    if isinstance(container, list):
+        container[:] = before
+        return
+    for key in [key for key in container if key not in before]:
+        del container[key]
+    for key, value in before.items():
+        if key not in container or container[key] is not value:
+            container[key] = value
+
+
 class ResultHook(DisplayHook):
     """Keeps the value of a cell's last expression as a bundle."""
 
@@ -225,6 +239,28 @@ class Shell(InteractiveShell):
                 show_interrupt(value, trace)
             else:
                 super().showtraceback(*args, **options)
+
+    @contextlib.contextmanager
+    def leaving_no_trace(self):
+        """What cells leave behind when they run in here is taken back: numbers, history, names, the last error."""
+        history, hook = self.history_manager, self.displayhook
+        owners = [(owner, dict(vars(owner)), dict(owner._trait_values)) for owner in (self, history, hook)]
+        containers = [self.user_ns, self.user_ns_hidden, history.input_hist_parsed, history.input_hist_raw, history.output_hist,
+                      linecache.cache, self.compile._filename_map]
+        for name in "outputs", "exceptions":  # of newer versions of IPython
+            if hasattr(history, name):
+                containers.append(getattr(history, name))
+        saved = [copy.copy(container) for container in containers]
+        try:
+            yield
+        finally:
+            for container, before in zip(containers, saved):
+                put_back(container, before)
+            for owner, attributes, traits in owners:
+                put_back(vars(owner), attributes)
+                put_back(owner._trait_values, traits)
+            for name in "last_type", "last_value", "last_traceback", "last_exc":
+                vars(sys).pop(name, None)
 
     def run(self, code):
         """Runs one cell and sends its value. True if nothing was raised."""
