@@ -64,11 +64,12 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz
 UNIT_pool_definition := api/pool_definition.c
 UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
+UNIT_pool_fuzz := $(UNIT_pool_resource)
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop
 UNIT_guest_frame := guest-agent/frame.c
