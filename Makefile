@@ -25,7 +25,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
-       api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+       api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -67,20 +68,23 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz
 UNIT_pool_definition := api/pool_definition.c
 UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
+UNIT_pool_fuzz := $(UNIT_pool_resource)
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
-UNIT_TESTS += sse cli
+UNIT_TESTS += sse cli cli_options cli_view
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+UNIT_cli_options := api/cli/options.c
+UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
