@@ -423,7 +423,7 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 	vm->must_adopt = is_restore;
 	vm->identity = start->identity;
 	vm->must_park = is_restore && start->is_parked;
-	if (microvm_spawn(vm, err) < 0) {
+	if (microvm_spawn(vm, start->working_set, err) < 0) {
 		dispose(vm);
 		return NULL;
 	}

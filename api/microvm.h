@@ -77,6 +77,7 @@ struct microvm_start {
 	struct snapshot *snapshot;    /* to restore; held as long as the microVM is */
 	enum agent_identity identity; /* who a restored guest is */
 	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
+	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
 /* Starts a microVM; ready() or lost() follows. NULL on failure, with *err filled. */

@@ -78,7 +78,7 @@ extern const struct agent_events microvm_agent_events;
 extern const struct vmm_events microvm_vmm_events;
 
 /* microvm_start.c: makes the directory and starts the process. 0 or negative with *err filled. */
-int microvm_spawn(struct microvm *vm, struct error *err);
+int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err);
 
 /* microvm_save.c: an answer of the VMM's while it is being saved; and the agent is connected again. */
 void microvm_save_answered(struct microvm *vm, enum vmm_message_type order, int status, const char *text);

@@ -63,11 +63,11 @@ static void fail(struct template *t, const char *problem)
 	uv_timer_start(&t->retry, on_retry, wait_ms, 0);
 }
 
-void template_built(struct template *t, struct snapshot *snapshot)
+void template_built(struct template *t)
 {
-	log_info("template=%.8s state=ready took_ms=%.0f size_mib=%.1f", t->key,
-		 (double)(uv_hrtime() - t->began_ns) / 1e6, (double)snapshot_own_bytes(snapshot) / (1 << 20));
-	t->snapshot = snapshot;
+	log_info("template=%.8s state=ready took_ms=%.0f working_set=%d size_mib=%.1f", t->key,
+		 (double)(uv_hrtime() - t->began_ns) / 1e6, t->snapshot->has_working_set,
+		 (double)snapshot_own_bytes(t->snapshot) / (1 << 20));
 	t->state = TEMPLATE_READY;
 	t->n_failures = 0;
 	t->has_worked = false;
@@ -122,6 +122,10 @@ static void open_builtin(struct template *t, const char *inputs)
 	log_info("template=%.8s state=ready size_mib=%.1f", t->key,
 		 (double)snapshot_own_bytes(t->snapshot) / (1 << 20));
 	t->state = TEMPLATE_READY;
+	/* The hearthd that made it ended before it was done. */
+	t->began_ns = uv_hrtime();
+	if (!t->snapshot->has_working_set)
+		template_record(t);
 }
 
 static struct snapshot *use_builtin(struct template *t)
@@ -131,7 +135,7 @@ static struct snapshot *use_builtin(struct template *t)
 
 	if (t->state == TEMPLATE_BUILDING || t->state == TEMPLATE_FAILED || t->all->is_stopping)
 		return NULL;
-	if (template_inputs(t->all->host, &t->shape, inputs, sizeof(inputs), &err) < 0) {
+	if (template_inputs(t->all->host, &t->shape, t->language, inputs, sizeof(inputs), &err) < 0) {
 		template_build_failed(t, err.text);
 		return NULL;
 	}
@@ -145,7 +149,7 @@ static struct snapshot *use_builtin(struct template *t)
 		open_builtin(t, inputs);
 	if (t->state == TEMPLATE_ABSENT && !is_building_any(t->all))
 		template_build(t, inputs);
-	return t->snapshot;
+	return t->state == TEMPLATE_READY ? t->snapshot : NULL;
 }
 
 /* A user's template lies over an image that must still be the same. */
@@ -210,17 +214,20 @@ static struct template *add(struct templates *all)
 	return t;
 }
 
-struct template *templates_builtin(struct templates *all, const struct microvm_shape *shape)
+struct template *templates_builtin(struct templates *all, const struct microvm_shape *shape,
+				   enum agent_language language)
 {
 	struct template *t;
 
 	for (t = all->list; t; t = t->next)
 		if (!template_is_user(t) && t->shape.memory_mib == shape->memory_mib &&
-		    t->shape.n_vcpus == shape->n_vcpus)
+		    t->shape.n_vcpus == shape->n_vcpus && t->language == language)
 			return t;
 	t = add(all);
-	if (t)
+	if (t) {
 		t->shape = *shape;
+		t->language = language;
+	}
 	return t;
 }
 

@@ -13,6 +13,7 @@ struct template
 	struct templates *all;
 	char name[64];              /* of a user's; "" for a built-in one */
 	struct microvm_shape shape; /* of a built-in one */
+	enum agent_language language;
 	enum template_state state;
 	char key[TEMPLATE_KEY_SIZE];
 	struct snapshot *snapshot; /* held while ready */
@@ -43,8 +44,11 @@ struct templates {
 void template_build(struct template *t, const char *inputs);
 void template_build_abort(struct template *t);
 
-/* The build is over. */
-void template_built(struct template *t, struct snapshot *snapshot);
+/* Begins to find out which pages of t->snapshot a first execution touches; template_built() follows, whatever comes. */
+void template_record(struct template *t);
+
+/* The build is over; t->snapshot is there. */
+void template_built(struct template *t);
 void template_build_failed(struct template *t, const char *problem);
 
 #endif
