@@ -101,10 +101,11 @@ int kvm_create_vm(struct kvm *kvm, struct error *err)
 	return 0;
 }
 
-int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, struct error *err)
+int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, const void *host, bool is_read_only, struct error *err)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = kvm->n_memslots,
+		.flags = is_read_only ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = start,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)host,
@@ -114,6 +115,15 @@ int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, stru
 		return error_set(err, errno, "KVM does not take the guest's memory at 0x%llx: %s",
 				 (unsigned long long)start, strerror(errno));
 	kvm->n_memslots++;
+	return 0;
+}
+
+int kvm_disable_halt_exits(struct kvm *kvm, struct error *err)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_DISABLE_EXITS, .args = { KVM_X86_DISABLE_EXITS_HLT } };
+
+	if (kvm_call(kvm->vm_fd, KVM_ENABLE_CAP, &cap) < 0)
+		return error_set(err, errno, "KVM cannot let the guest halt: %s", strerror(errno));
 	return 0;
 }
 

@@ -31,7 +31,13 @@ void kvm_close(struct kvm *kvm);
 int kvm_create_vm(struct kvm *kvm, struct error *err);
 
 /* Shows [start, start + size) of the guest the memory at `host`. Before kvm_create_irqchip(): after it, it is slow. */
-int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, void *host, struct error *err);
+int kvm_add_memory(struct kvm *kvm, gpa_t start, uint64_t size, const void *host, bool is_read_only, struct error *err);
+
+/*
+ * Lets the guest's HLT halt the processor itself. Before any vCPU. For recording a working set: KVM then resolves each
+ * page fault as what it is; otherwise it hands those that wait to a worker, which always faults for writing.
+ */
+int kvm_disable_halt_exits(struct kvm *kvm, struct error *err);
 
 /* PIC, I/O APIC and local APICs in the kernel. Before any vCPU. No PIT: our guests use the local APIC's timer. */
 int kvm_create_irqchip(struct kvm *kvm, struct error *err);

@@ -26,6 +26,7 @@ enum {
 #define MACHINE_PVPANIC_BASE       0xd0001000ULL
 #define MACHINE_VMGENID_BASE       0xd0002000ULL /* a page of memory, not of registers */
 #define MACHINE_VIRTIO_BASE        0xd0010000ULL
+#define MACHINE_WORKING_SET_BASE   0xd0100000ULL /* of a clone: the list of what is prefetched, read-only memory */
 #define MACHINE_DEVICE_WINDOW_SIZE 0x1000ULL
 
 #define MACHINE_IOAPIC_BASE 0xfec00000ULL

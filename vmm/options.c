@@ -25,6 +25,9 @@ const char options_help[] =
 	"  --restore STATE    the state file of a snapshot; memory, vCPUs and kernel are its own, disks\n"
 	"                     and vsock must be given as they were. The VM is paused until VMM_RESUME\n"
 	"  --memory-file FILE a memory file of that snapshot, base first; up to 8 times\n"
+	"  --working-set FILE pages of that snapshot to have ready before they are needed\n"
+	"  --record-working-set FILE\n"
+	"                     run slowly, and write such a file in the end\n"
 	"  --control FD       inherited listening SOCK_SEQPACKET socket: wait there for orders (without\n"
 	"                     it the VM runs at once)\n"
 	"  --orphan-timeout SECONDS\n"
@@ -41,6 +44,8 @@ enum flag {
 	ID,
 	RESTORE,
 	MEMORY_FILE,
+	WORKING_SET,
+	RECORD_WORKING_SET,
 	KERNEL,
 	CMDLINE,
 	MEMORY,
@@ -59,6 +64,8 @@ static const struct option flags[] = {
 	{ "id", required_argument, NULL, ID },
 	{ "restore", required_argument, NULL, RESTORE },
 	{ "memory-file", required_argument, NULL, MEMORY_FILE },
+	{ "working-set", required_argument, NULL, WORKING_SET },
+	{ "record-working-set", required_argument, NULL, RECORD_WORKING_SET },
 	{ "kernel", required_argument, NULL, KERNEL },
 	{ "cmdline", required_argument, NULL, CMDLINE },
 	{ "memory", required_argument, NULL, MEMORY },
@@ -126,6 +133,12 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 			return error_set(err, EINVAL, "--memory-file: at most %d files", MEMORY_CHAIN_MAX);
 		vm->memory_files[vm->n_memory_files++] = value;
 		return 0;
+	case WORKING_SET:
+		vm->working_set = value;
+		return 0;
+	case RECORD_WORKING_SET:
+		vm->record_working_set = value;
+		return 0;
 	case KERNEL:
 		vm->kernel = value;
 		return 0;
@@ -165,8 +178,10 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 /* A machine is either described or restored. */
 static int check_machine(struct vm_config *vm, struct error *err)
 {
-	if (!vm->restore && vm->n_memory_files)
-		return error_set(err, EINVAL, "--memory-file goes with --restore");
+	if (!vm->restore && (vm->n_memory_files || vm->working_set || vm->record_working_set))
+		return error_set(err, EINVAL, "--memory-file and working sets go with --restore");
+	if (vm->working_set && vm->record_working_set)
+		return error_set(err, EINVAL, "a working set is either used or recorded");
 	if (!vm->restore && !vm->kernel)
 		return error_set(err, EINVAL, "--kernel FILE is needed, or --restore STATE");
 	if (vm->restore && (vm->kernel || vm->cmdline || vm->memory_mib || vm->n_vcpus))

@@ -149,7 +149,7 @@ static int prepare(struct probe *probe, struct error *err)
 	if (status == 0)
 		status = kvm_create_vm(&probe->kvm, err);
 	if (status == 0)
-		status = kvm_add_memory(&probe->kvm, 0, 2 * MIB, probe->memory.regions[0].host, err);
+		status = kvm_add_memory(&probe->kvm, 0, 2 * MIB, probe->memory.regions[0].host, false, err);
 	if (status < 0)
 		return status;
 	probe->vcpu_fd = ioctl(probe->kvm.vm_fd, KVM_CREATE_VCPU, 0);

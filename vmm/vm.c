@@ -69,7 +69,7 @@ struct vm *vm_prepare(const struct vm_config *config, struct event_loop *loop, s
 	vm->serial_interrupt_fd = vm->vmgenid_interrupt_fd = -1;
 	vm->memory_mib = config->memory_mib;
 	vm->n_vcpus = config->n_vcpus;
-	vm->ended.fd = -1;
+	vm->ended.fd = vm->prefetcher = -1;
 	pthread_mutex_init(&vm->ended_lock, NULL);
 	if ((config->restore ? read_snapshot(vm, err) : vm_assemble(vm, NULL, err)) < 0) {
 		vm_destroy(vm);
@@ -162,6 +162,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	if (vm->is_running)
 		vcpus_pause(&vm->vcpus);
+	vm_end_recording(vm);
 	/* The vCPU threads stay parked, with all they point to, until the process ends. */
 	for (unsigned i = 0; i < vm->n_virtio; i++) {
 		virtio_mmio_fini(&vm->virtio[i].mmio);
@@ -172,6 +173,7 @@ void vm_destroy(struct vm *vm)
 	close_fd(vm->serial_interrupt_fd);
 	close_fd(vm->vmgenid_interrupt_fd);
 	close_fd(vm->ended.fd);
+	close_fd(vm->prefetcher);
 	event_loop_close(&vm->devices);
 	kvm_close(&vm->kvm);
 }

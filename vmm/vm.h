@@ -36,6 +36,8 @@ struct vm_config {
 	const char *restore; /* NULL: boot */
 	const char *memory_files[MEMORY_CHAIN_MAX];
 	uint32_t n_memory_files;
+	const char *working_set;        /* what to prefetch; NULL: nothing */
+	const char *record_working_set; /* where to write what was touched; NULL: it is not recorded */
 };
 
 /* What a VM is and has cost so far. */

@@ -93,6 +93,11 @@ static int prepare_memory(struct vm *vm, struct error *err)
 	return 0;
 }
 
+static uint64_t whole_pages(uint64_t size)
+{
+	return (size + MACHINE_PAGE_SIZE - 1) & ~(uint64_t)(MACHINE_PAGE_SIZE - 1);
+}
+
 /* Memory goes before the interrupt controllers: after them, KVM takes it a hundred times slower. */
 static int prepare_kvm(struct vm *vm, struct error *err)
 {
@@ -102,9 +107,14 @@ static int prepare_kvm(struct vm *vm, struct error *err)
 		status = kvm_create_vm(&vm->kvm, err);
 	for (unsigned i = 0; i < vm->memory.n_regions && status == 0; i++)
 		status = kvm_add_memory(&vm->kvm, vm->memory.regions[i].start, vm->memory.regions[i].size,
-					vm->memory.regions[i].host, err);
+					vm->memory.regions[i].host, false, err);
 	if (status == 0)
-		status = kvm_add_memory(&vm->kvm, MACHINE_VMGENID_BASE, MACHINE_PAGE_SIZE, vm->vmgenid, err);
+		status = kvm_add_memory(&vm->kvm, MACHINE_VMGENID_BASE, MACHINE_PAGE_SIZE, vm->vmgenid, false, err);
+	if (status == 0 && vm->working_set.mapping)
+		status = kvm_add_memory(&vm->kvm, MACHINE_WORKING_SET_BASE, whole_pages(vm->working_set.size),
+					vm->working_set.mapping, true, err);
+	if (status == 0 && vm->config->record_working_set)
+		status = kvm_disable_halt_exits(&vm->kvm, err);
 	if (status == 0)
 		status = kvm_create_irqchip(&vm->kvm, err);
 	return status;
@@ -249,8 +259,7 @@ int vm_assemble(struct vm *vm, struct state_reader *snapshot, struct error *err)
 	if (status == 0)
 		status = prepare_memory(vm, err);
 	if (status == 0 && snapshot)
-		status = memory_file_map(vm->config->memory_files, vm->config->n_memory_files, &vm->chain, &vm->memory,
-					 err);
+		status = vm_map_memory(vm, err);
 	if (status == 0)
 		status = prepare_kvm(vm, err);
 	if (status == 0)

@@ -10,7 +10,7 @@
 #include "vmm/guest_memory.h"
 #include "vmm/kvm.h"
 #include "vmm/serial.h"
-#include "vmm/snapshot/memory_file.h"
+#include "vmm/snapshot/working_set.h"
 #include "vmm/vcpu.h"
 #include "vmm/virtio/mmio.h"
 #include "vmm/vm.h"
@@ -26,6 +26,9 @@ struct vm {
 	const struct vm_config *config;
 	uint32_t memory_mib, n_vcpus; /* the config's, or a snapshot's */
 	struct memory_chain chain;    /* the files below the memory; empty if the VM was booted */
+	struct working_set working_set;
+	struct working_set_recorder recorder;
+	int prefetcher; /* the vCPU that keeps prefetched page tables alive; -1: there is none */
 	struct guest_memory memory;
 	struct kvm kvm;
 	struct vcpus vcpus;
@@ -61,6 +64,12 @@ int vm_assemble(struct vm *vm, struct state_reader *snapshot, struct error *err)
 
 /* Sets the VM's size from a snapshot's description, and checks that the devices given are those that it had. */
 int vm_read_machine(struct vm *vm, struct state_reader *snapshot, struct memory_chain *chain, struct error *err);
+
+/* Fills the fresh memory from the snapshot's files, and reads the working set or prepares to record it. */
+int vm_map_memory(struct vm *vm, struct error *err);
+
+/* Writes the recorded working set, if one was asked for. */
+void vm_end_recording(struct vm *vm);
 
 /* Gives the assembled parts the state of the snapshot. */
 int vm_restore_state(struct vm *vm, struct state_reader *snapshot, struct error *err);

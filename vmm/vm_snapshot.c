@@ -1,6 +1,7 @@
 /* A paused VM into a state file and a memory file, and a state file back into a VM that was just assembled. */
 #include "vmm/vm_parts.h"
 
+#include "common/log.h"
 #include "vmm/arch.h"
 #include "vmm/virtio/vsock.h"
 
@@ -97,6 +98,48 @@ int vm_read_machine(struct vm *vm, struct state_reader *snapshot, struct memory_
 	return read_chain(snapshot, chain, err);
 }
 
+int vm_map_memory(struct vm *vm, struct error *err)
+{
+	const struct vm_config *config = vm->config;
+	struct error ignored = { 0 };
+
+	if (config->record_working_set)
+		return working_set_record(&vm->recorder, config->memory_files, config->n_memory_files, &vm->chain,
+					  &vm->memory, err);
+	if (memory_file_map(config->memory_files, config->n_memory_files, &vm->chain, &vm->memory, err) < 0)
+		return -err->code;
+	if (config->working_set &&
+	    working_set_open(&vm->working_set, config->working_set, &vm->chain, &vm->memory, &ignored) < 0)
+		log_warn("nothing is prefetched: %s", ignored.text);
+	working_set_copy(&vm->working_set, &vm->memory);
+	return 0;
+}
+
+/* Behind the generation id, which is all that a guest knows of its page, is room for a few instructions. */
+static void prefetch(struct vm *vm)
+{
+	enum { CODE_OFFSET = 2048, LIST_OFFSET = MACHINE_PAGE_SIZE };
+	struct error err = { 0 };
+
+	if (!vm->working_set.mapping)
+		return;
+	vm->prefetcher = arch_prefetch(&vm->kvm, vm->n_vcpus, (uint8_t *)vm->vmgenid + CODE_OFFSET,
+				       MACHINE_VMGENID_BASE + CODE_OFFSET, MACHINE_WORKING_SET_BASE + LIST_OFFSET,
+				       vm->working_set.n_pages, &err);
+	if (vm->prefetcher < -1)
+		log_warn("%s", err.text);
+}
+
+void vm_end_recording(struct vm *vm)
+{
+	struct error err = { 0 };
+
+	if (vm->recorder.memory &&
+	    working_set_write(&vm->recorder, &vm->chain, vm->config->record_working_set, &err) < 0)
+		log_warn("%s", err.text);
+	working_set_recorder_close(&vm->recorder);
+}
+
 /*
  * Processor and interrupt controllers come before what raises interrupts, for they would overwrite them. The generation
  * id is new (its page is not in the snapshot), and its interrupt tells the guest's kernel to reseed.
@@ -117,6 +160,7 @@ int vm_restore_state(struct vm *vm, struct state_reader *snapshot, struct error 
 	for (unsigned i = 0; i < vm->n_virtio; i++)
 		virtio_mmio_restored(&vm->virtio[i].mmio);
 	eventfd_signal(vm->vmgenid_interrupt_fd);
+	prefetch(vm);
 	vm->is_booted = true;
 	return 0;
 }

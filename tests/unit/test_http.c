@@ -28,6 +28,7 @@ static struct microvm_host host;
 static struct service service;
 static struct http_server *server;
 static char runtime[] = "/tmp/test-http-XXXXXX";
+static char snapshots[] = "/tmp/test-http-templates-XXXXXX";
 
 static char answer[64 << 10];
 static size_t n_answer;
@@ -151,9 +152,9 @@ static void every_form_of_the_address_leads_to_the_handler(void **state)
 		"/python/execute?identifier=a",
 		"/executions?Identifier=a",
 		"/identifier/a/code/execute",
-		"/sessionPools/p/executions?identifier=a",
-		"/subscriptions/s/resourcegroups/r/sessionpools/p/identifier/a/executions",
-		"http://elsewhere/SUBSCRIPTIONS/s/ResourceGroups/r/SessionPools/p/code/execute?identifier=a",
+		"/sessionPools/default/executions?identifier=a",
+		"/subscriptions/s/resourcegroups/r/sessionpools/Default/identifier/a/executions",
+		"http://elsewhere/SUBSCRIPTIONS/s/ResourceGroups/r/SessionPools/DEFAULT/code/execute?identifier=a",
 	};
 
 	(void)state;
@@ -162,6 +163,8 @@ static void every_form_of_the_address_leads_to_the_handler(void **state)
 		assert_int_equal(post(targets[i], AUTHORIZED, "{}"), 400);
 		check_has("SessionPropertiesMissing");
 	}
+	assert_int_equal(post("/sessionPools/p/executions?identifier=a", AUTHORIZED, "{}"), 404);
+	check_has("ResourceNotFound");
 }
 
 static void bad_bodies_get_the_right_answer(void **state)
@@ -242,7 +245,7 @@ static void a_session_that_cannot_start_is_told_with_its_reason(void **state)
 	check_has("SessionAllocationFailed");
 	check_has("the host could not provide");
 	assert_int_equal(host.n_microvms, 0);
-	assert_int_equal(sessions_count(service.sessions).n_sessions, 0);
+	assert_int_equal(sessions_count(pool_sessions(pools_find(service.pools, NULL))).n_sessions, 0);
 	/* The same as events: nothing had begun, so it is a plain error. */
 	assert_int_equal(
 		post("/code/execute?identifier=a", AUTHORIZED "Accept: text/event-stream\r\n", "{\"code\":\"1\"}"),
@@ -305,30 +308,46 @@ static void two_requests_share_a_connection(void **state)
 	run_loop_for(5);
 }
 
+static void on_templates_changed(void *data)
+{
+	(void)data;
+}
+
 static int set_up(void **state)
 {
 	const struct http_handler handler = { router_begin, router_complete, &service };
 	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
-	const struct sessions_settings settings = { 2, 4, 1000, 1000, 1000 };
+	const struct pools_settings settings = {
+		.sessions = { .max_queued = 4, .start_grace_ms = 1000, .answer_grace_ms = 1000 },
+		.refill_concurrency = 1,
+	};
+	struct pool_definition definition = pool_definition_default(POOL_DEFAULT_NAME);
 	struct error err;
 
 	(void)state;
 	uv_loop_init(&loop);
 	assert_non_null(mkdtemp(runtime));
+	assert_non_null(mkdtemp(snapshots));
 	host = (struct microvm_host) { .loop = &loop,
 				       .runtime_directory = runtime,
 				       .vmm = "/bin/false",
 				       .kernel = "k",
 				       .image = "i",
 				       .kernel_arguments = "",
-				       .memory_mib = 128,
-				       .n_vcpus = 1,
 				       .boot_timeout_ms = 5000 };
-	service = (struct service) { .loop = &loop,
-				     .default_timeout_s = 1,
-				     .max_timeout_s = 2,
-				     .output_limit = 4096,
-				     .sessions = sessions_create(&host, &settings) };
+	service =
+		(struct service) { .loop = &loop,
+				   .default_timeout_s = 1,
+				   .max_timeout_s = 2,
+				   .output_limit = 4096,
+				   .templates = templates_create(&host, snapshots, on_templates_changed, NULL, &err) };
+	assert_non_null(service.templates);
+	service.pools = pools_create(&host, service.templates, &settings);
+	assert_non_null(service.pools);
+	definition.max_concurrent_sessions = 2;
+	definition.ready_session_instances = 0;
+	assert_int_equal(pools_put(service.pools, &definition, &err), 0);
+	pools_adopt(service.pools);
 	strcpy(service.auth.token, TOKEN);
 	service.auth.token_size = strlen(TOKEN);
 	server = http_server_create(&loop, &http, &handler, &err);
@@ -337,13 +356,19 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	char path[sizeof(snapshots) + 8];
+
 	(void)state;
-	sessions_stop(service.sessions);
+	pools_stop(service.pools);
 	http_server_destroy(server);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	sessions_destroy(service.sessions);
+	pools_destroy(service.pools);
+	templates_destroy(service.templates);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	assert_int_equal(rmdir(runtime), 0); /* nothing was left in it */
+	snprintf(path, sizeof(path), "%s/user", snapshots);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(snapshots), 0);
 	return 0;
 }
 

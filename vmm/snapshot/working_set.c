@@ -1,0 +1,166 @@
+#include "vmm/snapshot/working_set.h"
+
+#include "common/bytes.h"
+#include "common/cleanup.h"
+#include "common/crc32.h"
+#include "vmm/machine.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+enum {
+	MAGIC_SIZE = 8,
+	CHECKED_SIZE = MAGIC_SIZE + 4 + 4 + 4 + SNAPSHOT_ID_SIZE,
+	LIST_OFFSET = MACHINE_PAGE_SIZE,
+};
+
+static const char magic[MAGIC_SIZE + 1] = "HEARTHWS";
+
+/* ---- using one --------------------------------------------------------------------------------------------------- */
+
+static uint32_t page_of(const struct working_set *set, uint32_t index)
+{
+	return le32toh(set->pages[index]);
+}
+
+static int check(struct working_set *set, const struct memory_chain *chain, const struct guest_memory *memory,
+		 struct error *err)
+{
+	struct bytes in = bytes_from(set->mapping, set->size);
+	const bool is_ours = memcmp(bytes_take(&in, MAGIC_SIZE), magic, MAGIC_SIZE) == 0;
+	const uint32_t version = bytes_get_u32(&in);
+	const uint8_t *id;
+	uint32_t checksum;
+
+	set->n_written = bytes_get_u32(&in);
+	set->n_pages = bytes_get_u32(&in);
+	id = bytes_take(&in, SNAPSHOT_ID_SIZE);
+	checksum = bytes_get_u32(&in);
+	if (!is_ours || version != WORKING_SET_VERSION)
+		return error_set(err, EINVAL, "not a working set of this format");
+	if (memcmp(id, chain->ids[chain->n_files - 1], SNAPSHOT_ID_SIZE) != 0)
+		return error_set(err, EINVAL, "of another snapshot");
+	if (set->n_pages > WORKING_SET_PAGES_MAX || set->n_written > set->n_pages ||
+	    set->size != LIST_OFFSET + (size_t)set->n_pages * 4)
+		return error_set(err, EINVAL, "truncated or damaged");
+	set->pages = (const void *)((const uint8_t *)set->mapping + LIST_OFFSET);
+	if (crc32_of(crc32_of(0, set->mapping, CHECKED_SIZE), set->pages, (size_t)set->n_pages * 4) != checksum)
+		return error_set(err, EINVAL, "damaged: its checksum is wrong");
+	for (uint32_t i = 0; i < set->n_pages; i++) {
+		const gpa_t gpa = (gpa_t)page_of(set, i) * MACHINE_PAGE_SIZE;
+
+		if (gpa >= MACHINE_LOW_RAM_END || !guest_memory_get(memory, gpa, MACHINE_PAGE_SIZE))
+			return error_set(err, EINVAL, "damaged: page 0x%x is not within memory", page_of(set, i));
+	}
+	return 0;
+}
+
+int working_set_open(struct working_set *set, const char *path, const struct memory_chain *chain,
+		     const struct guest_memory *memory, struct error *err)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	void *mapping;
+
+	*set = (struct working_set) { 0 };
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_set(err, errno, "working set %s: %s", path, strerror(errno));
+	if (!S_ISREG(status.st_mode) || status.st_size < LIST_OFFSET ||
+	    status.st_size > LIST_OFFSET + WORKING_SET_PAGES_MAX * 4)
+		return error_set(err, EINVAL, "working set %s: not one, or damaged", path);
+	mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (mapping == MAP_FAILED)
+		return error_set(err, errno, "working set %s: %s", path, strerror(errno));
+	set->mapping = mapping;
+	set->size = (size_t)status.st_size;
+	if (check(set, chain, memory, err) < 0) {
+		working_set_close(set);
+		return error_wrap(err, "working set %s", path);
+	}
+	return 0;
+}
+
+void working_set_close(struct working_set *set)
+{
+	if (set->mapping)
+		munmap(set->mapping, set->size);
+	*set = (struct working_set) { 0 };
+}
+
+void working_set_copy(const struct working_set *set, const struct guest_memory *memory)
+{
+	for (uint32_t i = 0; i < set->n_written && i < WORKING_SET_COPIES; i++) {
+		volatile uint8_t *page = guest_memory_get(memory, (gpa_t)page_of(set, i) * MACHINE_PAGE_SIZE, 1);
+
+		*page = *page;
+	}
+}
+
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const void *data, size_t size)
+{
+	const uint8_t *from = data;
+
+	while (size > 0) {
+		ssize_t n = write(fd, from, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		from += n;
+		size -= (size_t)n;
+	}
+	return true;
+}
+
+static void fill_header(uint8_t header[LIST_OFFSET], const uint8_t id[SNAPSHOT_ID_SIZE], uint32_t n_written,
+			const uint32_t *list, uint32_t n_pages)
+{
+	struct bytes out = bytes_over(header, LIST_OFFSET);
+
+	bytes_put(&out, magic, MAGIC_SIZE);
+	bytes_put_u32(&out, WORKING_SET_VERSION);
+	bytes_put_u32(&out, n_written);
+	bytes_put_u32(&out, n_pages);
+	bytes_put(&out, id, SNAPSHOT_ID_SIZE);
+	bytes_put_u32(&out, crc32_of(crc32_of(0, header, CHECKED_SIZE), list, (size_t)n_pages * 4));
+}
+
+/* The touched pages as a list, those that were written first. Returns their number. */
+static uint32_t sort_pages(const struct working_set_recorder *recorder, uint32_t *list, uint32_t *n_written)
+{
+	uint32_t n = 0;
+
+	for (int is_written = 1; is_written >= 0; is_written--) {
+		for (uint32_t i = 0; i < recorder->n_pages; i++) {
+			if (recorder->is_written[recorder->pages[i]] == (is_written == 1))
+				list[n++] = htole32(recorder->pages[i]);
+		}
+		if (is_written)
+			*n_written = n;
+	}
+	return n;
+}
+
+int working_set_write(struct working_set_recorder *recorder, const struct memory_chain *chain, const char *path,
+		      struct error *err)
+{
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	AUTO_FREE uint32_t *list = malloc(((size_t)recorder->n_pages + 1) * 4);
+	uint8_t header[LIST_OFFSET] = { 0 };
+	uint32_t n_written = 0, n_pages;
+
+	if (fd < 0 || !list)
+		return error_set(err, errno, "cannot write the working set %s: %s", path, strerror(errno));
+	n_pages = sort_pages(recorder, list, &n_written);
+	fill_header(header, chain->ids[chain->n_files - 1], n_written, list, n_pages);
+	if (!write_all(fd, header, sizeof(header)) || !write_all(fd, list, (size_t)n_pages * 4))
+		return error_set(err, errno, "cannot write the working set %s: %s", path, strerror(errno));
+	return 0;
+}
