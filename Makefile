@@ -71,8 +71,9 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
 UNIT_rest_pools := $(UNIT_http)
+UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c
 UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \

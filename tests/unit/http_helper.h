@@ -22,6 +22,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TOKEN      "0123456789abcdef"
@@ -170,9 +171,10 @@ static inline int set_up(void **state)
 	assert_non_null(mkdtemp(folder));
 	for (size_t i = 0; i < 3; i++)
 		snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder, names[i]);
+	assert_int_equal(mkdir(paths[RUNTIME], 0700), 0);
 	host = (struct microvm_host) {
 		.loop = &loop,
-		.runtime_directory = folder,
+		.runtime_directory = paths[RUNTIME],
 		.vmm = "/bin/false",
 		.kernel = "k",
 		.image = "i",
@@ -196,7 +198,7 @@ static inline int set_up(void **state)
 
 static inline int tear_down(void **state)
 {
-	static const char *const left[] = { "templates/user", "templates" };
+	static const char *const left[] = { "templates/user", "templates", "run" }; /* and nothing in them */
 	char path[80];
 
 	(void)state;
@@ -212,7 +214,7 @@ static inline int tear_down(void **state)
 		assert_int_equal(rmdir(path), 0);
 	}
 	assert_int_equal(unlink(paths[DATABASE]), 0);
-	assert_int_equal(rmdir(folder), 0); /* nothing else was left in it */
+	assert_int_equal(rmdir(folder), 0);
 	return 0;
 }
 
