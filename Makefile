@@ -15,7 +15,9 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
-           api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
+           api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
+           api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
+           api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
@@ -69,7 +71,9 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
+UNIT_rest_pools := $(UNIT_http)
+UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c
 UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \

@@ -7,6 +7,8 @@
 #include "api/http_server.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
+#include "api/stored_pools.h"
+#include "api/timestamp.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -131,8 +133,8 @@ static void on_templates_changed(void *data)
 		pools_templates_changed(h->service.pools);
 }
 
-/* The pool that the settings describe. */
-static int put_default_pool(struct hearthd *h, struct error *err)
+/* The pool that the settings describe, which a stored definition overrules. */
+static int start_all_pools(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
 	struct pool_definition d = pool_definition_default(POOL_DEFAULT_NAME);
@@ -144,7 +146,7 @@ static int put_default_pool(struct hearthd *h, struct error *err)
 	d.max_alive_s = (uint32_t)c->max_alive_s;
 	d.memory_mib = (uint32_t)c->session_memory_mib;
 	d.vcpus = (uint32_t)c->session_vcpus;
-	return pools_put(h->service.pools, &d, err);
+	return stored_pools_start(h->service.pools, h->service.store, &d, err);
 }
 
 static int start_pools(struct hearthd *h, struct error *err)
@@ -167,7 +169,7 @@ static int start_pools(struct hearthd *h, struct error *err)
 	if (!h->service.templates)
 		return -err->code;
 	h->service.pools = pools_create(&h->host, h->service.templates, &settings);
-	rc = h->service.pools ? put_default_pool(h, err) : error_set(err, ENOMEM, "out of memory");
+	rc = h->service.pools ? start_all_pools(h, err) : error_set(err, ENOMEM, "out of memory");
 	if (rc == 0)
 		pools_adopt(h->service.pools);
 	return rc;
@@ -183,11 +185,14 @@ static int start_service(struct hearthd *h, struct error *err)
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
 		.started_ns = uv_hrtime(),
+		.started_ms = timestamp_now_ms(),
+		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },
 	};
 	if (auth_load(&h->service.auth, c->token_file, err) < 0)
 		return -err->code;
 	fill_host(h);
-	return 0;
+	h->service.store = pool_store_open(c->database, err);
+	return h->service.store ? 0 : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
@@ -270,6 +275,7 @@ static int serve(struct hearthd *h, struct error *err)
 		run(h);
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
+	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);
 	runtime_directory_close(h->config.runtime_dir, h->runtime_lock);

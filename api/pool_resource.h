@@ -11,6 +11,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* The versions of the ARM API that are told to clients; others are taken as well. */
+#define POOL_API_VERSIONS                                                                                              \
+	"2023-08-01-preview, 2023-11-02-preview, 2024-02-02-preview, 2024-08-02-preview, 2024-10-02-preview, "         \
+	"2025-01-01, 2025-02-02-preview, 2025-07-01, 2025-10-02-preview"
+
 /* Where a resource is reached, as its JSON says it. */
 struct pool_address {
 	const char *id;       /* the path of the resource */

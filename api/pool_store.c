@@ -10,7 +10,7 @@
 
 enum {
 	APPLICATION_ID = 0x48727468, /* "Hrth": tells our file from another program's */
-	BUSY_TIMEOUT_MS = 5000,      /* somebody looks into it with sqlite3, or makes a backup */
+	BUSY_TIMEOUT_MS = 1000,      /* somebody writes to it with sqlite3; the loop waits meanwhile */
 };
 
 enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
