@@ -23,8 +23,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
-           api/template.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
-           api/microvm.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
+           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
+           api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \

@@ -138,12 +138,12 @@ static void recorder_gone(void *data)
 	struct template *t = data;
 	char fresh[SNAPSHOT_PATH_MAX + 32], path[SNAPSHOT_PATH_MAX + 32];
 
-	if (t->state != TEMPLATE_BUILDING) /* the service is stopping */
+	if (t->all->is_stopping || !t->snapshot)
 		return;
 	fresh_path(t, fresh);
 	snprintf(path, sizeof(path), "%s/working-set", t->snapshot->folder);
 	t->snapshot->has_working_set = rename(fresh, path) == 0;
-	template_built(t);
+	template_recorded(t);
 }
 
 static void recorder_ready(void *owner)
@@ -159,16 +159,16 @@ static void recorder_ready(void *owner)
 	};
 
 	if (microvm_execute(t->microvm, &order) < 0)
-		log_debug("template=%.8s nothing can be recorded", t->key); /* it is being lost */
+		log_debug("template=%s: nothing can be recorded", template_label(t)); /* it is being lost */
 }
 
 static void recorder_lost(void *owner, const char *reason)
 {
 	struct template *t = owner;
 
-	log_warn("template=%.8s has no working set, first executions are slower: %s", t->key, reason);
+	log_warn("template=%s has no working set, first executions are slower: %s", template_label(t), reason);
 	t->microvm = NULL;
-	template_built(t);
+	template_recorded(t);
 }
 
 static void recorder_started(void *owner, uint64_t waited_us)
@@ -223,7 +223,6 @@ void template_record(struct template *t)
 	struct error err = { 0 };
 
 	fresh_path(t, path);
-	t->state = TEMPLATE_BUILDING;
 	t->microvm = microvm_create(t->all->host, &start, &recorder_callbacks, t, &err);
 	if (!t->microvm)
 		recorder_lost(t, err.text);
