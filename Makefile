@@ -47,6 +47,10 @@ UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
 UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
+UNIT_TESTS += state_file memory_file
+UNIT_state_file := vmm/snapshot/state_file.c
+UNIT_memory_file := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/guest_memory.c
+
 UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
