@@ -26,7 +26,7 @@ CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/t
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
-         guest-agent/execution.c guest-agent/serve.c
+         guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error
@@ -68,9 +68,10 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += guest_frame guest_bundle guest_loop
+UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
+UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
 UNIT_TESTS += sse cli
@@ -106,7 +107,7 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unkn
 
 # ---- binaries --------------------------------------------------------------------------------------------------------
 
-BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth-agent
+BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth-agent $(BUILD)/node_random.node
 
 .PHONY: all
 all: $(BINARIES)
@@ -127,6 +128,11 @@ $(BUILD)/hearth: $(CLI:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
 $(BUILD)/hearth-agent: $(AGENT:%.c=$(BUILD)/static/%.o) $(COMMON:%.c=$(BUILD)/static/%.o)
 	$(call say,LD,$@)
 	$(STATICCC) -static -Wl,--gc-sections -o $@ $^
+
+# An addon that Node loads: everything that it calls is Node's own. Without debug information, which names the checkout.
+$(BUILD)/node_random.node: guest-agent/drivers/node_random.c Makefile
+	$(call say,LD,$@)
+	$(CC) $(filter-out -MMD -MP,$(BASE)) -O2 -fPIC -shared -nostdlib -Wl,-z,relro,-z,now -Wl,--build-id=none -s -o $@ $<
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)

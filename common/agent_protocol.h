@@ -62,11 +62,20 @@ enum agent_frame_type {
 	                     * the code ran, u64 bytes of stdout and u64 bytes of stderr that were cut off at the
 	                     * limit, then a sentence (UTF-8, may be empty) that explains the outcome. Nothing follows
 	                     * for this request */
+	AGENT_SETTLED = 23, /* empty if the guest is settled; otherwise a sentence (UTF-8) that says why it is not */
+	AGENT_ADOPTED = 24, /* empty if all was done; otherwise a sentence (UTF-8) that says what was not, and then the
+	                     * guest may not be used */
 };
 
 enum agent_language {
 	AGENT_PYTHON = 1,
 	AGENT_NODE = 2,
+};
+
+/* Who a restored guest is. */
+enum agent_identity {
+	AGENT_IDENTITY_NEW = 1,  /* a machine of its own: a new boot ID and machine ID */
+	AGENT_IDENTITY_KEEP = 2, /* the machine that was saved, which goes on: it keeps both */
 };
 
 enum agent_outcome {

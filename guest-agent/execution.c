@@ -294,6 +294,11 @@ bool execution_is_abandoned(void)
 	return now.state != EXECUTION_NONE && !now.host;
 }
 
+bool execution_is_running(void)
+{
+	return now.state != EXECUTION_NONE;
+}
+
 void execution_resume(struct execution_host *host)
 {
 	if (now.state == EXECUTION_RUNNING && now.host == host && host->waiting(host) < WAITING_LOW_BYTES)

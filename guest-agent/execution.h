@@ -43,6 +43,9 @@ void execution_abandon(struct execution_host *host);
 /* True while an execution runs whose host is gone: a new one may wait for its end. */
 bool execution_is_abandoned(void);
 
+/* True from execution_start() until AGENT_DONE was sent. */
+bool execution_is_running(void);
+
 /* The host has taken some of what waited. */
 void execution_resume(struct execution_host *host);
 

@@ -44,12 +44,22 @@ struct frame *frame_create(uint16_t type, uint64_t request, uint32_t length)
 	return frame;
 }
 
+struct frame *frame_create_text(uint16_t type, uint64_t request, const char *text)
+{
+	size_t length = strlen(text);
+	struct frame *frame = frame_create(type, request, (uint32_t)length);
+
+	if (frame)
+		memcpy(frame_body(frame), text, length);
+	return frame;
+}
+
 void frame_destroy(struct frame *frame)
 {
 	free(frame);
 }
 
-uint8_t *frame_body(struct frame *frame)
+uint8_t *frame_body(const struct frame *frame)
 {
 	return frame->wire + AGENT_HEADER_SIZE;
 }

@@ -20,8 +20,12 @@ struct frame {
 
 /* A frame with an uninitialised body. NULL if there is no memory. The caller owns it. */
 struct frame *frame_create(uint16_t type, uint64_t request, uint32_t length);
+
+/* A frame whose body is a text, its NUL left out. NULL if there is no memory. The caller owns it. */
+struct frame *frame_create_text(uint16_t type, uint64_t request, const char *text);
+
 void frame_destroy(struct frame *frame);
-uint8_t *frame_body(struct frame *frame);
+uint8_t *frame_body(const struct frame *frame);
 
 /* Rewrites the header for another request. */
 void frame_set_request(struct frame *frame, uint64_t request);

@@ -1,6 +1,7 @@
 #include "init.h"
 
 #include "cgroup.h"
+#include "machine.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -19,6 +20,8 @@
 
 /* The tmpfs that holds all that is written, and what is made in it. It is hidden once the root is in place. */
 #define SCRATCH "/mnt"
+
+#define HOST_NAME "hearth" /* until the guest is adopted */
 
 struct mount_point {
 	const char *source, *target, *type, *options;
@@ -152,8 +155,9 @@ int init_guest(struct error *err)
 	write_file("/proc/self/oom_score_adj", "-1000");
 	/* Above whatever user code starts, or a fork bomb would also starve what is to end it. */
 	setpriority(PRIO_PROCESS, 0, -20);
-	if (sethostname("hearth", 6) < 0)
+	if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0)
 		log_warn("host name: %s", strerror(errno));
+	machine_place_files(HOST_NAME);
 	bring_up_loopback();
 	result = cgroup_setup();
 	if (result < 0)

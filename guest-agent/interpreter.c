@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,8 +32,9 @@ enum {
 static const uint8_t may_become[INTERPRETER_N_STATES] = {
 	[INTERPRETER_DOWN] = TO(STARTING),
 	[INTERPRETER_STARTING] = TO(IDLE) | TO(DYING) | TO(DOWN),
-	[INTERPRETER_IDLE] = TO(BUSY) | TO(DYING) | TO(DOWN),
+	[INTERPRETER_IDLE] = TO(BUSY) | TO(SETTLING) | TO(DYING) | TO(DOWN),
 	[INTERPRETER_BUSY] = TO(IDLE) | TO(DYING) | TO(DOWN),
+	[INTERPRETER_SETTLING] = TO(IDLE) | TO(DYING) | TO(DOWN),
 	[INTERPRETER_DYING] = TO(DOWN),
 };
 
@@ -142,6 +144,13 @@ static void become_ready(struct interpreter *interpreter)
 	interpreter->listener->ready(interpreter);
 }
 
+static void become_settled(struct interpreter *interpreter)
+{
+	loop_timer_stop(&interpreter->timer);
+	move(interpreter, INTERPRETER_IDLE);
+	interpreter->listener->settled(interpreter);
+}
+
 static void take_frame(struct interpreter *interpreter, struct frame *frame)
 {
 	bool is_answer = frame->type == AGENT_DISPLAY || frame->type == AGENT_RESULT || frame->type == AGENT_DONE;
@@ -149,11 +158,14 @@ static void take_frame(struct interpreter *interpreter, struct frame *frame)
 	if (interpreter->state == INTERPRETER_STARTING && frame->type == AGENT_READY) {
 		frame_destroy(frame);
 		become_ready(interpreter);
+	} else if (interpreter->state == INTERPRETER_SETTLING && frame->type == AGENT_SETTLED) {
+		frame_destroy(frame);
+		become_settled(interpreter);
 	} else if (!is_answer || interpreter->state == INTERPRETER_STARTING) {
 		frame_destroy(frame);
 		interpreter_kill_damaged(interpreter);
 	} else if (interpreter->state != INTERPRETER_BUSY || frame->request != interpreter->request) {
-		/* What a thread displays after its execution has ended reaches nobody. */
+		/* What a thread displays after its execution has ended, or a rehearsal, reaches nobody. */
 		frame_destroy(frame);
 	} else {
 		interpreter_drain(interpreter);
@@ -289,6 +301,7 @@ void interpreter_start(struct interpreter *interpreter)
 		return;
 	loop_timer_stop(&interpreter->timer);
 	interpreter->paused = false;
+	interpreter->reseed_is_due = false;
 	interpreter->was_killed = false;
 	interpreter->was_damaged = false;
 	interpreter->oom_kills = cgroup_oom_kills(&interpreter->cgroup);
@@ -308,6 +321,44 @@ void interpreter_start(struct interpreter *interpreter)
 	watch(interpreter);
 }
 
+/* Takes the frame over. */
+static void send_to_driver(struct interpreter *interpreter, struct frame *frame)
+{
+	outbox_push(&interpreter->outbox, frame);
+	outbox_flush(&interpreter->outbox, interpreter->control.fd);
+	watch(interpreter);
+}
+
+/* Code must not run on randomness that other copies have, so there is no going on without it. */
+static void send_randomness(struct interpreter *interpreter)
+{
+	struct frame *frame = frame_create(AGENT_ADOPT, 0, AGENT_ENTROPY_SIZE);
+
+	interpreter->reseed_is_due = false;
+	if (frame && getrandom(frame_body(frame), AGENT_ENTROPY_SIZE, 0) == AGENT_ENTROPY_SIZE) {
+		send_to_driver(interpreter, frame);
+		return;
+	}
+	frame_destroy(frame);
+	log_error("%s: no randomness for it", interpreter->name);
+	interpreter_kill(interpreter);
+}
+
+void interpreter_reseed(struct interpreter *interpreter)
+{
+	interpreter->reseed_is_due = interpreter->control.fd >= 0;
+	if (interpreter->reseed_is_due && interpreter->has_state)
+		send_randomness(interpreter);
+}
+
+void interpreter_settle(struct interpreter *interpreter)
+{
+	interpreter->request++;
+	move(interpreter, INTERPRETER_SETTLING);
+	loop_timer_start(&interpreter->timer, START_LIMIT_US);
+	send_to_driver(interpreter, frame_create(AGENT_SETTLE, interpreter->request, 0));
+}
+
 void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
 {
 	/* The host's numbers may repeat; these do not, so that a late answer is not taken for a new one. */
@@ -316,9 +367,9 @@ void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
 	interpreter_drain(interpreter);
 	interpreter->has_state = true;
 	move(interpreter, INTERPRETER_BUSY);
-	outbox_push(&interpreter->outbox, frame);
-	outbox_flush(&interpreter->outbox, interpreter->control.fd);
-	watch(interpreter);
+	if (interpreter->reseed_is_due)
+		send_randomness(interpreter);
+	send_to_driver(interpreter, frame);
 }
 
 void interpreter_interrupt(struct interpreter *interpreter)

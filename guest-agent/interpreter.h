@@ -20,7 +20,8 @@ enum interpreter_state {
 	INTERPRETER_STARTING, /* the process runs, the driver has not said that it is warm */
 	INTERPRETER_IDLE,
 	INTERPRETER_BUSY,
-	INTERPRETER_DYING, /* was sent SIGKILL, is not reaped yet */
+	INTERPRETER_SETTLING, /* prepares itself for being copied */
+	INTERPRETER_DYING,    /* was sent SIGKILL, is not reaped yet */
 	INTERPRETER_N_STATES,
 };
 
@@ -30,6 +31,8 @@ struct interpreter;
 
 struct interpreter_listener {
 	void (*ready)(struct interpreter *interpreter);
+	/* What interpreter_settle() asked for is done. */
+	void (*settled)(struct interpreter *interpreter);
 	void (*output)(struct interpreter *interpreter, enum interpreter_stream stream, const uint8_t *data,
 		       size_t size);
 	/* AGENT_DISPLAY, AGENT_RESULT or AGENT_DONE, unchecked. The listener owns the frame. */
@@ -58,6 +61,7 @@ struct interpreter {
 	pid_t pid;                  /* 0 while there is no process */
 	bool paused;                /* nothing is read from it, so that it blocks when the pipes are full */
 	bool has_state;             /* code ran in it: its death loses something */
+	bool reseed_is_due;         /* the guest was restored since its driver was seeded */
 	bool was_killed;            /* by the agent */
 	bool was_damaged;           /* the driver broke the protocol, which is why it was killed */
 	char unreported_death[256]; /* the listener's: how it died when no execution was there to be told */
@@ -83,6 +87,18 @@ void interpreter_start(struct interpreter *interpreter);
 
 /* Gives AGENT_EXECUTE to an idle interpreter. Takes the frame over and gives it a request of its own. */
 void interpreter_execute(struct interpreter *interpreter, struct frame *frame);
+
+/*
+ * Has an idle interpreter rehearse executions (unless code ran in it) and collect its garbage, so that copies of it
+ * write few pages. settled() follows, or died().
+ */
+void interpreter_settle(struct interpreter *interpreter);
+
+/*
+ * To be called when the guest was restored and the kernel's random generator reseeded: gives the driver fresh
+ * randomness before its next execution; at once if code that ran in it may go on in the background.
+ */
+void interpreter_reseed(struct interpreter *interpreter);
 
 /* SIGINT to its process group, and AGENT_INTERRUPT to the driver. */
 void interpreter_interrupt(struct interpreter *interpreter);

@@ -8,6 +8,7 @@
 #include "interpreter.h"
 #include "loop.h"
 #include "serve.h"
+#include "settle.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -97,8 +98,15 @@ static _Noreturn void fail(const char *text)
 static void on_ready(struct interpreter *interpreter)
 {
 	execution_listener.ready(interpreter);
+	settle_on_ready(interpreter);
 	if (interpreter == &python)
 		interpreter_start(&node);
+}
+
+static void on_death(struct interpreter *interpreter, const char *how)
+{
+	execution_listener.died(interpreter, how);
+	settle_on_death(interpreter, how);
 }
 
 static void prepare_interpreter(struct interpreter *interpreter)
@@ -115,6 +123,8 @@ static void prepare_interpreters(void)
 {
 	listener = execution_listener;
 	listener.ready = on_ready;
+	listener.settled = settle_on_settled;
+	listener.died = on_death;
 	python_argv[0] = settings.python;
 	node_argv[0] = settings.node;
 	snprintf(python_driver, sizeof(python_driver), "%s/python_driver.py", settings.driver_dir);
@@ -217,6 +227,7 @@ int main(int argc, char **argv)
 	settings.serve.python = &python;
 	settings.serve.node = &node;
 	is_init = getpid() == 1;
+	settings.serve.is_machine_ours = is_init;
 	log_identity("agent");
 	if (!is_init)
 		parse_options(argc, argv);

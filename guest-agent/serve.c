@@ -1,6 +1,8 @@
 #include "serve.h"
 
+#include "adopt.h"
 #include "execution.h"
+#include "settle.h"
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
 #include "common/log.h"
@@ -63,6 +65,7 @@ static void close_connection(struct connection *connection)
 	frame_destroy(connection->held);
 	connection->held = NULL;
 	execution_abandon(&connection->host);
+	settle_abandon(&connection->host);
 }
 
 static struct connection *connection_of(struct execution_host *host)
@@ -90,7 +93,44 @@ static void execute(struct connection *connection, struct frame *frame)
 	/* The language is the first byte; a body without one is refused as too short. */
 	bool is_node = frame->length > 0 && frame_body(frame)[0] == AGENT_NODE;
 
+	if (settle_is_running()) {
+		execution_refuse(&connection->host, frame->request, "the guest is being settled");
+		frame_destroy(frame);
+		return;
+	}
 	execution_start(&connection->host, is_node ? options->node : options->python, frame);
+}
+
+/* Why the guest was not adopted, in err; or 0. */
+static int adopt(const struct frame *frame, struct error *err)
+{
+	uint64_t received_us = loop_now_us();
+	struct adoption adoption;
+	const char *fault = adopt_decode(frame_body(frame), frame->length, &adoption);
+	int result = 0;
+
+	if (!fault && settle_is_running())
+		fault = "the guest is being settled";
+	if (!fault && execution_is_running())
+		fault = "an execution is running";
+	if (fault)
+		return error_set(err, EINVAL, "%s", fault);
+	if (options->is_machine_ours)
+		result = adopt_machine(&adoption, received_us, err);
+	if (result < 0)
+		return result;
+	interpreter_reseed(options->python);
+	interpreter_reseed(options->node);
+	return 0;
+}
+
+static void answer_adopt(struct connection *connection, const struct frame *frame)
+{
+	struct error err = { 0 };
+
+	if (adopt(frame, &err) < 0)
+		log_warn_limited("not adopted: %s", err.text);
+	send_to_host(&connection->host, frame_create_text(AGENT_ADOPTED, frame->request, err.text));
 }
 
 /* False if the host broke the protocol. */
@@ -105,6 +145,14 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 		return true;
 	case AGENT_INTERRUPT:
 		execution_interrupt(&connection->host, frame->request);
+		frame_destroy(frame);
+		return true;
+	case AGENT_SETTLE:
+		settle_start(&connection->host, frame->request, options->python, options->node);
+		frame_destroy(frame);
+		return true;
+	case AGENT_ADOPT:
+		answer_adopt(connection, frame);
 		frame_destroy(frame);
 		return true;
 	default:

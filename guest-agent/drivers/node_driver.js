@@ -11,10 +11,12 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const util = require('node:util');
+const v8 = require('node:v8');
 const vm = require('node:vm');
 const { builtinModules, createRequire } = require('node:module');
 const { Worker } = require('node:worker_threads');
 const { rewrite, describeSyntaxError, prefixLength, RewriteError } = require('./node_rewrite.js');
+const unique = require('./node_unique.js');
 
 const { setImmediate, setTimeout } = globalThis;
 const { Buffer } = globalThis;
@@ -23,6 +25,7 @@ const READY = 16;
 const DISPLAY = 20;
 const RESULT = 21;
 const DONE = 22;
+const SETTLED = 23;
 const OK = 0;
 const ERROR = 1;
 
@@ -50,6 +53,11 @@ class Interrupted extends Error {}
 
 let execution = null; // the one that runs: { number, request, settle, exiting }
 let count = 0;
+let codeRan = false; // the user's
+
+v8.setFlagsFromString('--expose-gc');
+const collectGarbage = vm.runInNewContext('gc');
+v8.setFlagsFromString('--no-expose-gc');
 
 // ---- frames ---------------------------------------------------------------------------------------------------------
 
@@ -423,6 +431,27 @@ async function warmUp() {
   listeners.forEach((one) => process.on('warning', one));
 }
 
+// What a first request does, so that a copy finds it done: output, values, an error.
+const REHEARSALS = ['console.log(1)', 'console.error(1)', "'1'", '1 + 1', 'await 1', "throw new Error('rehearsal')"];
+const REHEARSE_TIMES = 3;
+
+/** Runs executions whose answers go nowhere, and takes back what they leave. */
+async function rehearse() {
+  const names = new Set(Reflect.ownKeys(globalThis));
+  for (let i = 0; i < REHEARSE_TIMES; i++) for (const code of REHEARSALS) await execute(0n, Buffer.from(code));
+  for (const name of Reflect.ownKeys(globalThis)) if (!names.has(name)) delete globalThis[name];
+  count = 0;
+}
+
+/** Gets ready for being copied: a copy shall find warm whatever its first execution needs. */
+async function settle() {
+  // A collection throws away the bytecode of what has not run for a while.
+  v8.setFlagsFromString('--no-flush-bytecode');
+  if (!codeRan) await rehearse();
+  collectGarbage();
+  send(SETTLED, 0n, Buffer.alloc(0));
+}
+
 function main() {
   const reader = new Worker(path.join(__dirname, 'node_reader.js'), {
     workerData: { running: running.buffer },
@@ -431,11 +460,16 @@ function main() {
   process.on('SIGINT', onSigint);
   process.on('uncaughtException', onUncaught);
   process.on('unhandledRejection', onUncaught);
+  unique.installMathRandom();
   installGlobals();
   installBuiltinModules();
   reader.on('exit', () => reallyExit(1));
   reader.on('message', (message) => {
-    if (message.code) execute(message.request, message.code).catch(giveUp);
+    if (message.code) {
+      execute(message.request, message.code).catch(giveUp);
+      codeRan = true;
+    } else if (message.randomness) unique.reseed(Buffer.from(message.randomness), codeRan);
+    else if (message.settle) settle().catch(giveUp);
     else if (message.interrupt && execution) execution.settle(new Interrupted());
     else if (message.ready) warmUp().then(() => send(READY, 0n, Buffer.alloc(0)));
   });

@@ -11,6 +11,8 @@ const { parentPort, workerData } = require('node:worker_threads');
 
 const EXECUTE = 1;
 const INTERRUPT = 2;
+const SETTLE = 3;
+const ADOPT = 4;
 const HEADER_SIZE = 16;
 const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
 // How long an interrupt may take to reach the main thread: more on a machine on which the start took long, too.
@@ -51,6 +53,8 @@ function onInterrupt() {
 
 function onFrame(type, request, body) {
   if (type === EXECUTE) parentPort.postMessage({ request, code: body.subarray(PREFIX_SIZE) });
+  else if (type === SETTLE) parentPort.postMessage({ settle: true });
+  else if (type === ADOPT) parentPort.postMessage({ randomness: body });
   else if (type === INTERRUPT) onInterrupt();
 }
 

@@ -17,16 +17,23 @@ import sys
 import threading
 
 import python_shell
+import python_unique
 
 EXECUTE = 1
+SETTLE = 3
+ADOPT = 4
 READY = 16
 DONE = 22
+SETTLED = 23
 OK = 0
 ERROR = 1
 
 HEADER = struct.Struct("<IHHQ")
 DONE_BODY = struct.Struct("<BBHQQQ")
 EXECUTE_PREFIX = 16  # bytes of the body before the code
+# What a first request does, so that a copy finds it done: output, values, a traceback.
+REHEARSALS = (b"print(1)", b"import sys\nprint(1, file=sys.stderr)", b"'1'", b"1 + 1", b"1 / 0")
+REHEARSE_TIMES = 3
 PRIVATE_FD_MIN = 512  # the driver's own descriptors stay clear of the numbers that user code gets
 
 
@@ -119,6 +126,7 @@ class Driver:
         self.stdout = Stream(1)
         self.stderr = Stream(2)
         self.running = False
+        self.code_ran = False  # the user's
         self.restore_streams()
         self.shell = python_shell.create(self.channel.send)
 
@@ -141,7 +149,10 @@ class Driver:
         raise KeyboardInterrupt
 
     def prepare(self):
-        """Undoes what the code before may have done to the process and this one does not expect."""
+        """Undoes what the code before may have done to the process and this one does not expect.
+
+        Before the first code there is nothing to undo, and a copy would write to memory that is still shared.
+        """
         self.restore_streams()
         self.channel.interrupt_is_due = False
         signal.signal(signal.SIGINT, self.on_interrupt)
@@ -162,7 +173,8 @@ class Driver:
 
     def execute(self, request, body):
         self.channel.request = request
-        self.prepare()
+        if self.code_ran:
+            self.prepare()
         succeeded = self.run(body[EXECUTE_PREFIX:].decode("utf-8", "replace"))
         for stream in sys.stdout, sys.stderr:
             try:
@@ -176,18 +188,40 @@ class Driver:
             os._exit(0 if succeeded else 1)
         self.channel.send(DONE, DONE_BODY.pack(OK if succeeded else ERROR, 0, 0, 0, 0, 0))
 
+    def settle(self):
+        """Gets ready for being copied: a copy shall find warm whatever its first execution needs."""
+        if self.code_ran:
+            # What is there is the user's: it has to be collected once it is garbage, so it is not frozen.
+            gc.collect()
+        else:
+            with self.shell.leaving_no_trace():
+                for code in REHEARSALS * REHEARSE_TIMES:
+                    self.execute(0, bytes(EXECUTE_PREFIX) + code)
+            freeze()
+        self.channel.request = 0
+        self.channel.send(SETTLED, b"")
+
     def serve(self):
-        signal.signal(signal.SIGINT, self.on_interrupt)
+        self.prepare()
         # What the first cell would load is loaded now.
         self.shell.run_cell("None", silent=True)
-        # What exists now lives for ever; the collector need not look at it, nor touch its pages.
-        gc.collect()
-        gc.freeze()
+        freeze()
         self.channel.send(READY, b"")
         while True:
             kind, request, body = self.channel.receive()
             if kind == EXECUTE:
                 self.execute(request, body)
+                self.code_ran = True
+            elif kind == SETTLE:
+                self.settle()
+            elif kind == ADOPT:
+                python_unique.reseed(body, self.code_ran)
+
+
+def freeze():
+    """What exists now lives for ever; the collector need not look at it, nor touch its pages."""
+    gc.collect()
+    gc.freeze()
 
 
 def add_user_packages():

@@ -9,8 +9,8 @@ import time
 
 PYTHON, NODE = 1, 2
 OK, ERROR, TIMEOUT, INTERRUPTED, LOST, REFUSED = range(6)
-EXECUTE, INTERRUPT = 1, 2
-READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE = range(16, 23)
+EXECUTE, INTERRUPT, SETTLE, ADOPT = 1, 2, 3, 4
+READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED = range(16, 25)
 
 SCALAR = "application/vnd.hearth.scalar+json"
 TABLE = "application/vnd.dataresource+json"

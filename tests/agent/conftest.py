@@ -68,6 +68,7 @@ def node(packages):
 def drivers(packages, node):
     folder = os.path.join(packages, "drivers")
     shutil.copytree(os.path.join(ROOT, "guest-agent", "drivers"), folder)
+    shutil.copy(os.path.join(ROOT, "build", "node_random.node"), folder)
     beside = os.path.join(os.path.dirname(node), "..", "..", "acorn")
     acorn = downloaded("acorn", packages) or (beside if os.path.isdir(beside) else "/usr/share/nodejs/acorn")
     if not os.path.isdir(acorn):
