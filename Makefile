@@ -54,6 +54,10 @@ UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
 UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
+UNIT_TESTS += state_file memory_file
+UNIT_state_file := vmm/snapshot/state_file.c
+UNIT_memory_file := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/guest_memory.c
+
 UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
@@ -80,9 +84,10 @@ UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c 
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 
-UNIT_TESTS += guest_frame guest_bundle guest_loop
+UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
+UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
 UNIT_TESTS += sse cli cli_options cli_view

@@ -10,6 +10,7 @@ import json
 import linecache
 import math
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -17,9 +18,12 @@ import traceback
 import warnings
 
 import IPython
+from IPython.core.autocall import IPyAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.macro import Macro
 from traitlets.config import Config
 
 import python_tables
@@ -37,6 +41,10 @@ INTEGER_BITS_MAX = 1 << 20
 # IPython looks at a cell's tokens several times, and at its whole source for a traceback: not at this size.
 LARGE_CODE = 256 << 10
 LONG_CELL = 1000  # statements
+
+FIRST_WORD = re.compile(r"\w*")
+TRANSFORMERS = tuple(len(getattr(TransformerManager(), name)) for name in (
+    "cleanup_transforms", "line_transforms", "token_transformers"))
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 BASE64_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
@@ -202,11 +210,32 @@ class Shell(InteractiveShell):
             super().init_profile_dir(profile_dir)
 
     def transform_cell(self, raw_cell):
-        if len(raw_cell) > LARGE_CODE:
+        """What is Python already stays as it is, which IPython finds out at length: it writes to 200 pages."""
+        if len(raw_cell) > LARGE_CODE or self.is_beyond_magic(raw_cell):
             with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
                 ast.parse(raw_cell)
                 return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
         return super().transform_cell(raw_cell)
+
+    def is_beyond_magic(self, cell):
+        """True if IPython would leave the cell alone, should it be sound Python.
+
+        Python's grammar has no magic, with these exceptions: a prompt that was copied ("In [1]: x" is an annotation), a
+        lone line that begins with the name of a magic ("ls"), a macro or the like, and what the code has registered.
+        Leading lines that are empty are taken off. Of strings with escapes, the parser may warn, but should once.
+        """
+        if not cell or cell[0].isspace() or "In [" in cell or "\\" in cell or self.has_transformers():
+            return False
+        if "\n" in cell.rstrip("\n"):
+            return True
+        word = FIRST_WORD.match(cell)[0]
+        value = self.user_ns.get(word)
+        return not (word in self.magics_manager.magics["line"] or isinstance(value, (Macro, IPyAutocall)) or self.autocall)
+
+    def has_transformers(self):
+        manager = self.input_transformer_manager
+        present = (manager.cleanup_transforms, manager.line_transforms, manager.token_transformers)
+        return any(self.ast_transformers) or any(self.input_transformers_post) or tuple(map(len, present)) != TRANSFORMERS
 
     def should_run_async(self, raw_cell, **options):
         # It would compile the cell to find out.
