@@ -22,6 +22,19 @@ struct pool *rest_pool(struct service *s, struct http_request *r)
 	return pool;
 }
 
+/* `otherwise` is for a request whose address names no session. */
+static void respond_no_session(struct http_request *r, const char *otherwise)
+{
+	const char *id = url_parameter(&r->url, "identifier");
+
+	if (!id)
+		id = r->path_identifier;
+	if (id && rest_is_printable(id))
+		rest_error(r, 404, "NoSessionFoundError", "Could not find session with name '%s'.", id);
+	else
+		rest_error(r, 404, "NoSessionFoundError", "%s", otherwise);
+}
+
 void rest_session_error(struct http_request *r, const struct sessions *sessions, const struct error *err)
 {
 	switch (err->code) {
@@ -35,7 +48,7 @@ void rest_session_error(struct http_request *r, const struct sessions *sessions,
 		rest_error_retry(r, 503, "ServiceStopping", 10, err->text);
 		break;
 	case SESSIONS_NOT_FOUND:
-		rest_error(r, 404, "NoSessionFoundError", "%s", err->text);
+		respond_no_session(r, err->text);
 		break;
 	case SESSIONS_EXISTS:
 		rest_error(r, 409, "AlreadyExists", "%s", err->text);
