@@ -10,7 +10,6 @@ import json
 import linecache
 import math
 import os
-import re
 import struct
 import sys
 import tempfile
@@ -18,14 +17,12 @@ import traceback
 import warnings
 
 import IPython
-from IPython.core.autocall import IPyAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.macro import Macro
 from traitlets.config import Config
 
+import python_plain
 import python_tables
 
 DISPLAY = 20
@@ -41,10 +38,6 @@ INTEGER_BITS_MAX = 1 << 20
 # IPython looks at a cell's tokens several times, and at its whole source for a traceback: not at this size.
 LARGE_CODE = 256 << 10
 LONG_CELL = 1000  # statements
-
-FIRST_WORD = re.compile(r"\w*")
-TRANSFORMERS = tuple(len(getattr(TransformerManager(), name)) for name in (
-    "cleanup_transforms", "line_transforms", "token_transformers"))
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 BASE64_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
@@ -125,8 +118,8 @@ def trim(trace):
 
 def show_interrupt(value, trace):
     """The plain traceback: IPython's own has to be loaded first, and who interrupts does not wait for that."""
-    ipython = os.path.dirname(IPython.__file__)
-    while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(ipython):
+    above = os.path.dirname(IPython.__file__), FOLDER
+    while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(above):
         trace = trace.tb_next
     print("".join(traceback.format_exception(KeyboardInterrupt, value, trace)), end="", file=sys.stderr)
 
@@ -150,8 +143,10 @@ class ResultHook(DisplayHook):
 
     def quiet(self):
         """True if the cell ends with a semicolon. IPython tokenizes all of it to find out."""
-        cell = self.shell.history_manager.input_hist_parsed[-1]
-        return cell.rstrip().endswith(";") if len(cell) > LARGE_CODE else super().quiet()
+        cell = self.shell.plain.text() or self.shell.history_manager.input_hist_parsed[-1]
+        if len(cell) > LARGE_CODE or ";" not in cell:
+            return cell.rstrip().endswith(";")
+        return self.semicolon_at_end_of_expression(cell)
 
     def start_displayhook(self):
         pass
@@ -211,31 +206,11 @@ class Shell(InteractiveShell):
 
     def transform_cell(self, raw_cell):
         """What is Python already stays as it is, which IPython finds out at length: it writes to 200 pages."""
-        if len(raw_cell) > LARGE_CODE or self.is_beyond_magic(raw_cell):
+        if len(raw_cell) > LARGE_CODE or self.plain.is_beyond_magic(raw_cell):
             with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
                 ast.parse(raw_cell)
                 return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
         return super().transform_cell(raw_cell)
-
-    def is_beyond_magic(self, cell):
-        """True if IPython would leave the cell alone, should it be sound Python.
-
-        Python's grammar has no magic, with these exceptions: a prompt that was copied ("In [1]: x" is an annotation), a
-        lone line that begins with the name of a magic ("ls"), a macro or the like, and what the code has registered.
-        Leading lines that are empty are taken off. Of strings with escapes, the parser may warn, but should once.
-        """
-        if not cell or cell[0].isspace() or "In [" in cell or "\\" in cell or self.has_transformers():
-            return False
-        if "\n" in cell.rstrip("\n"):
-            return True
-        word = FIRST_WORD.match(cell)[0]
-        value = self.user_ns.get(word)
-        return not (word in self.magics_manager.magics["line"] or isinstance(value, (Macro, IPyAutocall)) or self.autocall)
-
-    def has_transformers(self):
-        manager = self.input_transformer_manager
-        present = (manager.cleanup_transforms, manager.line_transforms, manager.token_transformers)
-        return any(self.ast_transformers) or any(self.input_transformers_post) or tuple(map(len, present)) != TRANSFORMERS
 
     def should_run_async(self, raw_cell, **options):
         # It would compile the cell to find out.
@@ -283,6 +258,7 @@ class Shell(InteractiveShell):
         try:
             yield
         finally:
+            self.plain.unstored = None
             for container, before in zip(containers, saved):
                 put_back(container, before)
             for owner, attributes, traits in owners:
@@ -295,10 +271,14 @@ class Shell(InteractiveShell):
         """Runs one cell and sends its value. True if nothing was raised."""
         if len(code) > LARGE_CODE:
             self.InteractiveTB.set_mode("Plain")
-        self.displayhook.take()
-        result = self.run_cell(code, store_history=True)
-        bundle = self.displayhook.take()
-        succeeded = result is not None and result.success
+        hook = self.plain.hook
+        hook.take()
+        self.plain.store()
+        succeeded = self.plain.run(code)
+        if succeeded is None:
+            result = self.run_cell(code, store_history=True)
+            succeeded = result is not None and result.success
+        bundle = hook.take()
         if bundle and succeeded:
             self.display_pub.send(RESULT, bundle)
         return succeeded
@@ -328,6 +308,7 @@ def create(send):
     Shell.displayhook_class.default_value = ResultHook
     Shell.display_pub_class.default_value = Publisher
     shell = Shell.instance(config=config)
+    shell.plain = python_plain.PlainCells(shell)
     shell.user_ns["exit"] = shell.user_ns["quit"] = leave
     builtins.input = no_input
     warnings.filterwarnings("ignore", message="To exit: use")
