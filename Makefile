@@ -75,7 +75,8 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += stock_policy template_key snapshot session_record
+UNIT_TESTS += vmm_client stock_policy template_key snapshot session_record
+UNIT_vmm_client := api/vmm_client.c
 UNIT_stock_policy := api/stock_policy.c
 UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
 UNIT_snapshot := api/snapshot.c api/folder.c

@@ -7,6 +7,7 @@
 #include "api/http_server.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
+#include "api/stock_policy.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
 #include "common/cleanup.h"
@@ -21,6 +22,7 @@ enum {
 	DRAIN_MS = 2000,      /* for clients to take their last answer */
 	DRAIN_STEP_MS = 20,   /* between two looks at whether they have */
 	DESCRIPTORS_EACH = 8, /* of a microVM: control, pidfd, agent, and some air */
+	DESCRIPTORS_OF_POOLS = 16384,
 	N_SIGNALS = 3,
 };
 
@@ -91,11 +93,15 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-/* A connection and a session take descriptors each; the soft limit is often 1024. */
+/*
+ * A connection and a microVM take descriptors each; the soft limit is often 1024. Pools that are created later have
+ * sessions as well, so there is always room for some thousand.
+ */
 static void raise_descriptor_limit(const struct config *c)
 {
-	rlim_t wanted =
-		(rlim_t)(2 * c->max_connections + DESCRIPTORS_EACH * (c->max_sessions + 4 * c->ready_sessions) + 64);
+	rlim_t wanted = (rlim_t)(2 * c->max_connections +
+				 DESCRIPTORS_EACH * (c->max_sessions + STOCK_CAP_FACTOR * c->ready_sessions) +
+				 DESCRIPTORS_OF_POOLS);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
@@ -103,7 +109,7 @@ static void raise_descriptor_limit(const struct config *c)
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < wanted)
-		log_warn("%llu file descriptors are wanted for max-connections and max-sessions, %llu are allowed",
+		log_info("%llu file descriptors are wanted for connections and sessions, %llu are allowed",
 			 (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
 }
 

@@ -53,9 +53,6 @@ void rest_session_error(struct http_request *r, const struct sessions *sessions,
 	case SESSIONS_EXISTS:
 		rest_error(r, 409, "AlreadyExists", "%s", err->text);
 		break;
-	case SESSIONS_BUSY:
-		rest_error_retry(r, 409, "SessionBusy", 1, err->text);
-		break;
 	case SESSIONS_TOO_DEEP:
 		rest_error(r, 409, "SnapshotChainTooLong", "%s", err->text);
 		break;

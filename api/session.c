@@ -249,7 +249,8 @@ void sessions_leave(struct sessions *all)
 	while (all->list) {
 		struct session *s = all->list;
 
-		if (s->has_record || s->state == SESSION_SUSPENDED)
+		/* One that is being resumed is suspended to the next hearthd. */
+		if (s->has_record || s->suspended)
 			leave(s);
 		else
 			session_end(s, EXECUTION_STOPPING, "hearthd is stopping", false);

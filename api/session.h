@@ -43,7 +43,6 @@ enum sessions_error {
 	SESSIONS_NO_MICROVM,  /* a microVM cannot be started, or its snapshot not be made */
 	SESSIONS_NOT_FOUND,   /* there is no session of that identifier */
 	SESSIONS_EXISTS,      /* there is one already: fork's new identifier, or the template's name */
-	SESSIONS_BUSY,        /* it is being saved for another one already */
 	SESSIONS_TOO_DEEP,    /* its memory is a chain of too many snapshots */
 };
 
