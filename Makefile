@@ -23,8 +23,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
-           api/template.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
-           api/microvm.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
+           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
+           api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
@@ -54,6 +54,10 @@ UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
 UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
+UNIT_TESTS += state_file memory_file
+UNIT_state_file := vmm/snapshot/state_file.c
+UNIT_memory_file := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/guest_memory.c
+
 UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
@@ -71,6 +75,12 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
+UNIT_TESTS += stock_policy template_key snapshot session_record
+UNIT_stock_policy := api/stock_policy.c
+UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
+UNIT_snapshot := api/snapshot.c api/folder.c
+UNIT_session_record := api/session_record.c
+
 UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
 UNIT_rest_pools := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
@@ -80,9 +90,10 @@ UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c 
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 
-UNIT_TESTS += guest_frame guest_bundle guest_loop
+UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
+UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
 UNIT_TESTS += sse cli cli_options cli_view

@@ -7,8 +7,7 @@
 #include <string.h>
 
 enum {
-	STOP_TIMEOUT_MS = 2000,     /* for an orderly end, before SIGKILL */
-	EXIT_REASON_WAIT_MS = 1000, /* for the process's exit, which says more than a broken connection */
+	STOP_TIMEOUT_MS = 2000, /* for an orderly end, before SIGKILL */
 };
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
@@ -50,7 +49,7 @@ void microvm_move(struct microvm *vm, enum microvm_state state)
 	vm->state = state;
 }
 
-static uint64_t since_us(uint64_t ns)
+uint64_t microvm_since_us(uint64_t ns)
 {
 	return (uv_hrtime() - ns) / 1000;
 }
@@ -138,13 +137,6 @@ void microvm_lose(struct microvm *vm, const char *reason)
 		callbacks->lost(owner, reason);
 }
 
-static void on_exit_reason_timeout(uv_timer_t *timer)
-{
-	struct microvm *vm = timer->data;
-
-	microvm_lose(vm, vm->lost_reason);
-}
-
 static void on_start_timeout(uv_timer_t *timer)
 {
 	struct microvm *vm = timer->data;
@@ -181,7 +173,7 @@ void microvm_tell_ready(struct microvm *vm)
 
 	uv_timer_stop(&vm->timer);
 	if (vm->timing.total_us == 0 && vm->spawned_ns) {
-		vm->timing.total_us = since_us(vm->spawned_ns);
+		vm->timing.total_us = microvm_since_us(vm->spawned_ns);
 		log_info("vm=%s %s: total_ms=%.1f vmm_ms=%.1f kernel_ms=%.1f agent_ms=%.1f adopt_ms=%.1f", vm->id,
 			 vm->snapshot ? "restore" : "cold start", (double)t->total_us / 1000, (double)t->vmm_us / 1000,
 			 (double)t->kernel_us / 1000, (double)t->agent_us / 1000, (double)t->adopt_us / 1000);
@@ -190,137 +182,18 @@ void microvm_tell_ready(struct microvm *vm)
 		vm->callbacks->ready(vm->owner);
 }
 
-/* The agent can be given orders. */
-static void become_usable(struct microvm *vm)
-{
-	if (vm->must_park) {
-		vm->must_park = false;
-		microvm_move(vm, MICROVM_PARKING);
-		microvm_order(vm, VMM_PAUSE);
-		return;
-	}
-	microvm_move(vm, MICROVM_READY);
-	if (vm->writer)
-		microvm_save_finish(vm);
-	else
-		microvm_tell_ready(vm);
-}
-
-/* ---- what the agent says ----------------------------------------------------------------------------------------- */
-
-static void agent_connected(void *owner)
-{
-	struct microvm *vm = owner;
-	char host_name[sizeof("hearth-") + MICROVM_ID_SIZE];
-
-	if (!vm->must_adopt) {
-		become_usable(vm);
-		return;
-	}
-	vm->must_adopt = false;
-	vm->connected_ns = uv_hrtime();
-	vm->timing.agent_us = since_us(vm->spawned_ns) - vm->timing.vmm_us;
-	microvm_move(vm, MICROVM_ADOPTING);
-	snprintf(host_name, sizeof(host_name), "hearth-%s", vm->id);
-	if (agent_client_adopt(vm->agent, vm->identity, host_name) < 0)
-		microvm_lose(vm, "its agent cannot be given orders");
-}
-
-static void agent_adopted(void *owner, const char *problem)
-{
-	struct microvm *vm = owner;
-	char reason[320];
-
-	if (problem[0]) {
-		snprintf(reason, sizeof(reason), "its guest could not take its identity: %.256s", problem);
-		microvm_lose(vm, reason);
-		return;
-	}
-	vm->timing.adopt_us = since_us(vm->connected_ns);
-	become_usable(vm);
-}
-
-static void agent_settled(void *owner, const char *problem)
-{
-	struct microvm *vm = owner;
-
-	uv_timer_stop(&vm->timer);
-	microvm_move(vm, MICROVM_READY);
-	if (vm->callbacks)
-		vm->callbacks->settled(vm->owner, problem);
-}
-
-/* The agent's connection broke. If the machine died, its exit comes within moments and is the better reason. */
-static void agent_failed(void *owner, const char *reason, bool broke_protocol)
-{
-	struct microvm *vm = owner;
-
-	agent_client_close(vm->agent);
-	vm->agent = NULL;
-	if (broke_protocol) {
-		microvm_lose(vm, reason);
-		return;
-	}
-	snprintf(vm->lost_reason, sizeof(vm->lost_reason), "%s", reason);
-	microvm_move(vm, MICROVM_LOSING);
-	uv_timer_start(&vm->timer, on_exit_reason_timeout, EXIT_REASON_WAIT_MS, 0);
-}
-
-static void agent_started(void *owner, uint64_t waited_us)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->started(vm->owner, waited_us);
-}
-
-static void agent_output(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->output(vm->owner, stream, data, size);
-}
-
-static void agent_display(void *owner, const struct mime_bundle *bundle, bool is_result)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->display(vm->owner, bundle, is_result);
-}
-
-static void agent_done(void *owner, const struct agent_done *done)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->done(vm->owner, done);
-}
-
-const struct agent_events microvm_agent_events = {
-	.connected = agent_connected,
-	.started = agent_started,
-	.output = agent_output,
-	.display = agent_display,
-	.done = agent_done,
-	.settled = agent_settled,
-	.adopted = agent_adopted,
-	.failed = agent_failed,
-};
-
 /* ---- what the VMM says ------------------------------------------------------------------------------------------- */
 
 static void on_running(struct microvm *vm)
 {
 	if (vm->timing.vmm_us == 0 && vm->spawned_ns)
-		vm->timing.vmm_us = since_us(vm->spawned_ns);
+		vm->timing.vmm_us = microvm_since_us(vm->spawned_ns);
 	if (vm->state == MICROVM_SPAWNED) {
 		microvm_move(vm, MICROVM_BOOTING);
 	} else if (vm->state == MICROVM_RESUMING) {
 		microvm_connect_agent(vm);
 	} else if (vm->resumed_ns) {
-		vm->timing.resume_us = since_us(vm->resumed_ns);
+		vm->timing.resume_us = microvm_since_us(vm->resumed_ns);
 		vm->resumed_ns = 0;
 	}
 }
@@ -334,6 +207,23 @@ static void on_attached(struct microvm *vm, const char *text)
 	/* It was being saved when its hearthd went. */
 	microvm_move(vm, MICROVM_RESUMING);
 	microvm_order(vm, VMM_RESUME);
+}
+
+static uint64_t count(const char *text, const char *name)
+{
+	int64_t n = vmm_answer_number(text, name);
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+static void on_counted(struct microvm *vm, const char *text)
+{
+	vm->counts = (struct microvm_counts) {
+		.n_kvm_calls = count(text, "ioctls"),
+		.n_exits = count(text, "exits"),
+		.n_faults = count(text, "faults"),
+		.ready_us = count(text, "ready_us"),
+	};
 }
 
 static void on_parked(struct microvm *vm)
@@ -363,6 +253,8 @@ static void on_vmm_answered(void *owner, enum vmm_message_type order, int status
 		on_running(vm);
 	} else if (order == VMM_QUERY && vm->state == MICROVM_ATTACHING) {
 		on_attached(vm, text);
+	} else if (order == VMM_QUERY) {
+		on_counted(vm, text);
 	} else if (order == VMM_PAUSE && vm->state == MICROVM_PARKING) {
 		on_parked(vm);
 	}
@@ -423,7 +315,7 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 	vm->must_adopt = is_restore;
 	vm->identity = start->identity;
 	vm->must_park = is_restore && start->is_parked;
-	if (microvm_spawn(vm, err) < 0) {
+	if (microvm_spawn(vm, start->working_set, err) < 0) {
 		dispose(vm);
 		return NULL;
 	}
@@ -474,6 +366,11 @@ const char *microvm_id(const struct microvm *vm)
 const struct microvm_timing *microvm_timing(const struct microvm *vm)
 {
 	return &vm->timing;
+}
+
+const struct microvm_counts *microvm_counts(const struct microvm *vm)
+{
+	return &vm->counts;
 }
 
 const struct microvm_directory *microvm_directory_of(const struct microvm *vm)

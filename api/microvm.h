@@ -69,6 +69,14 @@ struct microvm_timing {
 	uint64_t resume_us; /* parked: from the order to run it until hearth-vmm answered that the vCPUs run */
 };
 
+/* What its VMM had counted when its agent gave the first answer; all 0 while that is not known. */
+struct microvm_counts {
+	uint64_t n_kvm_calls;
+	uint64_t n_exits;  /* of vCPUs */
+	uint64_t n_faults; /* page faults of the process */
+	uint64_t ready_us; /* from the process's start until it took orders */
+};
+
 enum microvm_way { MICROVM_BOOT, MICROVM_RESTORE };
 
 struct microvm_start {
@@ -77,6 +85,7 @@ struct microvm_start {
 	struct snapshot *snapshot;    /* to restore; held as long as the microVM is */
 	enum agent_identity identity; /* who a restored guest is */
 	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
+	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
 /* Starts a microVM; ready() or lost() follows. NULL on failure, with *err filled. */
@@ -96,6 +105,7 @@ void microvm_hand_over(struct microvm *vm, const struct microvm_owner *callbacks
 
 const char *microvm_id(const struct microvm *vm);
 const struct microvm_timing *microvm_timing(const struct microvm *vm);
+const struct microvm_counts *microvm_counts(const struct microvm *vm);
 const struct microvm_directory *microvm_directory_of(const struct microvm *vm);
 const struct microvm_shape *microvm_shape_of(const struct microvm *vm);
 

@@ -50,6 +50,7 @@ struct microvm {
 	uint64_t connected_ns;
 	uint64_t resumed_ns; /* when a parked one was ordered to run */
 	struct microvm_timing timing;
+	struct microvm_counts counts;
 
 	/* while it is saved */
 	const struct snapshot_writer *writer; /* NULL if it is not */
@@ -71,14 +72,18 @@ void microvm_order(struct microvm *vm, enum vmm_message_type order);
 /* Connects to the agent: the first step to ready from wherever it comes. */
 void microvm_connect_agent(struct microvm *vm);
 
-/* The callbacks of struct microvm_owner that are not simply passed on. */
+/* It can be used. */
 void microvm_tell_ready(struct microvm *vm);
 
-extern const struct agent_events microvm_agent_events;
+uint64_t microvm_since_us(uint64_t ns);
+
 extern const struct vmm_events microvm_vmm_events;
 
+/* microvm_agent.c: what the agent says. */
+extern const struct agent_events microvm_agent_events;
+
 /* microvm_start.c: makes the directory and starts the process. 0 or negative with *err filled. */
-int microvm_spawn(struct microvm *vm, struct error *err);
+int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err);
 
 /* microvm_save.c: an answer of the VMM's while it is being saved; and the agent is connected again. */
 void microvm_save_answered(struct microvm *vm, enum vmm_message_type order, int status, const char *text);

@@ -53,7 +53,7 @@ static void add_boot(struct arguments *a, const struct microvm *vm)
 	add_made(a, "--vcpus", "%u", vm->shape.n_vcpus);
 }
 
-static void add_restore(struct arguments *a, const struct snapshot *s)
+static void add_restore(struct arguments *a, const struct snapshot *s, const char *working_set)
 {
 	char path[SNAPSHOT_PATH_MAX + 32];
 
@@ -62,7 +62,9 @@ static void add_restore(struct arguments *a, const struct snapshot *s)
 		snapshot_memory_path(s, i, path, sizeof(path));
 		add_made(a, "--memory-file", "%s", path);
 	}
-	if (s->has_working_set)
+	if (working_set)
+		add_made(a, "--record-working-set", "%s", working_set);
+	else if (s->has_working_set)
 		add_made(a, "--working-set", "%s/working-set", s->folder);
 }
 
@@ -90,7 +92,7 @@ static int listen_for_agent(struct microvm *vm, struct error *err)
 	return vm->ready_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
 }
 
-int microvm_spawn(struct microvm *vm, struct error *err)
+int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err)
 {
 	const struct microvm_host *host = vm->host;
 	struct arguments a = { 0 };
@@ -105,7 +107,7 @@ int microvm_spawn(struct microvm *vm, struct error *err)
 	add_made(&a, "--control", "%d", VMM_CONTROL_FD);
 	add_made(&a, "--orphan-timeout", "%u", host->orphan_timeout_s);
 	if (vm->snapshot)
-		add_restore(&a, vm->snapshot);
+		add_restore(&a, vm->snapshot, working_set);
 	else
 		add_boot(&a, vm);
 	add_made(&a, "--disk", "%s,ro", host->image);

@@ -81,8 +81,10 @@ static void apply(struct pool *p)
 	};
 
 	memcpy(rules.pool, d->name, sizeof(rules.pool));
-	p->template = d->template_name[0] ? templates_user(p->all->templates, d->template_name)
-					  : templates_builtin(p->all->templates, &rules.shape);
+	p->template = d->template_name[0]
+			      ? templates_user(p->all->templates, d->template_name)
+			      : templates_builtin(p->all->templates, &rules.shape,
+						  d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
 	rules.template = p->template;
 	sessions_set_rules(p->sessions, &rules);
 	stock_set(p->stock, p->template, d->ready_session_instances);

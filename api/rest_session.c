@@ -73,6 +73,16 @@ static void add_time(json_t *json, const char *key, int64_t ms)
 	json_object_set_new(json, key, ms ? json_string(text) : json_null());
 }
 
+/* What the start of the session's microVM cost, up to the agent's first word; null while that is not known. */
+static json_t *vmm_json(const struct microvm_counts *counts)
+{
+	if (counts->n_kvm_calls == 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "ioctls", (json_int_t)counts->n_kvm_calls, "exits",
+			 (json_int_t)counts->n_exits, "pageFaults", (json_int_t)counts->n_faults, "readyInMicroseconds",
+			 (json_int_t)counts->ready_us);
+}
+
 /* The contract's first, expiry under both names that clients read; then what is Hearth's own. */
 json_t *rest_session_json(const struct session_info *info)
 {
@@ -88,6 +98,7 @@ json_t *rest_session_json(const struct session_info *info)
 		add_time(json, "expireAt", info->expires_ms);
 		add_time(json, "expiresAt", info->expires_ms);
 		json_object_update(json, own);
+		json_object_set_new(json, "vmm", vmm_json(&info->counts));
 	}
 	json_decref(own);
 	return json;

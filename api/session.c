@@ -379,8 +379,10 @@ void session_fill_info(const struct session *s, struct session_info *info)
 	snprintf(info->identifier, sizeof(info->identifier), "%s", s->identifier);
 	memcpy(info->guid, s->guid, sizeof(info->guid));
 	snprintf(info->pool, sizeof(info->pool), "%s", s->all->rules.pool);
-	if (s->microvm)
-		snprintf(info->vm_id, sizeof(info->vm_id), "%s", microvm_id(s->microvm));
+	if (!s->microvm)
+		return;
+	snprintf(info->vm_id, sizeof(info->vm_id), "%s", microvm_id(s->microvm));
+	info->counts = *microvm_counts(s->microvm);
 }
 
 bool sessions_find(const struct sessions *all, const char *identifier, struct session_info *info)

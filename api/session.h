@@ -62,6 +62,7 @@ struct session_info {
 	int64_t expires_ms;  /* when it ends if nothing else happens; 0: not before something does */
 	unsigned int n_queued;
 	uint64_t n_executions;
+	struct microvm_counts counts;
 };
 
 struct sessions_counts {

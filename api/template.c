@@ -29,13 +29,12 @@ bool template_is_user(const struct template *t)
 	return t->name[0] != '\0';
 }
 
-/* For the log. */
-static const char *label(const struct template *t)
+const char *template_label(const struct template *t)
 {
 	return template_is_user(t) ? t->name : t->key;
 }
 
-static void tell_changed(const struct template *t)
+void template_tell_changed(const struct template *t)
 {
 	if (!t->all->is_stopping)
 		t->all->changed(t->all->data);
@@ -48,40 +47,42 @@ static void on_retry(uv_timer_t *timer)
 	struct template *t = timer->data;
 
 	t->state = t->snapshot ? TEMPLATE_READY : TEMPLATE_ABSENT;
-	tell_changed(t);
+	template_tell_changed(t);
 }
 
-static void fail(struct template *t, const char *problem)
+void template_fail(struct template *t, const char *problem)
 {
 	uint64_t wait_ms = RETRY_FIRST_MS;
 
 	for (unsigned int i = 1; i < t->n_failures && wait_ms < RETRY_LAST_MS; i++)
 		wait_ms *= 2;
 	wait_ms = wait_ms < RETRY_LAST_MS ? wait_ms : RETRY_LAST_MS;
-	log_warn("template=%s state=failed retry_s=%llu: %s", label(t), (unsigned long long)wait_ms / 1000, problem);
+	log_warn("template=%s state=failed retry_s=%llu: %s", template_label(t), (unsigned long long)wait_ms / 1000,
+		 problem);
 	t->state = TEMPLATE_FAILED;
 	uv_timer_start(&t->retry, on_retry, wait_ms, 0);
 }
 
-void template_built(struct template *t, struct snapshot *snapshot)
+void template_recorded(struct template *t)
 {
-	log_info("template=%.8s state=ready took_ms=%.0f size_mib=%.1f", t->key,
-		 (double)(uv_hrtime() - t->began_ns) / 1e6, (double)snapshot_own_bytes(snapshot) / (1 << 20));
-	t->snapshot = snapshot;
+	log_info("template=%s state=ready took_ms=%.0f working_set=%d size_mib=%.1f", template_label(t),
+		 (double)(uv_hrtime() - t->began_ns) / 1e6, t->snapshot->has_working_set,
+		 (double)snapshot_own_bytes(t->snapshot) / (1 << 20));
+	if (t->state != TEMPLATE_BUILDING)
+		return;
 	t->state = TEMPLATE_READY;
 	t->n_failures = 0;
 	t->has_worked = false;
-	tell_changed(t);
+	template_tell_changed(t);
 }
 
 void template_build_failed(struct template *t, const char *problem)
 {
 	t->n_failures++;
-	fail(t, problem);
+	template_fail(t, problem);
 }
 
-/* It is not to be used again; whoever runs over it goes on. */
-static void discard(struct template *t)
+void template_discard(struct template *t)
 {
 	t->snapshot->is_temporary = true;
 	snapshot_release(STEAL(&t->snapshot));
@@ -119,9 +120,16 @@ static void open_builtin(struct template *t, const char *inputs)
 		folder_remove(folder);
 		return;
 	}
-	log_info("template=%.8s state=ready size_mib=%.1f", t->key,
-		 (double)snapshot_own_bytes(t->snapshot) / (1 << 20));
-	t->state = TEMPLATE_READY;
+	t->began_ns = uv_hrtime();
+	if (t->snapshot->has_working_set) {
+		t->state = TEMPLATE_READY;
+		log_info("template=%.8s state=ready size_mib=%.1f", t->key,
+			 (double)snapshot_own_bytes(t->snapshot) / (1 << 20));
+		return;
+	}
+	/* The hearthd that made it ended before it was done. */
+	t->state = TEMPLATE_BUILDING;
+	template_record(t);
 }
 
 static struct snapshot *use_builtin(struct template *t)
@@ -131,43 +139,26 @@ static struct snapshot *use_builtin(struct template *t)
 
 	if (t->state == TEMPLATE_BUILDING || t->state == TEMPLATE_FAILED || t->all->is_stopping)
 		return NULL;
-	if (template_inputs(t->all->host, &t->shape, inputs, sizeof(inputs), &err) < 0) {
+	if (template_inputs(t->all->host, &t->shape, t->language, inputs, sizeof(inputs), &err) < 0) {
 		template_build_failed(t, err.text);
 		return NULL;
 	}
 	template_key(inputs, key);
 	if (t->state == TEMPLATE_READY && strcmp(key, t->key) != 0) {
 		log_info("template=%.8s is out of date: kernel, image or hearth-vmm have changed", t->key);
-		discard(t);
+		template_discard(t);
 	}
 	memcpy(t->key, key, sizeof(key));
 	if (t->state == TEMPLATE_ABSENT)
 		open_builtin(t, inputs);
 	if (t->state == TEMPLATE_ABSENT && !is_building_any(t->all))
 		template_build(t, inputs);
-	return t->snapshot;
-}
-
-/* A user's template lies over an image that must still be the same. */
-static struct snapshot *use_user(struct template *t)
-{
-	char disk[SNAPSHOT_DISK_MAX];
-	struct error err = { 0 };
-
-	if (t->state != TEMPLATE_READY)
-		return NULL;
-	if (file_identity(t->all->host->image, disk, sizeof(disk), &err) < 0 ||
-	    strcmp(disk, t->snapshot->machine.disk) != 0) {
-		t->n_failures++;
-		fail(t, "it was made over another guest image: make it anew");
-		return NULL;
-	}
-	return t->snapshot;
+	return t->state == TEMPLATE_READY ? t->snapshot : NULL;
 }
 
 struct snapshot *template_use(struct template *t)
 {
-	return template_is_user(t) ? use_user(t) : use_builtin(t);
+	return template_is_user(t) ? template_use_user(t) : use_builtin(t);
 }
 
 void template_tell(struct template *t, const struct snapshot *s, const char *problem)
@@ -182,18 +173,18 @@ void template_tell(struct template *t, const struct snapshot *s, const char *pro
 	if (t->has_worked || ++t->n_failures < FAILURES_OF_A_DAMAGED_ONE)
 		return;
 	if (template_is_user(t) || t->was_rebuilt) {
-		fail(t, problem);
+		template_fail(t, problem);
 		return;
 	}
 	log_warn("template=%.8s cannot be restored and is built anew: %s", t->key, problem);
 	t->was_rebuilt = true;
-	discard(t);
-	tell_changed(t);
+	template_discard(t);
+	template_tell_changed(t);
 }
 
 /* ---- the lists --------------------------------------------------------------------------------------------------- */
 
-static struct template *add(struct templates *all)
+struct template *template_add(struct templates *all)
 {
 	struct template *t = calloc(1, sizeof(*t));
 
@@ -210,126 +201,21 @@ static struct template *add(struct templates *all)
 	return t;
 }
 
-struct template *templates_builtin(struct templates *all, const struct microvm_shape *shape)
+struct template *templates_builtin(struct templates *all, const struct microvm_shape *shape,
+				   enum agent_language language)
 {
 	struct template *t;
 
 	for (t = all->list; t; t = t->next)
 		if (!template_is_user(t) && t->shape.memory_mib == shape->memory_mib &&
-		    t->shape.n_vcpus == shape->n_vcpus)
+		    t->shape.n_vcpus == shape->n_vcpus && t->language == language)
 			return t;
-	t = add(all);
-	if (t)
+	t = template_add(all);
+	if (t) {
 		t->shape = *shape;
+		t->language = language;
+	}
 	return t;
-}
-
-struct template *templates_user(struct templates *all, const char *name)
-{
-	for (struct template *t = all->list; t; t = t->next)
-		if (template_is_user(t) && strcmp(t->name, name) == 0 && t->snapshot)
-			return t;
-	return NULL;
-}
-
-/* An entry that was deleted is used again, since somebody may still point to it. */
-static struct template *get_user_entry(struct templates *all, const char *name)
-{
-	for (struct template *t = all->list; t; t = t->next)
-		if (template_is_user(t) && strcmp(t->name, name) == 0)
-			return t;
-	return add(all);
-}
-
-static int open_user(struct templates *all, const char *name, struct error *err)
-{
-	char folder[SNAPSHOT_PATH_MAX];
-	struct template *t = get_user_entry(all, name);
-
-	if (!t)
-		return error_set(err, ENOMEM, "out of memory");
-	snprintf(t->name, sizeof(t->name), "%s", name);
-	snprintf(folder, sizeof(folder), "%s/%s", all->user, t->name);
-	t->snapshot = snapshot_open(all->host->loop, folder, err);
-	t->state = t->snapshot ? TEMPLATE_READY : TEMPLATE_ABSENT;
-	t->n_failures = 0;
-	return t->snapshot ? 0 : -err->code;
-}
-
-int templates_add_user(struct templates *all, struct snapshot_writer *w, const char *name, struct error *err)
-{
-	char folder[SNAPSHOT_PATH_MAX];
-	int rc;
-
-	if (templates_user(all, name))
-		return error_set(err, EEXIST, "there is a template %s already", name);
-	snprintf(folder, sizeof(folder), "%s/%s", all->user, name);
-	rc = snapshot_writer_commit(w, all->host->loop, folder, err);
-	if (rc == 0)
-		rc = open_user(all, name, err);
-	if (rc == 0) {
-		log_info("template=%s state=ready", name);
-		all->changed(all->data);
-	}
-	return rc;
-}
-
-static void fill_info(const struct template *t, struct template_info *info)
-{
-	char path[SNAPSHOT_PATH_MAX + 16];
-	struct stat st = { 0 };
-
-	snprintf(path, sizeof(path), "%s/state", t->snapshot->folder);
-	stat(path, &st);
-	*info = (struct template_info) {
-		.name = t->name,
-		.memory_mib = t->snapshot->machine.shape.memory_mib,
-		.n_vcpus = t->snapshot->machine.shape.n_vcpus,
-		.created_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000,
-		.size_bytes = snapshot_own_bytes(t->snapshot),
-		.n_layers = t->snapshot->n_layers,
-	};
-}
-
-void templates_each(const struct templates *all, void (*visit)(void *data, const struct template_info *info),
-		    void *data)
-{
-	for (const struct template *t = all->list; t; t = t->next) {
-		struct template_info info;
-
-		if (!template_is_user(t) || !t->snapshot)
-			continue;
-		fill_info(t, &info);
-		visit(data, &info);
-	}
-}
-
-bool templates_find(const struct templates *all, const char *name, struct template_info *info)
-{
-	const struct template *t = templates_user((struct templates *)all, name);
-
-	if (t)
-		fill_info(t, info);
-	return t != NULL;
-}
-
-int templates_delete(struct templates *all, const char *name)
-{
-	struct template *t = templates_user(all, name);
-	char hidden[SNAPSHOT_PATH_MAX];
-	int rc;
-
-	if (!t)
-		return -ENOENT;
-	/* The name is free at once; the files go when nobody runs over them. */
-	snprintf(hidden, sizeof(hidden), "%s/deleted-%s-%llx", all->workspace, name, (unsigned long long)uv_hrtime());
-	rc = snapshot_rename(t->snapshot->folder, hidden);
-	if (rc < 0)
-		return rc;
-	discard(t);
-	log_info("template=%s state=deleted", name);
-	tell_changed(t);
-	return 0;
 }
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
@@ -350,16 +236,6 @@ static void for_each_folder(const char *path, void (*visit)(struct templates *al
 			visit(all, entry->d_name);
 	if (dir)
 		closedir(dir);
-}
-
-static void find_user(struct templates *all, const char *name)
-{
-	struct error err = { 0 };
-
-	if (strlen(name) >= sizeof(((struct template *)NULL)->name))
-		return;
-	if (open_user(all, name, &err) < 0)
-		log_warn("template=%s cannot be used: %s", name, err.text);
 }
 
 /* Its own folder for each runtime directory, of which a hearthd has one to itself. */
@@ -395,7 +271,7 @@ struct templates *templates_create(struct microvm_host *host, const char *direct
 		free(all);
 		return NULL;
 	}
-	for_each_folder(all->user, find_user, all);
+	for_each_folder(all->user, template_find_user, all);
 	return all;
 }
 
@@ -475,10 +351,9 @@ void templates_stop(struct templates *all)
 {
 	all->is_stopping = true;
 	for (struct template *t = all->list; t; t = t->next) {
-		if (t->state == TEMPLATE_BUILDING) {
-			template_build_abort(t);
+		template_build_abort(t);
+		if (t->state == TEMPLATE_BUILDING)
 			t->state = TEMPLATE_ABSENT;
-		}
 		uv_close((uv_handle_t *)&t->retry, NULL);
 	}
 }

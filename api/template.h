@@ -40,8 +40,13 @@ void templates_sweep(struct templates *templates);
 /* The folder for snapshots of sessions. */
 const char *templates_workspace(const struct templates *templates);
 
-/* The built-in template for machines of that shape, or the user's of that name (NULL if there is none). Never freed. */
-struct template *templates_builtin(struct templates *templates, const struct microvm_shape *shape);
+/*
+ * The built-in template for machines of that shape whose first execution is mostly of that language (a template knows
+ * what such an execution touches, so that it is ready before); or the user's of that name, NULL if there is none. Valid
+ * until templates_destroy().
+ */
+struct template *templates_builtin(struct templates *templates, const struct microvm_shape *shape,
+				   enum agent_language language);
 struct template *templates_user(struct templates *templates, const char *name);
 
 /*

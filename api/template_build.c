@@ -1,4 +1,7 @@
-/* How a built-in template is made: boot ▶ ready ▶ settled ▶ saved ▶ named. */
+/*
+ * How a built-in template is made: boot ▶ ready ▶ settled ▶ saved ▶ named; then a clone of it runs a first execution
+ * and writes down which pages that touched, so that later clones have them ready.
+ */
 #include "api/folder.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
@@ -107,8 +110,9 @@ static void vm_saved(void *owner, const char *problem)
 	}
 	snapshot = finish(t, &err);
 	template_build_abort(t); /* what is left of the work */
+	t->snapshot = snapshot;
 	if (snapshot)
-		template_built(t, snapshot);
+		template_record(t);
 	else
 		template_build_failed(t, err.text);
 }
@@ -120,6 +124,111 @@ static const struct microvm_owner callbacks = {
 	.settled = vm_settled,
 	.saved = vm_saved,
 };
+
+/* ---- the working set --------------------------------------------------------------------------------------------- */
+
+static void fresh_path(const struct template *t, char path[SNAPSHOT_PATH_MAX + 32])
+{
+	snprintf(path, SNAPSHOT_PATH_MAX + 32, "%s/working-set.new", t->snapshot->folder);
+}
+
+/* Its VMM has written the file, if it could. */
+static void recorder_gone(void *data)
+{
+	struct template *t = data;
+	char fresh[SNAPSHOT_PATH_MAX + 32], path[SNAPSHOT_PATH_MAX + 32];
+
+	if (t->all->is_stopping || !t->snapshot)
+		return;
+	fresh_path(t, fresh);
+	snprintf(path, sizeof(path), "%s/working-set", t->snapshot->folder);
+	t->snapshot->has_working_set = rename(fresh, path) == 0;
+	template_recorded(t);
+}
+
+static void recorder_ready(void *owner)
+{
+	struct template *t = owner;
+	const char *code = t->language == AGENT_NODE ? "console.log(1)" : "print(1)";
+	const struct agent_order order = {
+		.language = t->language,
+		.timeout_ms = t->all->host->boot_timeout_ms,
+		.output_limit = 1024,
+		.code = code,
+		.code_size = strlen(code),
+	};
+
+	if (microvm_execute(t->microvm, &order) < 0)
+		log_debug("template=%s: nothing can be recorded", template_label(t)); /* it is being lost */
+}
+
+static void recorder_lost(void *owner, const char *reason)
+{
+	struct template *t = owner;
+
+	log_warn("template=%s has no working set, first executions are slower: %s", template_label(t), reason);
+	t->microvm = NULL;
+	template_recorded(t);
+}
+
+static void recorder_started(void *owner, uint64_t waited_us)
+{
+	(void)owner;
+	(void)waited_us;
+}
+
+static void recorder_output(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size)
+{
+	(void)owner;
+	(void)stream;
+	(void)data;
+	(void)size;
+}
+
+static void recorder_display(void *owner, const struct mime_bundle *bundle, bool is_result)
+{
+	(void)owner;
+	(void)bundle;
+	(void)is_result;
+}
+
+static void recorder_done(void *owner, const struct agent_done *done)
+{
+	struct template *t = owner;
+	struct microvm *vm = t->microvm;
+
+	(void)done;
+	t->microvm = NULL;
+	microvm_destroy(vm, recorder_gone, t);
+}
+
+static const struct microvm_owner recorder_callbacks = {
+	.ready = recorder_ready,
+	.lost = recorder_lost,
+	.started = recorder_started,
+	.output = recorder_output,
+	.display = recorder_display,
+	.done = recorder_done,
+};
+
+void template_record(struct template *t)
+{
+	char path[SNAPSHOT_PATH_MAX + 32];
+	const struct microvm_start start = {
+		.way = MICROVM_RESTORE,
+		.snapshot = t->snapshot,
+		.identity = AGENT_IDENTITY_NEW,
+		.working_set = path,
+	};
+	struct error err = { 0 };
+
+	fresh_path(t, path);
+	t->microvm = microvm_create(t->all->host, &start, &recorder_callbacks, t, &err);
+	if (!t->microvm)
+		recorder_lost(t, err.text);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
 
 void template_build(struct template *t, const char *inputs)
 {

@@ -438,7 +438,10 @@ const REHEARSE_TIMES = 3;
 /** Runs executions whose answers go nowhere, and takes back what they leave. */
 async function rehearse() {
   const names = new Set(Reflect.ownKeys(globalThis));
-  for (let i = 0; i < REHEARSE_TIMES; i++) for (const code of REHEARSALS) await execute(0n, Buffer.from(code));
+  for (let i = 0; i < REHEARSE_TIMES; i++) {
+    unique.rehearse();
+    for (const code of REHEARSALS) await execute(0n, Buffer.from(code));
+  }
   for (const name of Reflect.ownKeys(globalThis)) if (!names.has(name)) delete globalThis[name];
   count = 0;
 }
@@ -465,11 +468,11 @@ function main() {
   installBuiltinModules();
   reader.on('exit', () => reallyExit(1));
   reader.on('message', (message) => {
+    if (message.randomness) unique.reseed(Buffer.from(message.randomness), codeRan);
     if (message.code) {
       execute(message.request, message.code).catch(giveUp);
       codeRan = true;
-    } else if (message.randomness) unique.reseed(Buffer.from(message.randomness), codeRan);
-    else if (message.settle) settle().catch(giveUp);
+    } else if (message.settle) settle().catch(giveUp);
     else if (message.interrupt && execution) execution.settle(new Interrupted());
     else if (message.ready) warmUp().then(() => send(READY, 0n, Buffer.alloc(0)));
   });

@@ -23,6 +23,7 @@ const DETACH_MS = 1000;
 const running = new Int32Array(workerData.running);
 let received = [];
 let receivedBytes = 0;
+let randomness = null; // of AGENT_ADOPT, for the main thread
 
 /*
  * Ends whatever the main thread executes: a promise job or a timer in a loop. Terminating at once would only end the
@@ -51,10 +52,16 @@ function onInterrupt() {
   }, PATIENCE_MS);
 }
 
+/** A message to the main thread. Randomness goes with the code that follows it: a message less. */
+function post(message) {
+  parentPort.postMessage(randomness ? { randomness, ...message } : message);
+  randomness = null;
+}
+
 function onFrame(type, request, body) {
-  if (type === EXECUTE) parentPort.postMessage({ request, code: body.subarray(PREFIX_SIZE) });
-  else if (type === SETTLE) parentPort.postMessage({ settle: true });
-  else if (type === ADOPT) parentPort.postMessage({ randomness: body });
+  if (type === EXECUTE) post({ request, code: body.subarray(PREFIX_SIZE) });
+  else if (type === SETTLE) post({ settle: true });
+  else if (type === ADOPT) randomness = body;
   else if (type === INTERRUPT) onInterrupt();
 }
 
@@ -78,6 +85,7 @@ control.on('data', (chunk) => {
   // Joining what has come costs its length: not for each chunk of a large frame.
   if (receivedBytes < wanted) return;
   takeFrames();
+  if (randomness) post({});
   wanted = receivedBytes < HEADER_SIZE ? HEADER_SIZE : HEADER_SIZE + received[0].readUInt32LE(0);
 });
 control.on('close', () => process.exit());

@@ -194,6 +194,7 @@ class Driver:
             # What is there is the user's: it has to be collected once it is garbage, so it is not frozen.
             gc.collect()
         else:
+            python_unique.reseed(os.urandom(64), False)
             with self.shell.leaving_no_trace():
                 for code in REHEARSALS * REHEARSE_TIMES:
                     self.execute(0, bytes(EXECUTE_PREFIX) + code)

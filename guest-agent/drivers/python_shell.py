@@ -22,6 +22,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+import python_plain
 import python_tables
 
 DISPLAY = 20
@@ -117,8 +118,8 @@ def trim(trace):
 
 def show_interrupt(value, trace):
     """The plain traceback: IPython's own has to be loaded first, and who interrupts does not wait for that."""
-    ipython = os.path.dirname(IPython.__file__)
-    while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(ipython):
+    above = os.path.dirname(IPython.__file__), FOLDER
+    while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(above):
         trace = trace.tb_next
     print("".join(traceback.format_exception(KeyboardInterrupt, value, trace)), end="", file=sys.stderr)
 
@@ -142,8 +143,10 @@ class ResultHook(DisplayHook):
 
     def quiet(self):
         """True if the cell ends with a semicolon. IPython tokenizes all of it to find out."""
-        cell = self.shell.history_manager.input_hist_parsed[-1]
-        return cell.rstrip().endswith(";") if len(cell) > LARGE_CODE else super().quiet()
+        cell = self.shell.plain.text() or self.shell.history_manager.input_hist_parsed[-1]
+        if len(cell) > LARGE_CODE or ";" not in cell:
+            return cell.rstrip().endswith(";")
+        return self.semicolon_at_end_of_expression(cell)
 
     def start_displayhook(self):
         pass
@@ -202,7 +205,8 @@ class Shell(InteractiveShell):
             super().init_profile_dir(profile_dir)
 
     def transform_cell(self, raw_cell):
-        if len(raw_cell) > LARGE_CODE:
+        """What is Python already stays as it is, which IPython finds out at length: it writes to 200 pages."""
+        if len(raw_cell) > LARGE_CODE or self.plain.is_beyond_magic(raw_cell):
             with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
                 ast.parse(raw_cell)
                 return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
@@ -254,6 +258,7 @@ class Shell(InteractiveShell):
         try:
             yield
         finally:
+            self.plain.unstored = None
             for container, before in zip(containers, saved):
                 put_back(container, before)
             for owner, attributes, traits in owners:
@@ -266,10 +271,14 @@ class Shell(InteractiveShell):
         """Runs one cell and sends its value. True if nothing was raised."""
         if len(code) > LARGE_CODE:
             self.InteractiveTB.set_mode("Plain")
-        self.displayhook.take()
-        result = self.run_cell(code, store_history=True)
-        bundle = self.displayhook.take()
-        succeeded = result is not None and result.success
+        hook = self.plain.hook
+        hook.take()
+        self.plain.store()
+        succeeded = self.plain.run(code)
+        if succeeded is None:
+            result = self.run_cell(code, store_history=True)
+            succeeded = result is not None and result.success
+        bundle = hook.take()
         if bundle and succeeded:
             self.display_pub.send(RESULT, bundle)
         return succeeded
@@ -299,6 +308,7 @@ def create(send):
     Shell.displayhook_class.default_value = ResultHook
     Shell.display_pub_class.default_value = Publisher
     shell = Shell.instance(config=config)
+    shell.plain = python_plain.PlainCells(shell)
     shell.user_ns["exit"] = shell.user_ns["quit"] = leave
     builtins.input = no_input
     warnings.filterwarnings("ignore", message="To exit: use")

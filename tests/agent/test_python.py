@@ -321,3 +321,30 @@ def test_code_of_many_megabytes_that_fails_is_an_error(run, code):
     assert outcome.outcome == ERROR
     assert len(outcome.stderr) < 1 << 20
     assert run("1").text == "1"
+
+
+PLAIN = ["print(1)", "x = 1\n", "x = 1\ny = 2", "def f():\n    return 1\n\nf()\n", "1 +", "await f()", "[1,\n %s]", "printer",
+         "x = '?'", "f'{x!r}'", "a = b\nls", "#", "'''\n%time\n'''", "a if b else c", "@d\ndef f(): pass", "(1\n,\n2)",
+         "é = 1", "1;"]
+MAGIC = ["ls", "ls\n", "%time 1", "%%time\n1", "!ls", "x = !ls", "x = %pwd", "print?", "?print", "time", "In [1]: x",
+         "In [1]: x\n   ...: y", ">>> x", "\n\nx", "  x", "x\n!ls", "cd /tmp", "pwd", "", "\n", "/f 1", ",f a", "'\\d'",
+         "x\n\n?x"]
+
+
+def test_code_is_transformed_as_ipython_does_it(run):
+    code = f"""
+from IPython.core.interactiveshell import InteractiveShell
+shell = get_ipython()
+[cell for cell in {PLAIN + MAGIC!r}
+ if shell.transform_cell(cell).rstrip() != InteractiveShell.transform_cell(shell, cell).rstrip()]
+"""
+    assert run(code).text == "[]"
+
+
+def test_what_the_code_registers_transforms_plain_code(run):
+    run("shell = get_ipython()\nshell.input_transformers_post.append(lambda lines: ['seen = 1\\n'] + lines)")
+    run("1 + 1")
+    assert run("shell.input_transformers_post.clear()\nseen").text == "1"
+    run("from IPython.core.macro import Macro\nmine = Macro('from_macro = 3')")
+    run("mine")
+    assert run("from_macro").text == "3"

@@ -676,6 +676,176 @@ static void a_reset_of_the_device_closes_all_and_it_works_again(void **state)
 	close(connect_from_guest(f));
 }
 
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
+
+enum { EVENT = 2, EVENT_RING = 0x11000, EVENT_BUFFERS = 0x200000, N_EVENT_BUFFERS = 8 };
+
+/* As if the driver had set the device up by its registers, which is what a snapshot is made of. */
+static void fill_registers(struct fixture *f, struct test_ring *events)
+{
+	const struct virtqueue_setup *const setups[] = { &f->rx.setup, &f->tx.setup, &events->setup };
+
+	f->mmio.status = 0xf;
+	f->mmio.driver_features = 1ULL << 32 | 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	for (int i = 0; i < 3; i++)
+		f->mmio.queues[i] = (struct virtio_mmio_queue) { *setups[i], true };
+}
+
+/* Saves the device and puts a new one, restored from that, in its place; the guest's memory stays. */
+static void save_and_restore(struct fixture *f)
+{
+	struct state_writer writer;
+	struct state_reader reader;
+	struct virtio_device *device;
+	struct error err = { 0 };
+	const uint8_t id[SNAPSHOT_ID_SIZE] = { 1 };
+	const int kick_fd = f->mmio.kick_fd, interrupt_fd = f->mmio.interrupt_fd;
+	char path[64];
+	int fd;
+
+	state_writer_init(&writer, id);
+	virtio_mmio_save(&f->mmio, 4, &writer);
+	virtio_mmio_fini(&f->mmio);
+	snprintf(path, sizeof(path), "%s/state", f->directory);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(state_writer_finish(&writer, fd, &err), 0);
+	close(fd);
+	state_writer_fini(&writer);
+	device = virtio_vsock_create(f->path, &f->loop, &err);
+	virtio_mmio_init(&f->mmio, device, &f->memory, kick_fd, interrupt_fd, on_broken, f);
+	assert_int_equal(virtio_vsock_start(device), 0);
+	assert_int_equal(state_reader_open(&reader, path, &err), 0);
+	assert_int_equal(virtio_mmio_restore(&f->mmio, 4, &reader, &err), 0);
+	assert_int_equal(state_reader_finish(&reader, &err), 0);
+	state_reader_fini(&reader);
+	unlink(path);
+	virtio_mmio_restored(&f->mmio);
+}
+
+static void init_events(struct fixture *f, struct test_ring *events)
+{
+	test_ring_init(events, &f->memory, EVENT_RING, 16);
+	assert_int_equal(virtqueue_init(&f->mmio.device->queues[EVENT], &f->memory, &events->setup, true), 0);
+	for (unsigned i = 0; i < N_EVENT_BUFFERS; i++)
+		test_ring_offer_chain(events, &(struct test_segment) { EVENT_BUFFERS + 16 * i, 4, VRING_DESC_F_WRITE },
+				      1);
+}
+
+static void a_restored_device_goes_on_where_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct test_ring events;
+	struct vsock_header header = { 0 };
+	uint32_t head, written, before, after;
+	int fd;
+
+	init_events(f, &events);
+	fill_registers(f, &events);
+	offer_rx(f, 16);
+	fd = connect_from_host(f, &before);
+	close(fd);
+	expect_op(f, VIRTIO_VSOCK_OP_SHUTDOWN, &header);
+	send_op(f, VIRTIO_VSOCK_OP_RST, 1024, before);
+	assert_int_equal(virtio_vsock_n_connections(f->mmio.device), 0);
+
+	save_and_restore(f);
+	kick(f);
+	assert_false(test_ring_take(&events, &head, &written)); /* nothing was lost: nothing is told */
+	fd = connect_from_host(f, &after);
+	assert_int_equal(after, before + 1); /* not the port that the guest may still remember */
+	assert_int_equal(virtio_vsock_n_connections(f->mmio.device), 1);
+	close(fd);
+}
+
+static void lost_connections_are_told_and_nothing_is_sent_before_the_guest_knows(void **state)
+{
+	struct fixture *f = *state;
+	struct test_ring events;
+	uint32_t head, written, port, id = 77;
+	int fd, client;
+	struct vsock_header header;
+
+	init_events(f, &events);
+	fill_registers(f, &events);
+	offer_rx(f, 16);
+	fd = connect_from_host(f, &port);
+	memset(test_memory(&events, EVENT_BUFFERS, 64), 0xff, 64);
+	save_and_restore(f);
+	close(fd);
+
+	client = connect_to(f->path);
+	assert_int_equal(write(client, "CONNECT 1024\n", 13), 13);
+	run_loop(f);
+	kick(f);
+	assert_true(test_ring_take(&events, &head, &written));
+	assert_int_equal(written, 4);
+	memcpy(&id, test_memory(&events, EVENT_BUFFERS, 4), 4);
+	assert_int_equal(id, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
+	/* The driver has to notify when it gives the buffer back, which is behind all that it had offered. */
+	assert_int_equal(test_ring_avail_event(&events), N_EVENT_BUFFERS);
+	expect_silence(f);
+
+	test_ring_offer_chain(&events, &(struct test_segment) { EVENT_BUFFERS, 4, VRING_DESC_F_WRITE }, 1);
+	kick(f);
+	expect_op(f, VIRTIO_VSOCK_OP_REQUEST, &header);
+	assert_false(test_ring_take(&events, &head, &written)); /* once */
+	close(client);
+}
+
+static void a_snapshot_between_reset_and_acknowledgement_tells_again(void **state)
+{
+	struct fixture *f = *state;
+	struct test_ring events;
+	uint32_t head, written, port;
+	int fd;
+
+	init_events(f, &events);
+	fill_registers(f, &events);
+	offer_rx(f, 16);
+	fd = connect_from_host(f, &port);
+	save_and_restore(f);
+	kick(f);
+	assert_true(test_ring_take(&events, &head, &written));
+	save_and_restore(f);
+	kick(f);
+	assert_true(test_ring_take(&events, &head, &written));
+	close(fd);
+}
+
+static void a_damaged_device_is_refused(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint8_t value;
+	} wrong[] = { { 0, 99 }, { 4, 7 }, { 28, 0x80 }, { 37, 0 }, { 38, 3 }, { 39, 0xff }, { 40, 1 }, { 47, 0xff } };
+	struct fixture *f = *state;
+	struct test_ring events;
+
+	init_events(f, &events);
+	fill_registers(f, &events);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const uint8_t id[SNAPSHOT_ID_SIZE] = { 1 };
+		struct state_writer writer;
+		struct state_reader reader;
+		struct error err = { 0 };
+		int fd = open(f->directory, O_TMPFILE | O_RDWR, 0600);
+		char path[64];
+
+		state_writer_init(&writer, id);
+		virtio_mmio_save(&f->mmio, 4, &writer);
+		writer.data[52 + 12 + wrong[i].offset] = wrong[i].value; /* behind the headers of file and section */
+		assert_int_equal(state_writer_finish(&writer, fd, &err), 0);
+		state_writer_fini(&writer);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		assert_int_equal(state_reader_open(&reader, path, &err), 0);
+		/* Queue 0 "not ready" is legal; everything else is not. */
+		assert_int_equal(virtio_mmio_restore(&f->mmio, 4, &reader, &err) < 0, wrong[i].offset != 37);
+		state_reader_fini(&reader);
+		close(fd);
+		fill_registers(f, &events);
+	}
+}
+
 static void a_live_listener_is_not_replaced_and_a_dead_one_is(void **state)
 {
 	struct fixture *f = *state;
@@ -820,6 +990,10 @@ int main(void)
 		TEST(a_huge_length_breaks_the_device),
 		TEST(an_rx_buffer_without_room_breaks_the_device),
 		TEST(a_reset_of_the_device_closes_all_and_it_works_again),
+		TEST(a_restored_device_goes_on_where_it_was),
+		TEST(lost_connections_are_told_and_nothing_is_sent_before_the_guest_knows),
+		TEST(a_snapshot_between_reset_and_acknowledgement_tells_again),
+		TEST(a_damaged_device_is_refused),
 		TEST(a_live_listener_is_not_replaced_and_a_dead_one_is),
 		TEST(a_path_that_leaves_no_room_for_ports_is_refused),
 		cmocka_unit_test(greetings_are_parsed_strictly),
