@@ -15,14 +15,21 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
-           api/router.c api/auth.c api/rest.c api/rest_execute.c api/rest_health.c api/rest_session.c \
+           api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
+           api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
+           api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
-           api/session.c api/microvm.c api/microvm_directory.c \
+           api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
+           api/pools.c api/stock.c api/stock_policy.c \
+           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
+           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
+           api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
-       api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+       api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -55,9 +62,9 @@ UNIT_TESTS += utf8 base64 json_text url auth config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
-UNIT_url := api/url.c
+UNIT_url := api/url.c api/buffer.c
 UNIT_auth := api/auth.c
-UNIT_config := api/config.c api/toml.c
+UNIT_config := api/config.c api/toml.c api/pool_definition.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
@@ -68,15 +75,33 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
+UNIT_TESTS += vmm_client stock_policy template_key snapshot session_record
+UNIT_vmm_client := api/vmm_client.c
+UNIT_stock_policy := api/stock_policy.c
+UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
+UNIT_snapshot := api/snapshot.c api/folder.c
+UNIT_session_record := api/session_record.c
+
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
+UNIT_rest_pools := $(UNIT_http)
+UNIT_router_fuzz := $(UNIT_http)
+UNIT_pool_definition := api/pool_definition.c
+UNIT_pool_store := api/pool_store.c api/pool_definition.c
+UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
+                      api/buffer.c
+UNIT_pool_fuzz := $(UNIT_pool_resource)
+
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
-UNIT_TESTS += sse cli
+UNIT_TESTS += sse cli cli_options cli_view
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
+UNIT_cli_options := api/cli/options.c
+UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
@@ -93,7 +118,7 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 VMM_LIBS     := -lfdt -lpthread
-HEARTHD_LIBS := -luv -lmicrohttpd -ljansson
+HEARTHD_LIBS := -luv -lmicrohttpd -ljansson -lsqlite3 -lm
 CLI_LIBS     := -ljansson -lcurl
 
 # What is built is named in a word; V=1 shows the commands, --silent nothing.
@@ -199,7 +224,7 @@ unit-names: # for scripts/test
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lpthread
+	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lsqlite3 -lpthread -lm
 
 .PHONY: clean
 clean:

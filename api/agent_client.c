@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 struct agent_client {
 	uv_pipe_t pipe;
@@ -19,9 +21,12 @@ struct agent_client {
 	bool is_closing;
 	struct agent_frames frames;
 
-	/* the running execution; 0 if none */
+	/* the order that is not answered yet; request 0 if there is none */
+	enum agent_frame_type order;
 	uint64_t request;
 	uint64_t last_request;
+
+	/* of an execution */
 	uint64_t output_limit;
 	uint64_t n_output[2]; /* bytes of stdout and stderr */
 	bool has_started;
@@ -126,12 +131,37 @@ static int take_done(struct agent_client *c)
 	return 0;
 }
 
+static int take_prepared(struct agent_client *c)
+{
+	char problem[AGENT_SENTENCE_MAX + 1];
+
+	agent_sentence_decode(problem, c->frames.body, c->frames.size);
+	c->request = 0;
+	if (c->order == AGENT_SETTLE)
+		c->events->settled(c->owner, problem);
+	else
+		c->events->adopted(c->owner, problem);
+	return 0;
+}
+
+static bool is_about(enum agent_frame_type order, uint16_t type)
+{
+	if (order == AGENT_SETTLE)
+		return type == AGENT_SETTLED;
+	if (order == AGENT_ADOPT)
+		return type == AGENT_ADOPTED;
+	return type != AGENT_SETTLED && type != AGENT_ADOPTED;
+}
+
 /* The whole frame is there. */
 static int take_frame(struct agent_client *c)
 {
-	if (c->request == 0 || c->frames.request != c->request)
+	if (c->request == 0 || c->frames.request != c->request || !is_about(c->order, c->frames.type))
 		return -EPROTO;
 	switch (c->frames.type) {
+	case AGENT_SETTLED:
+	case AGENT_ADOPTED:
+		return take_prepared(c);
 	case AGENT_STARTED:
 		return take_started(c);
 	case AGENT_STDOUT:
@@ -244,17 +274,28 @@ struct agent_client *agent_client_connect(uv_loop_t *loop, const char *path, con
 	return c;
 }
 
+static bool can_order(const struct agent_client *c)
+{
+	return c->is_connected && !c->is_closing && c->request == 0;
+}
+
+static void begin_order(struct agent_client *c, enum agent_frame_type order)
+{
+	c->order = order;
+	c->request = ++c->last_request;
+}
+
 int agent_client_execute(struct agent_client *c, const struct agent_order *order)
 {
 	size_t size = AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX + order->code_size;
 	struct write *w;
 
-	if (!c->is_connected || c->request || order->code_size > AGENT_CODE_MAX)
+	if (!can_order(c) || order->code_size > AGENT_CODE_MAX)
 		return -EINVAL;
 	w = malloc(sizeof(*w) + size);
 	if (!w)
 		return -ENOMEM;
-	c->request = ++c->last_request;
+	begin_order(c, AGENT_EXECUTE);
 	c->output_limit = order->output_limit;
 	memset(c->n_output, 0, sizeof(c->n_output));
 	c->has_started = false;
@@ -266,11 +307,40 @@ int agent_client_execute(struct agent_client *c, const struct agent_order *order
 	return send_write(c, w, size);
 }
 
+int agent_client_settle(struct agent_client *c)
+{
+	struct write *w = can_order(c) ? malloc(sizeof(*w) + AGENT_HEADER_SIZE) : NULL;
+
+	if (!w)
+		return can_order(c) ? -ENOMEM : -EINVAL;
+	begin_order(c, AGENT_SETTLE);
+	agent_empty_encode(w->data, AGENT_SETTLE, c->request);
+	return send_write(c, w, AGENT_HEADER_SIZE);
+}
+
+int agent_client_adopt(struct agent_client *c, enum agent_identity identity, const char *host_name)
+{
+	struct agent_adoption adoption = { .identity = identity };
+	struct write *w = can_order(c) ? malloc(sizeof(*w) + AGENT_ADOPT_MAX) : NULL;
+	struct timespec now;
+
+	if (!w)
+		return can_order(c) ? -ENOMEM : -EINVAL;
+	/* 64 bytes never fail once the kernel's generator is seeded, and getrandom() waits for that. */
+	if (getrandom(adoption.entropy, sizeof(adoption.entropy), 0) != sizeof(adoption.entropy))
+		abort();
+	snprintf(adoption.host_name, sizeof(adoption.host_name), "%s", host_name);
+	begin_order(c, AGENT_ADOPT);
+	clock_gettime(CLOCK_REALTIME, &now);
+	adoption.realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return send_write(c, w, agent_adopt_encode(w->data, c->request, &adoption));
+}
+
 void agent_client_interrupt(struct agent_client *c)
 {
 	struct write *w;
 
-	if (!c->request || c->is_closing)
+	if (!c->request || c->order != AGENT_EXECUTE || c->is_closing)
 		return;
 	w = malloc(sizeof(*w) + AGENT_HEADER_SIZE);
 	if (!w)

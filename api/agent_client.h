@@ -20,6 +20,9 @@ struct agent_events {
 	void (*output)(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size);
 	void (*display)(void *owner, const struct mime_bundle *bundle, bool is_result);
 	void (*done)(void *owner, const struct agent_done *done);
+	/* What a settle or an adopt came to: `problem` is "" if all is well; perhaps not UTF-8. */
+	void (*settled)(void *owner, const char *problem);
+	void (*adopted)(void *owner, const char *problem);
 	/* The connection is over; the owner closes the client. `broke_protocol`: the agent is not to be trusted further. */
 	void (*failed)(void *owner, const char *reason, bool broke_protocol);
 };
@@ -38,6 +41,15 @@ struct agent_client *agent_client_connect(uv_loop_t *loop, const char *path, con
 
 /* Starts an execution; none may be running. Its events end with done() or failed(). 0 or -errno. */
 int agent_client_execute(struct agent_client *c, const struct agent_order *order);
+
+/* Prepares the guest for a snapshot; settled() follows. Nothing may be running. 0 or -errno. */
+int agent_client_settle(struct agent_client *c);
+
+/*
+ * Tells a restored guest who it is, with the host's clock as it is now and fresh randomness; adopted() follows. Nothing
+ * may be running. 0 or -errno.
+ */
+int agent_client_adopt(struct agent_client *c, enum agent_identity identity, const char *host_name);
 
 /* Asks for the end of the running execution, if there is one; done() follows. */
 void agent_client_interrupt(struct agent_client *c);

@@ -3,6 +3,7 @@
 #include "common/bytes.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ static size_t longest_body(uint16_t type)
 	case AGENT_RESULT:
 		return AGENT_FRAME_MAX;
 	case AGENT_DONE:
+	case AGENT_SETTLED:
+	case AGENT_ADOPTED:
 		return 64 << 10;
 	default:
 		return 0;
@@ -110,6 +113,12 @@ int agent_done_decode(struct agent_done *done, const void *body, size_t size)
 	return 0;
 }
 
+void agent_sentence_decode(char sentence[AGENT_SENTENCE_MAX + 1], const void *body, size_t size)
+{
+	snprintf(sentence, AGENT_SENTENCE_MAX + 1, "%.*s", (int)(size < AGENT_SENTENCE_MAX ? size : AGENT_SENTENCE_MAX),
+		 (const char *)body);
+}
+
 static void put_header(struct bytes *b, size_t length, enum agent_frame_type type, uint64_t request)
 {
 	bytes_put_u32(b, (uint32_t)length);
@@ -136,4 +145,19 @@ void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type ty
 	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE);
 
 	put_header(&b, 0, type, request);
+}
+
+size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption)
+{
+	struct bytes b = bytes_over(out, AGENT_ADOPT_MAX);
+	size_t length = strnlen(adoption->host_name, AGENT_HOST_NAME_MAX);
+
+	put_header(&b, AGENT_ADOPT_PREFIX + length, AGENT_ADOPT, request);
+	bytes_put_u64(&b, adoption->realtime_ns);
+	bytes_put_u8(&b, (uint8_t)adoption->identity);
+	for (int i = 0; i < 7; i++)
+		bytes_put_u8(&b, 0);
+	bytes_put(&b, adoption->entropy, sizeof(adoption->entropy));
+	bytes_put(&b, adoption->host_name, length);
+	return b.position;
 }

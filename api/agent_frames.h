@@ -53,10 +53,29 @@ struct agent_done {
 /* Body of AGENT_DONE. -EPROTO. */
 int agent_done_decode(struct agent_done *done, const void *body, size_t size);
 
+/* Body of AGENT_SETTLED or AGENT_ADOPTED: what is wrong, "" if nothing is. Perhaps not UTF-8; ends at the first NUL. */
+void agent_sentence_decode(char sentence[AGENT_SENTENCE_MAX + 1], const void *body, size_t size);
+
 /* The body of AGENT_EXECUTE before the code, with the frame's header, into `out`. */
 enum { AGENT_EXECUTE_PREFIX = 16 };
 void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,
 			  enum agent_language language, uint32_t timeout_ms, uint64_t output_limit, size_t code_size);
+
+/* What a guest is told after a restore. */
+struct agent_adoption {
+	uint64_t realtime_ns; /* CLOCK_REALTIME */
+	enum agent_identity identity;
+	uint8_t entropy[AGENT_ENTROPY_SIZE];
+	char host_name[AGENT_HOST_NAME_MAX + 1];
+};
+
+enum {
+	AGENT_ADOPT_PREFIX = 16 + AGENT_ENTROPY_SIZE, /* bytes of the body before the host name */
+	AGENT_ADOPT_MAX = AGENT_HEADER_SIZE + AGENT_ADOPT_PREFIX + AGENT_HOST_NAME_MAX,
+};
+
+/* The whole frame AGENT_ADOPT. Returns its size. */
+size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption);
 
 /* A frame without a body. */
 void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request);

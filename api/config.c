@@ -1,5 +1,6 @@
 #include "api/config.h"
 
+#include "api/pool_definition.h"
 #include "api/toml.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -12,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum key_type { KEY_TEXT, KEY_INTEGER };
+enum key_type { KEY_TEXT, KEY_INTEGER, KEY_BOOLEAN };
 
 struct key {
 	const char *name;
@@ -32,6 +33,10 @@ struct key {
 	{                                                                                                              \
 		name, KEY_INTEGER, offsetof(struct config, field), NULL, value, lowest, highest, help                  \
 	}
+#define BOOLEAN(name, field, help)                                                                                     \
+	{                                                                                                              \
+		name, KEY_BOOLEAN, offsetof(struct config, field), NULL, 0, 0, 1, help                                 \
+	}
 
 static const struct key keys[] = {
 	TEXT("listen", listen, "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
@@ -47,6 +52,12 @@ static const struct key keys[] = {
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
 	TEXT("token-file", token_file, NULL, "holds the bearer token that clients must send; default: <home>/token"),
+	TEXT("database", database, NULL,
+	     "keeps the pools that were created; on a file system with locks and shared memory; default: "
+	     "<home>/hearth.db"),
+	TEXT("template-dir", template_dir, NULL,
+	     "snapshots that sessions are started from, and suspended sessions; on a file system whose files can be "
+	     "mapped and linked; default: <home>/templates"),
 	TEXT("log-level", log_level, "info", "error, warn, info or debug"),
 	INTEGER("session-memory-mib", session_memory_mib, 1024, 128, 16384, "memory of a session's microVM"),
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
@@ -54,6 +65,25 @@ static const struct key keys[] = {
 	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions that may wait in one session"),
 	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 604800,
 		"a session that was idle for so long is destroyed with its files"),
+	TEXT("lifecycle", lifecycle, "Timed",
+	     "of the default pool: Timed ends a session by cooldown-seconds, MaxLifetime by max-alive-seconds"),
+	INTEGER("max-alive-seconds", max_alive_s, 3600, 1, 2592000,
+		"with lifecycle MaxLifetime: time after which a session ends, used or not"),
+	INTEGER("ready-sessions", ready_sessions, 2, 0, 1000,
+		"of the default pool: microVMs that are kept ready, so that a new session costs a hand-over and no "
+		"start"),
+	INTEGER("refill-concurrency", refill_concurrency, 0, 0, 64,
+		"microVMs that are prepared for stocks at a time; 0: half of the CPUs"),
+	INTEGER("suspend-after-seconds", suspend_after_s, 0, 0, 604800,
+		"a session that was idle for so long becomes a snapshot on disk until its next use; 0: never"),
+	INTEGER("suspended-keep-seconds", suspended_keep_s, 86400, 1, 31536000,
+		"a suspended session is destroyed after that time"),
+	INTEGER("orphan-timeout-seconds", orphan_timeout_s, 60, 1, 86400,
+		"how long microVMs live on when hearthd is gone, for the next one to take them over"),
+	BOOLEAN("keep-sessions", keep_sessions,
+		"on SIGTERM leave sessions to the next hearthd, as SIGUSR2 does, instead of ending them"),
+	INTEGER("min-cooldown-seconds", min_cooldown_s, 60, 1, 3600,
+		"the least cooldown, and the least lifetime, that a created pool may have"),
 	INTEGER("execution-timeout-seconds", execution_timeout_s, 220, 1, 86400,
 		"time for an execution that names none"),
 	INTEGER("max-execution-timeout-seconds", max_execution_timeout_s, 1800, 1, 86400,
@@ -125,9 +155,13 @@ static int apply_line(struct config *c, const struct toml_line *line, uint64_t *
 		return error_set(err, EINVAL, "%s must be a string in quotes", line->key);
 	if (k->type == KEY_INTEGER && line->type != TOML_INTEGER)
 		return error_set(err, EINVAL, "%s must be an integer", line->key);
+	if (k->type == KEY_BOOLEAN && line->type != TOML_BOOLEAN)
+		return error_set(err, EINVAL, "%s must be true or false", line->key);
 	if (k->type == KEY_TEXT)
 		return *text_of(c, k) ? 0 : set_text(c, k, line->text, err);
-	return *integer_of(c, k) == UNSET ? set_integer(c, k, line->integer, err) : 0;
+	if (*integer_of(c, k) != UNSET)
+		return 0;
+	return set_integer(c, k, k->type == KEY_BOOLEAN ? line->boolean : line->integer, err);
 }
 
 int config_parse(struct config *c, const char *text, const char *name, struct error *err)
@@ -183,12 +217,21 @@ static int parse_integer(const struct key *k, const char *text, int64_t *value, 
 	return 0;
 }
 
+static int parse_boolean(const struct key *k, const char *text, int64_t *value, struct error *err)
+{
+	*value = strcmp(text, "true") == 0;
+	if (!*value && strcmp(text, "false") != 0)
+		return error_set(err, EINVAL, "--%s must be true or false, not %s", k->name, text);
+	return 0;
+}
+
 static int apply_flag(struct config *c, const struct key *k, const char *text, struct error *err)
 {
 	int64_t value;
 
-	if (k->type == KEY_INTEGER) {
-		int rc = parse_integer(k, text, &value, err);
+	if (k->type != KEY_TEXT) {
+		int rc = k->type == KEY_BOOLEAN ? parse_boolean(k, text, &value, err)
+						: parse_integer(k, text, &value, err);
 
 		return rc < 0 ? rc : set_integer(c, k, value, err);
 	}
@@ -312,6 +355,10 @@ static char *default_of(const struct config *c, const struct key *k)
 		return join(c->home, "images/vmlinux");
 	if (strcmp(k->name, "image") == 0)
 		return join(c->home, "images/code-interpreter.erofs");
+	if (strcmp(k->name, "template-dir") == 0)
+		return join(c->home, "templates");
+	if (strcmp(k->name, "database") == 0)
+		return join(c->home, "hearth.db");
 	return join(c->home, "token");
 }
 
@@ -320,7 +367,7 @@ static int fill_defaults(struct config *c, struct error *err)
 	for (size_t i = 0; i < N_KEYS; i++) {
 		const struct key *k = &keys[i];
 
-		if (k->type == KEY_INTEGER && *integer_of(c, k) == UNSET)
+		if (k->type != KEY_TEXT && *integer_of(c, k) == UNSET)
 			*integer_of(c, k) = k->default_integer;
 		if (k->type == KEY_TEXT && !*text_of(c, k))
 			*text_of(c, k) = default_of(c, k);
@@ -334,6 +381,10 @@ static int check(const struct config *c, struct error *err)
 {
 	if (log_level_from_name(c->log_level) < 0)
 		return error_set(err, EINVAL, "log-level must be error, warn, info or debug, not %s", c->log_level);
+	if (pool_lifecycle_from_name(c->lifecycle) < 0)
+		return error_set(err, EINVAL, "lifecycle must be Timed or MaxLifetime, not %s", c->lifecycle);
+	if (c->ready_sessions > c->max_sessions)
+		return error_set(err, EINVAL, "ready-sessions is more than max-sessions");
 	if (c->execution_timeout_s > c->max_execution_timeout_s)
 		return error_set(err, EINVAL, "execution-timeout-seconds is more than max-execution-timeout-seconds");
 	return 0;
@@ -346,7 +397,7 @@ int config_load(struct config *c, int argc, char *const argv[], struct error *er
 
 	*c = (struct config) { 0 };
 	for (size_t i = 0; i < N_KEYS; i++)
-		if (keys[i].type == KEY_INTEGER)
+		if (keys[i].type != KEY_TEXT)
 			*integer_of(c, &keys[i]) = UNSET;
 	rc = parse_flags(c, argc, argv, err);
 	if (rc < 0 || c->wants_help || c->wants_version)
@@ -391,6 +442,8 @@ void config_print(const struct config *c, FILE *out)
 		fprintf(out, "# %s\n%s = ", keys[i].help, keys[i].name);
 		if (keys[i].type == KEY_TEXT)
 			print_string(*text_of(c, &keys[i]), out);
+		else if (keys[i].type == KEY_BOOLEAN)
+			fputs(*integer_of(c, &keys[i]) ? "true" : "false", out);
 		else
 			fprintf(out, "%lld", (long long)*integer_of(c, &keys[i]));
 		fputs("\n\n", out);
@@ -399,6 +452,8 @@ void config_print(const struct config *c, FILE *out)
 
 void config_print_help(FILE *out)
 {
+	static const char *const type_names[] = { "TEXT", "N", "true|false" };
+
 	fputs("Usage: hearthd [--KEY VALUE]...\n\n"
 	      "Serves the Hearth API: runs Python and Node code, each session in a microVM of its own.\n\n"
 	      "  --config FILE      settings, one `key = value` a line; default: <home>/hearth.toml if it exists\n"
@@ -409,8 +464,10 @@ void config_print_help(FILE *out)
 	for (size_t i = 0; i < N_KEYS; i++) {
 		const struct key *k = &keys[i];
 
-		fprintf(out, "  --%s %s\n      %s", k->name, k->type == KEY_TEXT ? "TEXT" : "N", k->help);
-		if (k->type == KEY_INTEGER)
+		fprintf(out, "  --%s %s\n      %s", k->name, type_names[k->type], k->help);
+		if (k->type == KEY_BOOLEAN)
+			fputs(" [false]", out);
+		else if (k->type == KEY_INTEGER)
 			fprintf(out, " [%lld]", (long long)k->default_integer);
 		else if (k->default_text && *k->default_text)
 			fprintf(out, " [%s]", k->default_text);

@@ -21,12 +21,23 @@ struct config {
 	char *image;
 	char *kernel_arguments;
 	char *token_file;
+	char *template_dir;
+	char *lifecycle;
+	char *database;
 	char *log_level;
 	int64_t session_memory_mib;
 	int64_t session_vcpus;
 	int64_t max_sessions;
 	int64_t max_queued;
 	int64_t cooldown_s;
+	int64_t max_alive_s;
+	int64_t ready_sessions;
+	int64_t refill_concurrency;
+	int64_t suspend_after_s;
+	int64_t suspended_keep_s;
+	int64_t orphan_timeout_s;
+	int64_t keep_sessions; /* 0 or 1 */
+	int64_t min_cooldown_s;
 	int64_t execution_timeout_s;
 	int64_t max_execution_timeout_s;
 	int64_t output_limit_bytes;

@@ -16,7 +16,6 @@ enum {
 
 struct execute_call {
 	struct execution execution;
-	struct service *service;
 	struct http_request *http; /* NULL once answered, or when the client is gone */
 	struct execute_call_form form;
 	struct execute_answer answer;
@@ -136,11 +135,11 @@ static void respond_error(struct execute_call *c, unsigned int status, const cha
 	http_stream_end(c->http);
 }
 
-static void respond_not_submitted(struct execute_call *c, const struct error *err)
+static void respond_not_submitted(struct execute_call *c, const struct pool *pool, const struct error *err)
 {
 	if (err->code == SESSIONS_FULL)
-		rest_error_retry(c->http, 429, "SessionsCountExceedsLimit",
-				 sessions_retry_after_s(c->service->sessions), err->text);
+		rest_error_retry(c->http, 429, "SessionsCountExceedsLimit", sessions_retry_after_s(pool_sessions(pool)),
+				 err->text);
 	else if (err->code == SESSIONS_QUEUE_FULL)
 		rest_error_retry(c->http, 429, "SessionQueueFull", 5, err->text);
 	else if (err->code == SESSIONS_STOPPING)
@@ -266,8 +265,16 @@ static void fill_answer(struct execute_call *c, const char *identifier, const st
 		guid_make(a->id);
 }
 
-void execute_call_start(struct service *service, struct http_request *r, const struct execute_call_form *form,
-			const char *identifier, struct execute_request *request)
+/* The request's language, else that of the pool's container type. */
+static enum agent_language choose_language(const struct pool *pool, const struct execute_request *request)
+{
+	if (request->language)
+		return request->language;
+	return pool_definition_of(pool)->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
+}
+
+void execute_call_start(struct service *service, struct pool *pool, struct http_request *r,
+			const struct execute_call_form *form, const char *identifier, struct execute_request *request)
 {
 	struct execute_call *c = calloc(1, sizeof(*c));
 	struct error err = { 0 };
@@ -276,10 +283,9 @@ void execute_call_start(struct service *service, struct http_request *r, const s
 		rest_error(r, 500, "OutOfMemory", "There is no memory for this request.");
 		return;
 	}
-	c->service = service;
 	c->http = r;
 	c->form = *form;
-	c->execution.language = request->language;
+	c->execution.language = choose_language(pool, request);
 	c->execution.code = STEAL(&request->code);
 	c->execution.code_size = request->code_size;
 	c->execution.timeout_ms = choose_timeout_ms(service, request->timeout_s);
@@ -288,8 +294,8 @@ void execute_call_start(struct service *service, struct http_request *r, const s
 	fill_answer(c, identifier, request);
 	uv_timer_init(service->loop, &c->keep_alive);
 	c->keep_alive.data = c;
-	if (sessions_execute(service->sessions, identifier, &c->execution, &err) < 0) {
-		respond_not_submitted(c, &err);
+	if (sessions_execute(pool_sessions(pool), identifier, &c->execution, &err) < 0) {
+		respond_not_submitted(c, pool, &err);
 		destroy(c);
 		return;
 	}

@@ -20,8 +20,8 @@ struct execute_call_form {
 	const char *operation_id; /* the client's, or NULL */
 };
 
-/* Takes the request over and answers it in any case. Takes request->code. */
-void execute_call_start(struct service *service, struct http_request *r, const struct execute_call_form *form,
-			const char *identifier, struct execute_request *request);
+/* Runs it in a session of `pool`. Takes the request over and answers it in any case. Takes request->code. */
+void execute_call_start(struct service *service, struct pool *pool, struct http_request *r,
+			const struct execute_call_form *form, const char *identifier, struct execute_request *request);
 
 #endif

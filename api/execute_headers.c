@@ -20,17 +20,25 @@ static void put_part(char *text, size_t size, const char *name, uint64_t us)
 	snprintf(text + n, size - n, "%s%s=%" PRIu64 ".%03" PRIu64, n ? "," : "", name, us / 1000, us % 1000);
 }
 
-/* vmm, kernel and agent are parts of a cold start; the others are told of every execution. */
+/* The parts of getting a machine ready depend on where it came from; the others are told of every execution. */
 static void add_timing(struct http_request *r, const struct execution_start *start,
 		       const struct execution_report *report)
 {
-	char text[256] = "";
+	char text[384] = "";
 
-	if (start->is_new_session) {
+	snprintf(text, sizeof(text), "source=%s", session_source_name(start->source));
+	put_part(text, sizeof(text), "allocation", start->allocation_us);
+	if (start->vmm_us && start->source != SESSION_WARM) {
 		put_part(text, sizeof(text), "vmm", start->vmm_us);
-		put_part(text, sizeof(text), "kernel", start->kernel_us);
+		if (start->source == SESSION_BOOT)
+			put_part(text, sizeof(text), "kernel", start->kernel_us);
 		put_part(text, sizeof(text), "agent", start->agent_us);
+		if (start->source != SESSION_BOOT)
+			put_part(text, sizeof(text), "adopt", start->adopt_us);
 	}
+	if (start->source == SESSION_WARM)
+		put_part(text, sizeof(text), "resume", start->resume_us);
+	put_part(text, sizeof(text), "first_byte", start->first_byte_us);
 	put_part(text, sizeof(text), "interpreter", start->interpreter_us);
 	if (report) {
 		put_part(text, sizeof(text), "execution", report->ran_us);

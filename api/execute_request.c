@@ -106,7 +106,7 @@ static int parse_code(struct execute_request *request, const json_t *fields, str
 static int parse_fields(struct execute_request *request, const json_t *fields, struct error *err)
 {
 	const char *identifier = NULL;
-	int language = AGENT_PYTHON;
+	int language = 0;
 
 	if (check_execution_type(fields, err) < 0 || parse_code(request, fields, err) < 0 ||
 	    get_word(fields, "language", languages, &language, err) < 0 ||

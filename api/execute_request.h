@@ -12,10 +12,10 @@
 struct execute_request {
 	char *code; /* UTF-8, may hold NUL; owned */
 	size_t code_size;
-	enum agent_language language;
-	char *identifier;     /* of the body; NULL if it has none; owned */
-	int64_t timeout_s;    /* as the client wants it; 0: the default */
-	int64_t output_limit; /* likewise, in bytes of each stream */
+	enum agent_language language; /* 0: none was named */
+	char *identifier;             /* of the body; NULL if it has none; owned */
+	int64_t timeout_s;            /* as the client wants it; 0: the default */
+	int64_t output_limit;         /* likewise, in bytes of each stream */
 	bool return_display_data;
 };
 

@@ -37,17 +37,34 @@ struct execution_report {
 	uint64_t read_us; /* of it, from the start of the code to the answer, less ran_us */
 };
 
+/* Where the machine of an execution came from. */
+enum session_source {
+	SESSION_REUSED,  /* the session had it already */
+	SESSION_WARM,    /* from the stock */
+	SESSION_RESTORE, /* restored from the template for it */
+	SESSION_BOOT,    /* booted for it */
+	SESSION_FORK,    /* a copy of another session */
+	SESSION_RESUME,  /* the session was suspended */
+};
+
+/* The word of the API. */
+const char *session_source_name(enum session_source source);
+
 /* Known from started() on; zero until then. */
 struct execution_start {
 	char session_guid[37];
-	bool is_new_session;     /* this execution is the first of its session */
+	bool is_new_session; /* this execution is the first of its session */
+	enum session_source source;
 	uint64_t allocation_us;  /* from submission until the session could be used */
 	uint64_t queued_us;      /* then, until the executions before it were over */
 	uint64_t interpreter_us; /* then, until its interpreter was warm */
-	/* a new session's cold start in parts */
+	uint64_t first_byte_us;  /* from the order until the agent said that the code starts, interpreter_us included */
+	/* of a machine that was got ready for it, in parts: see struct microvm_timing */
 	uint64_t vmm_us;
 	uint64_t kernel_us;
 	uint64_t agent_us;
+	uint64_t adopt_us;
+	uint64_t resume_us; /* of one from the stock */
 };
 
 struct execution_events {

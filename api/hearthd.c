@@ -1,11 +1,15 @@
 /*
  * hearthd, the control plane: start-up in the order in which it happens, then the loop, then the end. On SIGTERM or
- * SIGINT it takes no more work, answers what waits or runs with 503, ends all microVMs, and leaves nothing behind.
+ * SIGINT it takes no more work, answers what waits or runs with 503, ends all microVMs, and leaves nothing behind. On
+ * SIGUSR2 it leaves the sessions to the next hearthd, which takes them over.
  */
 #include "api/config.h"
 #include "api/http_server.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
+#include "api/stock_policy.h"
+#include "api/stored_pools.h"
+#include "api/timestamp.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -17,7 +21,9 @@
 enum {
 	DRAIN_MS = 2000,      /* for clients to take their last answer */
 	DRAIN_STEP_MS = 20,   /* between two looks at whether they have */
-	DESCRIPTORS_EACH = 8, /* of a session: control, pidfd, agent, and some air */
+	DESCRIPTORS_EACH = 8, /* of a microVM: control, pidfd, agent, and some air */
+	DESCRIPTORS_OF_POOLS = 16384,
+	N_SIGNALS = 3,
 };
 
 struct hearthd {
@@ -27,7 +33,7 @@ struct hearthd {
 	struct service service;
 	struct http_server *http;
 	int runtime_lock;
-	uv_signal_t signals[2];
+	uv_signal_t signals[N_SIGNALS];
 	uv_timer_t drain;
 	uint64_t drain_since_ms;
 };
@@ -56,13 +62,16 @@ static void on_all_microvms_gone(void *data)
 	uv_timer_start(&h->drain, on_drain, 0, DRAIN_STEP_MS);
 }
 
-static void stop(struct hearthd *h)
+static void stop(struct hearthd *h, bool is_leaving)
 {
 	h->service.is_stopping = true;
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < N_SIGNALS; i++)
 		uv_close((uv_handle_t *)&h->signals[i], NULL);
 	http_server_quiesce(h->http);
-	sessions_stop(h->service.sessions);
+	if (is_leaving)
+		pools_leave(h->service.pools);
+	else
+		pools_stop(h->service.pools);
 	if (h->host.n_microvms == 0)
 		on_all_microvms_gone(h);
 }
@@ -71,17 +80,28 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct hearthd *h = handle->data;
 
-	log_info("stopping on %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+	bool is_leaving = number == SIGUSR2 || (number == SIGTERM && h->config.keep_sessions);
+
+	log_info("stopping on %s%s",
+		 number == SIGINT    ? "SIGINT"
+		 : number == SIGTERM ? "SIGTERM"
+				     : "SIGUSR2",
+		 is_leaving ? "; sessions are left to the next hearthd" : "");
 	if (!h->service.is_stopping)
-		stop(h);
+		stop(h, is_leaving);
 }
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-/* A connection and a session take descriptors each; the soft limit is often 1024. */
+/*
+ * A connection and a microVM take descriptors each; the soft limit is often 1024. Pools that are created later have
+ * sessions as well, so there is always room for some thousand.
+ */
 static void raise_descriptor_limit(const struct config *c)
 {
-	rlim_t wanted = (rlim_t)(2 * c->max_connections + DESCRIPTORS_EACH * c->max_sessions + 64);
+	rlim_t wanted = (rlim_t)(2 * c->max_connections +
+				 DESCRIPTORS_EACH * (c->max_sessions + STOCK_CAP_FACTOR * c->ready_sessions) +
+				 DESCRIPTORS_OF_POOLS);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
@@ -89,7 +109,7 @@ static void raise_descriptor_limit(const struct config *c)
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < wanted)
-		log_warn("%llu file descriptors are wanted for max-connections and max-sessions, %llu are allowed",
+		log_info("%llu file descriptors are wanted for connections and sessions, %llu are allowed",
 			 (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
 }
 
@@ -104,24 +124,66 @@ static void fill_host(struct hearthd *h)
 		.kernel = c->kernel,
 		.image = c->image,
 		.kernel_arguments = c->kernel_arguments,
-		.memory_mib = (uint32_t)c->session_memory_mib,
-		.n_vcpus = (uint32_t)c->session_vcpus,
 		.boot_timeout_ms = (uint32_t)c->boot_timeout_s * 1000,
+		.orphan_timeout_s = (uint32_t)c->orphan_timeout_s,
 		.all_gone = on_all_microvms_gone,
 		.data = h,
 	};
 }
 
+static void on_templates_changed(void *data)
+{
+	struct hearthd *h = data;
+
+	if (h->service.pools)
+		pools_templates_changed(h->service.pools);
+}
+
+/* The pool that the settings describe, which a stored definition overrules. */
+static int start_all_pools(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	struct pool_definition d = pool_definition_default(POOL_DEFAULT_NAME);
+
+	d.lifecycle = (enum pool_lifecycle)pool_lifecycle_from_name(c->lifecycle);
+	d.max_concurrent_sessions = (uint32_t)c->max_sessions;
+	d.ready_session_instances = (uint32_t)c->ready_sessions;
+	d.cooldown_s = (uint32_t)c->cooldown_s;
+	d.max_alive_s = (uint32_t)c->max_alive_s;
+	d.memory_mib = (uint32_t)c->session_memory_mib;
+	d.vcpus = (uint32_t)c->session_vcpus;
+	return stored_pools_start(h->service.pools, h->service.store, &d, err);
+}
+
+static int start_pools(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct pools_settings settings = {
+		.sessions = {
+			.max_queued = (unsigned int)c->max_queued,
+			.start_grace_ms = (uint64_t)c->boot_timeout_s * 1000,
+			.answer_grace_ms = (uint64_t)c->answer_grace_s * 1000,
+			.suspend_after_ms = (uint64_t)c->suspend_after_s * 1000,
+			.suspended_keep_ms = (uint64_t)c->suspended_keep_s * 1000,
+		},
+		.refill_concurrency = (unsigned int)(c->refill_concurrency ? c->refill_concurrency : n_cpus / 2),
+	};
+	int rc;
+
+	h->service.templates = templates_create(&h->host, c->template_dir, on_templates_changed, h, err);
+	if (!h->service.templates)
+		return -err->code;
+	h->service.pools = pools_create(&h->host, h->service.templates, &settings);
+	rc = h->service.pools ? start_all_pools(h, err) : error_set(err, ENOMEM, "out of memory");
+	if (rc == 0)
+		pools_adopt(h->service.pools);
+	return rc;
+}
+
 static int start_service(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
-	const struct sessions_settings settings = {
-		.max_sessions = (unsigned int)c->max_sessions,
-		.max_queued = (unsigned int)c->max_queued,
-		.cooldown_ms = (uint64_t)c->cooldown_s * 1000,
-		.start_grace_ms = (uint64_t)c->boot_timeout_s * 1000,
-		.answer_grace_ms = (uint64_t)c->answer_grace_s * 1000,
-	};
 
 	h->service = (struct service) {
 		.loop = &h->loop,
@@ -129,12 +191,14 @@ static int start_service(struct hearthd *h, struct error *err)
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
 		.started_ns = uv_hrtime(),
+		.started_ms = timestamp_now_ms(),
+		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },
 	};
 	if (auth_load(&h->service.auth, c->token_file, err) < 0)
 		return -err->code;
 	fill_host(h);
-	h->service.sessions = sessions_create(&h->host, &settings);
-	return h->service.sessions ? 0 : error_set(err, ENOMEM, "out of memory");
+	h->service.store = pool_store_open(c->database, err);
+	return h->service.store ? 0 : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
@@ -154,10 +218,10 @@ static int start_http(struct hearthd *h, struct error *err)
 
 static void watch_signals(struct hearthd *h)
 {
-	static const int numbers[2] = { SIGTERM, SIGINT };
+	static const int numbers[N_SIGNALS] = { SIGTERM, SIGINT, SIGUSR2 };
 
 	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < N_SIGNALS; i++) {
 		uv_signal_init(&h->loop, &h->signals[i]);
 		h->signals[i].data = h;
 		uv_signal_start(&h->signals[i], on_signal, numbers[i]);
@@ -182,6 +246,17 @@ static int check_files(const struct config *c, struct error *err)
 	return 0;
 }
 
+static void run(struct hearthd *h)
+{
+	watch_signals(h);
+	log_info("version %s, at most %lld sessions of %lld MiB", HEARTH_VERSION, (long long)h->config.max_sessions,
+		 (long long)h->config.session_memory_mib);
+	printf("hearthd: serving on http://%s\n", http_server_address(h->http));
+	fflush(stdout);
+	uv_run(&h->loop, UV_RUN_DEFAULT);
+	log_info("stopped");
+}
+
 static int serve(struct hearthd *h, struct error *err)
 {
 	int rc = check_files(&h->config, err);
@@ -197,15 +272,16 @@ static int serve(struct hearthd *h, struct error *err)
 	if (rc == 0)
 		rc = start_http(h, err);
 	if (rc == 0) {
-		watch_signals(h);
-		log_info("version %s, at most %lld sessions of %lld MiB", HEARTH_VERSION,
-			 (long long)h->config.max_sessions, (long long)h->config.session_memory_mib);
-		printf("hearthd: serving on http://%s\n", http_server_address(h->http));
-		fflush(stdout);
-		uv_run(&h->loop, UV_RUN_DEFAULT);
-		log_info("stopped");
+		/* Last of all that can fail: from here on there are microVMs. */
+		rc = start_pools(h, err);
+		if (rc < 0)
+			http_server_destroy(h->http);
 	}
-	sessions_destroy(h->service.sessions);
+	if (rc == 0)
+		run(h);
+	pools_destroy(h->service.pools);
+	templates_destroy(h->service.templates);
+	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);
 	runtime_directory_close(h->config.runtime_dir, h->runtime_lock);

@@ -33,6 +33,8 @@ struct http_request {
 	const void *route;           /* the router's */
 	const char *path_identifier; /* likewise: {ID} of a path /identifier/{ID}/…, in url; NULL if none */
 	const char *pool;            /* likewise: the name in …/sessionPools/<name>/…; NULL if none */
+	size_t n_pool_segments;      /* likewise: how many segments of url lead to the pool, or to the list of pools */
+	const char *path_name;       /* likewise: the segment where the route has a star; NULL if none */
 
 	/* the handler's, if it answers later */
 	void *owner;

@@ -1,8 +1,4 @@
-#include "api/microvm.h"
-
-#include "api/microvm_directory.h"
-#include "api/ready_listener.h"
-#include "api/vmm_client.h"
+#include "api/microvm_private.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -11,53 +7,41 @@
 #include <string.h>
 
 enum {
-	STOP_TIMEOUT_MS = 2000,     /* for an orderly end, before SIGKILL */
-	EXIT_REASON_WAIT_MS = 1000, /* for the process's exit, which says more than a broken connection */
+	STOP_TIMEOUT_MS = 2000, /* for an orderly end, before SIGKILL */
 };
 
-enum microvm_state {
-	MICROVM_SPAWNED,    /* the process was started */
-	MICROVM_BOOTING,    /* the vCPUs run */
-	MICROVM_CONNECTING, /* the agent said that it is ready */
-	MICROVM_READY,
-	MICROVM_LOSING, /* the agent's connection broke; the process's exit will tell why */
-	MICROVM_ENDING,
-	MICROVM_N_STATES,
-};
+/* ---- states ------------------------------------------------------------------------------------------------------ */
 
-#define TO(state) (1u << (state))
+#define TO(state) (1u << MICROVM_##state)
 
-static const uint8_t may_become[MICROVM_N_STATES] = {
+static const uint32_t may_become[MICROVM_N_STATES] = {
 	/* AGENT_READY may overtake the answer to VMM_BOOT: they come by two sockets. */
-	[MICROVM_SPAWNED] = TO(MICROVM_BOOTING) | TO(MICROVM_CONNECTING) | TO(MICROVM_ENDING),
-	[MICROVM_BOOTING] = TO(MICROVM_CONNECTING) | TO(MICROVM_ENDING),
-	[MICROVM_CONNECTING] = TO(MICROVM_READY) | TO(MICROVM_LOSING) | TO(MICROVM_ENDING),
-	[MICROVM_READY] = TO(MICROVM_LOSING) | TO(MICROVM_ENDING),
-	[MICROVM_LOSING] = TO(MICROVM_ENDING),
+	[MICROVM_SPAWNED] = TO(BOOTING) | TO(RESUMING) | TO(CONNECTING) | TO(ENDING),
+	[MICROVM_BOOTING] = TO(CONNECTING) | TO(ENDING),
+	[MICROVM_ATTACHING] = TO(RESUMING) | TO(CONNECTING) | TO(ENDING),
+	[MICROVM_RESUMING] = TO(CONNECTING) | TO(ENDING),
+	[MICROVM_CONNECTING] = TO(ADOPTING) | TO(READY) | TO(LOSING) | TO(ENDING),
+	[MICROVM_ADOPTING] = TO(READY) | TO(PARKING) | TO(LOSING) | TO(ENDING),
+	[MICROVM_PARKING] = TO(PARKED) | TO(LOSING) | TO(ENDING),
+	[MICROVM_PARKED] = TO(READY) | TO(LOSING) | TO(ENDING),
+	[MICROVM_READY] = TO(SETTLING) | TO(DISCONNECTING) | TO(LOSING) | TO(ENDING),
+	[MICROVM_SETTLING] = TO(READY) | TO(LOSING) | TO(ENDING),
+	[MICROVM_DISCONNECTING] = TO(PAUSING) | TO(CONNECTING) | TO(ENDING),
+	[MICROVM_PAUSING] = TO(SAVING) | TO(ENDING),
+	[MICROVM_SAVING] = TO(SAVED) | TO(RESUMING) | TO(ENDING),
+	[MICROVM_SAVED] = TO(ENDING),
+	[MICROVM_LOSING] = TO(ENDING),
 	[MICROVM_ENDING] = 0,
 };
 
-static const char *const state_names[] = { "spawned", "booting", "connecting", "ready", "losing", "ending" };
-
-struct microvm {
-	struct microvm_host *host;
-	const struct microvm_owner *callbacks; /* NULL: nobody is told */
-	void *owner;
-	enum microvm_state state;
-	char id[MICROVM_ID_SIZE];
-	struct microvm_directory directory;
-	struct vmm_client *vmm;
-	struct ready_listener *ready_listener;
-	struct agent_client *agent;
-	uv_timer_t timer; /* boot timeout, then exit reason, then stop timeout */
-	char lost_reason[256];
-	uint64_t spawned_ns;
-	struct microvm_timing timing;
+static const char *const state_names[MICROVM_N_STATES] = {
+	"spawned", "booting",  "attaching",     "resuming", "connecting", "adopting", "parking", "parked",
+	"ready",   "settling", "disconnecting", "pausing",  "saving",     "saved",    "losing",  "ending",
 };
 
-static void move(struct microvm *vm, enum microvm_state state)
+void microvm_move(struct microvm *vm, enum microvm_state state)
 {
-	if (!(may_become[vm->state] & TO(state))) {
+	if (!(may_become[vm->state] & 1u << state)) {
 		log_error("vm=%s cannot become %s from %s", vm->id, state_names[state], state_names[vm->state]);
 		abort();
 	}
@@ -65,29 +49,52 @@ static void move(struct microvm *vm, enum microvm_state state)
 	vm->state = state;
 }
 
-static uint64_t since_spawn_us(const struct microvm *vm)
+uint64_t microvm_since_us(uint64_t ns)
 {
-	return (uv_hrtime() - vm->spawned_ns) / 1000;
+	return (uv_hrtime() - ns) / 1000;
 }
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void on_timer_closed(uv_handle_t *handle)
 {
 	struct microvm *vm = handle->data;
 	struct microvm_host *host = vm->host;
 
+	if (vm->gone)
+		vm->gone(vm->gone_data);
 	free(vm);
 	if (--host->n_microvms == 0 && host->all_gone)
 		host->all_gone(host->data);
 }
 
-/* The process is gone, or never was. */
-static void dispose(struct microvm *vm)
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct microvm *vm = handle->data;
+
+	uv_close((uv_handle_t *)&vm->timer, on_timer_closed);
+}
+
+static void let_go(struct microvm *vm)
 {
 	vmm_client_close(vm->vmm);
 	ready_listener_close(vm->ready_listener);
 	agent_client_close(vm->agent);
+	snapshot_release(vm->snapshot);
+	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
+}
+
+/* The process is gone, or never was. */
+static void dispose(struct microvm *vm)
+{
 	microvm_directory_remove(&vm->directory);
-	uv_close((uv_handle_t *)&vm->timer, on_timer_closed);
+	let_go(vm);
+}
+
+void microvm_leave(struct microvm *vm)
+{
+	vm->callbacks = NULL;
+	let_go(vm);
 }
 
 static void on_stop_timeout(uv_timer_t *timer)
@@ -98,14 +105,17 @@ static void on_stop_timeout(uv_timer_t *timer)
 	vmm_client_kill(vm->vmm);
 }
 
-void microvm_destroy(struct microvm *vm)
+void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data)
 {
 	if (!vm)
 		return;
 	vm->callbacks = NULL;
+	vm->gone = gone;
+	vm->gone_data = data;
 	if (vm->state == MICROVM_ENDING)
 		return;
-	move(vm, MICROVM_ENDING);
+	microvm_move(vm, MICROVM_ENDING);
+	uv_timer_stop(&vm->poll);
 	agent_client_close(vm->agent);
 	vm->agent = NULL;
 	ready_listener_close(vm->ready_listener);
@@ -115,130 +125,139 @@ void microvm_destroy(struct microvm *vm)
 	uv_timer_start(&vm->timer, on_stop_timeout, STOP_TIMEOUT_MS, 0);
 }
 
-/* Ends a microVM that nobody asked to end. */
-static void lose(struct microvm *vm, const char *reason)
+void microvm_lose(struct microvm *vm, const char *reason)
 {
 	const struct microvm_owner *callbacks = vm->callbacks;
 	void *owner = vm->owner;
 
 	log_warn("vm=%s lost: %s", vm->id, reason);
 	microvm_directory_log_console(&vm->directory, vm->id);
-	microvm_destroy(vm);
+	microvm_destroy(vm, NULL, NULL);
 	if (callbacks)
 		callbacks->lost(owner, reason);
 }
 
-static void on_exit_reason_timeout(uv_timer_t *timer)
+static void on_start_timeout(uv_timer_t *timer)
 {
 	struct microvm *vm = timer->data;
+	char reason[128];
 
-	lose(vm, vm->lost_reason);
+	snprintf(reason, sizeof(reason), "its agent was not ready within %u s (boot-timeout-seconds)",
+		 vm->host->boot_timeout_ms / 1000);
+	microvm_lose(vm, reason);
 }
 
-/* The agent's connection broke. If the machine died, its exit comes within moments and is the better reason. */
-static void agent_failed(void *owner, const char *reason, bool broke_protocol)
-{
-	struct microvm *vm = owner;
+/* ---- ready ------------------------------------------------------------------------------------------------------- */
 
-	agent_client_close(vm->agent);
-	vm->agent = NULL;
-	if (broke_protocol) {
-		lose(vm, reason);
-		return;
-	}
-	snprintf(vm->lost_reason, sizeof(vm->lost_reason), "%s", reason);
-	move(vm, MICROVM_LOSING);
-	uv_timer_start(&vm->timer, on_exit_reason_timeout, EXIT_REASON_WAIT_MS, 0);
+void microvm_order(struct microvm *vm, enum vmm_message_type order)
+{
+	/* A failure here shows as the process's exit, which tells more. */
+	if (vmm_client_order(vm->vmm, order) < 0)
+		log_debug("vm=%s cannot be given order %d", vm->id, order);
 }
 
-static void agent_connected(void *owner)
+void microvm_connect_agent(struct microvm *vm)
 {
-	struct microvm *vm = owner;
+	int rc;
+
+	microvm_move(vm, MICROVM_CONNECTING);
+	uv_timer_start(&vm->timer, on_start_timeout, vm->host->boot_timeout_ms, 0);
+	vm->agent = agent_client_connect(vm->host->loop, vm->directory.vsock, &microvm_agent_events, vm, &rc);
+	if (!vm->agent)
+		microvm_lose(vm, strerror(-rc));
+}
+
+void microvm_tell_ready(struct microvm *vm)
+{
+	const struct microvm_timing *t = &vm->timing;
 
 	uv_timer_stop(&vm->timer);
-	vm->timing.total_us = since_spawn_us(vm);
-	move(vm, MICROVM_READY);
-	log_info("vm=%s cold start: total_ms=%.1f vmm_ms=%.1f kernel_ms=%.1f agent_ms=%.1f", vm->id,
-		 (double)vm->timing.total_us / 1000, (double)vm->timing.vmm_us / 1000,
-		 (double)vm->timing.kernel_us / 1000, (double)vm->timing.agent_us / 1000);
+	if (vm->timing.total_us == 0 && vm->spawned_ns) {
+		vm->timing.total_us = microvm_since_us(vm->spawned_ns);
+		log_info("vm=%s %s: total_ms=%.1f vmm_ms=%.1f kernel_ms=%.1f agent_ms=%.1f adopt_ms=%.1f", vm->id,
+			 vm->snapshot ? "restore" : "cold start", (double)t->total_us / 1000, (double)t->vmm_us / 1000,
+			 (double)t->kernel_us / 1000, (double)t->agent_us / 1000, (double)t->adopt_us / 1000);
+	}
 	if (vm->callbacks)
 		vm->callbacks->ready(vm->owner);
 }
 
-static void agent_started(void *owner, uint64_t waited_us)
-{
-	struct microvm *vm = owner;
+/* ---- what the VMM says ------------------------------------------------------------------------------------------- */
 
-	if (vm->callbacks)
-		vm->callbacks->started(vm->owner, waited_us);
+static void on_running(struct microvm *vm)
+{
+	if (vm->timing.vmm_us == 0 && vm->spawned_ns)
+		vm->timing.vmm_us = microvm_since_us(vm->spawned_ns);
+	if (vm->state == MICROVM_SPAWNED) {
+		microvm_move(vm, MICROVM_BOOTING);
+	} else if (vm->state == MICROVM_RESUMING) {
+		microvm_connect_agent(vm);
+	} else if (vm->resumed_ns) {
+		vm->timing.resume_us = microvm_since_us(vm->resumed_ns);
+		vm->resumed_ns = 0;
+	}
 }
 
-static void agent_output(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size)
+static void on_attached(struct microvm *vm, const char *text)
 {
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->output(vm->owner, stream, data, size);
-}
-
-static void agent_display(void *owner, const struct mime_bundle *bundle, bool is_result)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->display(vm->owner, bundle, is_result);
-}
-
-static void agent_done(void *owner, const struct agent_done *done)
-{
-	struct microvm *vm = owner;
-
-	if (vm->callbacks)
-		vm->callbacks->done(vm->owner, done);
-}
-
-static const struct agent_events agent_events = {
-	.connected = agent_connected,
-	.started = agent_started,
-	.output = agent_output,
-	.display = agent_display,
-	.done = agent_done,
-	.failed = agent_failed,
-};
-
-static void on_agent_ready(void *owner, const struct agent_ready *ready, const char *problem)
-{
-	struct microvm *vm = owner;
-	int rc;
-
-	vm->ready_listener = NULL;
-	if (!ready) {
-		lose(vm, problem);
+	if (vmm_answer_has(text, "state", "running")) {
+		microvm_connect_agent(vm);
 		return;
 	}
-	vm->timing.kernel_us = ready->began_us;
-	vm->timing.agent_us = ready->listens_us - ready->began_us;
-	move(vm, MICROVM_CONNECTING);
-	vm->agent = agent_client_connect(vm->host->loop, vm->directory.vsock, &agent_events, vm, &rc);
-	if (!vm->agent)
-		lose(vm, strerror(-rc));
+	/* It was being saved when its hearthd went. */
+	microvm_move(vm, MICROVM_RESUMING);
+	microvm_order(vm, VMM_RESUME);
+}
+
+static uint64_t count(const char *text, const char *name)
+{
+	int64_t n = vmm_answer_number(text, name);
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+static void on_counted(struct microvm *vm, const char *text)
+{
+	vm->counts = (struct microvm_counts) {
+		.n_kvm_calls = count(text, "ioctls"),
+		.n_exits = count(text, "exits"),
+		.n_faults = count(text, "faults"),
+		.ready_us = count(text, "ready_us"),
+	};
+}
+
+static void on_parked(struct microvm *vm)
+{
+	microvm_move(vm, MICROVM_PARKED);
+	microvm_tell_ready(vm);
 }
 
 static void on_vmm_answered(void *owner, enum vmm_message_type order, int status, const char *text)
 {
 	struct microvm *vm = owner;
-	char reason[320];
+	char reason[640];
 
-	if (order != VMM_BOOT || vm->state == MICROVM_ENDING)
+	if (vm->state == MICROVM_ENDING || vm->state == MICROVM_LOSING)
 		return;
-	if (status != 0) {
-		snprintf(reason, sizeof(reason), "hearth-vmm cannot boot it: %s", text[0] ? text : strerror(status));
-		lose(vm, reason);
-		return;
+	if (vm->state >= MICROVM_DISCONNECTING && vm->state <= MICROVM_SAVING) {
+		microvm_save_answered(vm, order, status, text);
+	} else if (status != 0) {
+		snprintf(reason, sizeof(reason), "hearth-vmm cannot %s it: %s",
+			 order == VMM_BOOT     ? "boot"
+			 : order == VMM_RESUME ? "run"
+			 : order == VMM_PAUSE  ? "pause"
+					       : "tell of",
+			 text[0] ? text : strerror(status));
+		microvm_lose(vm, reason);
+	} else if (order == VMM_BOOT || order == VMM_RESUME) {
+		on_running(vm);
+	} else if (order == VMM_QUERY && vm->state == MICROVM_ATTACHING) {
+		on_attached(vm, text);
+	} else if (order == VMM_QUERY) {
+		on_counted(vm, text);
+	} else if (order == VMM_PAUSE && vm->state == MICROVM_PARKING) {
+		on_parked(vm);
 	}
-	vm->timing.vmm_us = since_spawn_us(vm);
-	if (vm->state == MICROVM_SPAWNED)
-		move(vm, MICROVM_BOOTING);
 }
 
 static void on_vmm_exited(void *owner, const char *reason)
@@ -248,79 +267,23 @@ static void on_vmm_exited(void *owner, const char *reason)
 	void *vm_owner = vm->owner;
 
 	if (vm->state != MICROVM_ENDING) {
-		move(vm, MICROVM_ENDING);
+		microvm_move(vm, MICROVM_ENDING);
 		log_warn("vm=%s lost: %s", vm->id, reason);
 		microvm_directory_log_console(&vm->directory, vm->id);
 	}
 	uv_timer_stop(&vm->timer);
+	uv_timer_stop(&vm->poll);
 	dispose(vm);
 	if (callbacks)
 		callbacks->lost(vm_owner, reason);
 }
 
-static const struct vmm_events vmm_events = { .answered = on_vmm_answered, .exited = on_vmm_exited };
+const struct vmm_events microvm_vmm_events = { .answered = on_vmm_answered, .exited = on_vmm_exited };
 
-static void on_boot_timeout(uv_timer_t *timer)
-{
-	struct microvm *vm = timer->data;
-	char reason[128];
+/* ---- what its owner asks for ------------------------------------------------------------------------------------- */
 
-	snprintf(reason, sizeof(reason), "its agent was not ready within %u s (boot-timeout-seconds)",
-		 vm->host->boot_timeout_ms / 1000);
-	lose(vm, reason);
-}
-
-static struct vmm_client *spawn_vmm(struct microvm *vm, struct error *err)
-{
-	const struct microvm_host *host = vm->host;
-	char memory[16], vcpus[16], cmdline[512], control[16], disk[4100];
-	char *const arguments[] = {
-		(char *)host->vmm,
-		"--id",
-		vm->id,
-		"--control",
-		control,
-		"--kernel",
-		(char *)host->kernel,
-		"--cmdline",
-		cmdline,
-		"--disk",
-		disk,
-		"--memory",
-		memory,
-		"--vcpus",
-		vcpus,
-		"--vsock",
-		vm->directory.vsock,
-		"--console",
-		vm->directory.console,
-		NULL,
-	};
-
-	snprintf(control, sizeof(control), "%d", VMM_CONTROL_FD);
-	snprintf(memory, sizeof(memory), "%u", host->memory_mib);
-	snprintf(vcpus, sizeof(vcpus), "%u", host->n_vcpus);
-	snprintf(disk, sizeof(disk), "%s,ro", host->image);
-	snprintf(cmdline, sizeof(cmdline), "root=/dev/vda rootfstype=erofs ro init=/sbin/init %s",
-		 host->kernel_arguments);
-	return vmm_client_spawn(host->loop, arguments, &vmm_events, vm, err);
-}
-
-/* What must stand before the process exists. 0 or negative with *err filled. */
-static int prepare(struct microvm *vm, struct error *err)
-{
-	char path[sizeof(vm->directory.vsock) + 8];
-	int rc = microvm_directory_create(&vm->directory, vm->host->runtime_directory, vm->id, err);
-
-	if (rc < 0)
-		return rc;
-	snprintf(path, sizeof(path), "%s_%d", vm->directory.vsock, AGENT_READY_PORT);
-	vm->ready_listener = ready_listener_open(vm->host->loop, path, on_agent_ready, vm, &rc);
-	return vm->ready_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
-}
-
-struct microvm *microvm_create(struct microvm_host *host, const struct microvm_owner *callbacks, void *owner,
-			       struct error *err)
+static struct microvm *allocate(struct microvm_host *host, const struct microvm_shape *shape, struct snapshot *snapshot,
+				struct error *err)
 {
 	struct microvm *vm = calloc(1, sizeof(*vm));
 
@@ -331,19 +294,61 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_o
 	vm->host = host;
 	host->n_microvms++;
 	uv_timer_init(host->loop, &vm->timer);
+	uv_timer_init(host->loop, &vm->poll);
 	vm->timer.data = vm;
+	vm->poll.data = vm;
+	vm->shape = *shape;
+	vm->snapshot = snapshot ? snapshot_hold(snapshot) : NULL;
+	return vm;
+}
+
+struct microvm *microvm_create(struct microvm_host *host, const struct microvm_start *start,
+			       const struct microvm_owner *callbacks, void *owner, struct error *err)
+{
+	bool is_restore = start->way == MICROVM_RESTORE;
+	struct snapshot *snapshot = is_restore ? start->snapshot : NULL;
+	struct microvm *vm = allocate(host, is_restore ? &snapshot->machine.shape : &start->shape, snapshot, err);
+
+	if (!vm)
+		return NULL;
 	vm->spawned_ns = uv_hrtime();
-	if (prepare(vm, err) == 0)
-		vm->vmm = spawn_vmm(vm, err);
-	if (!vm->vmm) {
+	vm->must_adopt = is_restore;
+	vm->identity = start->identity;
+	vm->must_park = is_restore && start->is_parked;
+	if (microvm_spawn(vm, start->working_set, err) < 0) {
 		dispose(vm);
 		return NULL;
 	}
 	vm->callbacks = callbacks;
 	vm->owner = owner;
-	/* A failure here shows as the process's exit. */
-	vmm_client_order(vm->vmm, VMM_BOOT);
-	uv_timer_start(&vm->timer, on_boot_timeout, host->boot_timeout_ms, 0);
+	uv_timer_start(&vm->timer, on_start_timeout, host->boot_timeout_ms, 0);
+	if (is_restore)
+		microvm_move(vm, MICROVM_RESUMING);
+	microvm_order(vm, is_restore ? VMM_RESUME : VMM_BOOT);
+	return vm;
+}
+
+struct microvm *microvm_attach(struct microvm_host *host, const char *id, const struct microvm_directory *d,
+			       const struct microvm_shape *shape, struct snapshot *snapshot,
+			       const struct microvm_owner *callbacks, void *owner, struct error *err)
+{
+	struct microvm *vm = allocate(host, shape, snapshot, err);
+
+	if (!vm)
+		return NULL;
+	snprintf(vm->id, sizeof(vm->id), "%s", id);
+	vm->vmm = vmm_client_adopt(host->loop, d->control, microvm_directory_read_pid(d), id, &microvm_vmm_events, vm,
+				   err);
+	if (!vm->vmm) {
+		let_go(vm);
+		return NULL;
+	}
+	vm->directory = *d;
+	vm->state = MICROVM_ATTACHING;
+	vm->callbacks = callbacks;
+	vm->owner = owner;
+	uv_timer_start(&vm->timer, on_start_timeout, host->boot_timeout_ms, 0);
+	microvm_order(vm, VMM_QUERY);
 	return vm;
 }
 
@@ -363,9 +368,46 @@ const struct microvm_timing *microvm_timing(const struct microvm *vm)
 	return &vm->timing;
 }
 
+const struct microvm_counts *microvm_counts(const struct microvm *vm)
+{
+	return &vm->counts;
+}
+
+const struct microvm_directory *microvm_directory_of(const struct microvm *vm)
+{
+	return &vm->directory;
+}
+
+const struct microvm_shape *microvm_shape_of(const struct microvm *vm)
+{
+	return &vm->shape;
+}
+
+struct snapshot *microvm_snapshot(const struct microvm *vm)
+{
+	return vm->snapshot;
+}
+
 int microvm_execute(struct microvm *vm, const struct agent_order *order)
 {
+	/* The guest finds the order waiting when it runs. */
+	if (vm->state == MICROVM_PARKED) {
+		vm->resumed_ns = uv_hrtime();
+		microvm_move(vm, MICROVM_READY);
+		microvm_order(vm, VMM_RESUME);
+	}
 	return vm->agent ? agent_client_execute(vm->agent, order) : -ENOTCONN;
+}
+
+int microvm_settle(struct microvm *vm)
+{
+	int rc = vm->agent ? agent_client_settle(vm->agent) : -ENOTCONN;
+
+	if (rc < 0)
+		return rc;
+	microvm_move(vm, MICROVM_SETTLING);
+	uv_timer_start(&vm->timer, on_start_timeout, vm->host->boot_timeout_ms, 0);
+	return 0;
 }
 
 void microvm_interrupt(struct microvm *vm)

@@ -1,14 +1,19 @@
 /*
- * One microVM: a hearth-vmm process, its runtime directory and the agent inside. Boots it, waits until its agent is
- * ready, passes executions on, notices when it dies, and clears away what it leaves. Knows no sessions.
+ * One microVM: a hearth-vmm process, its runtime directory and the agent inside. Starts it from a kernel or from a
+ * snapshot, passes executions on, saves it, notices when it dies, and clears away what it leaves. Knows no sessions.
  *
- * Its life: spawned ▶ booting ▶ connecting ▶ ready ▶ ending. Whoever owns it hears of `ready` and of an end that it
- * did not ask for; after microvm_destroy() it hears nothing more.
+ *     boot:     spawned ▶ booting ▶ connecting ▶ ready
+ *     restore:  spawned ▶ resuming ▶ connecting ▶ adopting ▶ ready, or ▶ parking ▶ parked (▶ ready when it is used)
+ *     attach:   attaching (▶ resuming) ▶ connecting ▶ ready
+ *     save:     ready ▶ disconnecting ▶ pausing ▶ saving ▶ saved, or ▶ resuming ▶ connecting ▶ ready
+ *
+ * Whoever owns it hears of an end that it did not ask for; after microvm_destroy() it hears nothing more.
  */
 #ifndef HEARTH_API_MICROVM_H
 #define HEARTH_API_MICROVM_H
 
 #include "api/agent_client.h"
+#include "api/snapshot.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -20,6 +25,7 @@ enum {
 };
 
 struct microvm;
+struct microvm_directory;
 
 /* What every microVM of this process is made from, and who is told when the last one is gone. */
 struct microvm_host {
@@ -29,9 +35,8 @@ struct microvm_host {
 	const char *kernel;
 	const char *image;
 	const char *kernel_arguments; /* appended to what the image needs */
-	uint32_t memory_mib;
-	uint32_t n_vcpus;
-	uint32_t boot_timeout_ms; /* from spawn to ready */
+	uint32_t boot_timeout_ms;     /* from spawn to ready, and for each of the other ways to ready */
+	uint32_t orphan_timeout_s;    /* how long a VMM lives without a hearthd */
 
 	unsigned int n_microvms;      /* that have not gone, those ending included */
 	void (*all_gone)(void *data); /* called whenever the last one has gone; may be NULL */
@@ -39,6 +44,7 @@ struct microvm_host {
 };
 
 struct microvm_owner {
+	/* It can be used: started, or taken over, or saved and resumed. */
 	void (*ready)(void *owner);
 	/* The microVM is lost; it is already destroying itself. */
 	void (*lost)(void *owner, const char *reason);
@@ -46,32 +52,88 @@ struct microvm_owner {
 	void (*output)(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size);
 	void (*display)(void *owner, const struct mime_bundle *bundle, bool is_result);
 	void (*done)(void *owner, const struct agent_done *done);
+	/* How microvm_settle() ended; `problem` is "" if all is well. NULL for an owner that never settles. */
+	void (*settled)(void *owner, const char *problem);
+	/* How microvm_save() ended; `problem` is NULL if the files are complete. NULL for an owner that never saves. */
+	void (*saved)(void *owner, const char *problem);
 };
 
-/* Where the time of a cold start went. */
+/* Where the time went; 0 for what did not happen. */
 struct microvm_timing {
 	uint64_t vmm_us;    /* from spawn until hearth-vmm answered that the vCPUs run */
-	uint64_t kernel_us; /* from the guest kernel's start to the agent's main; the guest's word */
-	uint64_t agent_us;  /* from there until the agent listened; the guest's word */
-	uint64_t total_us;  /* from spawn until the agent's connection stood */
+	uint64_t kernel_us; /* boot: from the guest kernel's start to the agent's main; the guest's word */
+	uint64_t
+		agent_us; /* boot: from there until the agent listened, the guest's word; else until it was connected */
+	uint64_t adopt_us;  /* restore: from there until the guest had its identity */
+	uint64_t total_us;  /* from spawn until it was ready */
+	uint64_t resume_us; /* parked: from the order to run it until hearth-vmm answered that the vCPUs run */
+};
+
+/* What its VMM had counted when its agent gave the first answer; all 0 while that is not known. */
+struct microvm_counts {
+	uint64_t n_kvm_calls;
+	uint64_t n_exits;  /* of vCPUs */
+	uint64_t n_faults; /* page faults of the process */
+	uint64_t ready_us; /* from the process's start until it took orders */
+};
+
+enum microvm_way { MICROVM_BOOT, MICROVM_RESTORE };
+
+struct microvm_start {
+	enum microvm_way way;
+	struct microvm_shape shape;   /* of a boot */
+	struct snapshot *snapshot;    /* to restore; held as long as the microVM is */
+	enum agent_identity identity; /* who a restored guest is */
+	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
+	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
 /* Starts a microVM; ready() or lost() follows. NULL on failure, with *err filled. */
-struct microvm *microvm_create(struct microvm_host *host, const struct microvm_owner *callbacks, void *owner,
-			       struct error *err);
+struct microvm *microvm_create(struct microvm_host *host, const struct microvm_start *start,
+			       const struct microvm_owner *callbacks, void *owner, struct error *err);
+
+/*
+ * Takes over the microVM of an earlier hearthd, whose directory is `d`; ready() or lost() follows. `snapshot` is what it
+ * was restored from, NULL if it was booted. NULL on failure, with *err filled; the directory is the caller's then.
+ */
+struct microvm *microvm_attach(struct microvm_host *host, const char *id, const struct microvm_directory *d,
+			       const struct microvm_shape *shape, struct snapshot *snapshot,
+			       const struct microvm_owner *callbacks, void *owner, struct error *err);
 
 /* Hands it to another owner, e.g. from a stock to a session. */
 void microvm_hand_over(struct microvm *vm, const struct microvm_owner *callbacks, void *owner);
 
 const char *microvm_id(const struct microvm *vm);
 const struct microvm_timing *microvm_timing(const struct microvm *vm);
+const struct microvm_counts *microvm_counts(const struct microvm *vm);
+const struct microvm_directory *microvm_directory_of(const struct microvm *vm);
+const struct microvm_shape *microvm_shape_of(const struct microvm *vm);
+
+/* What it was restored from, NULL if it was booted. Its memory is a difference over this. */
+struct snapshot *microvm_snapshot(const struct microvm *vm);
 
 /* Only between ready() and lost(); see agent_client.h. */
 int microvm_execute(struct microvm *vm, const struct agent_order *order);
 void microvm_interrupt(struct microvm *vm);
 void microvm_pause_output(struct microvm *vm, bool paused);
 
-/* Ends it: first by order, after a short time by SIGKILL; removes its directory, then frees it. NULL is fine. */
-void microvm_destroy(struct microvm *vm);
+/* Prepares the guest for being a template; settled() follows, or lost(). Nothing may be running. 0 or -errno. */
+int microvm_settle(struct microvm *vm);
+
+/*
+ * Writes it into the files of `w`, which stay the caller's; saved() follows, or lost(). Nothing may be running. With
+ * `is_end` it stays paused after that and can only be destroyed; without, or if that failed, it is ready again when
+ * saved() is called.
+ */
+void microvm_save(struct microvm *vm, const struct snapshot_writer *w, bool is_end);
+
+/*
+ * Ends it: first by order, after a short time by SIGKILL; removes its directory, then frees it. NULL is fine. `gone`, if
+ * not NULL, is called when nothing is left.
+ */
+void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data);
+
+/* Lets go of it and of its directory: it runs on, for a later hearthd to take over. */
+void microvm_leave(struct microvm *vm);
 
 #endif

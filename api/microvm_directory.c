@@ -1,14 +1,17 @@
 #include "api/microvm_directory.h"
 
+#include "api/folder.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -24,38 +27,34 @@ static bool is_id(const char *name)
 	return strlen(name) == ID_LENGTH && strspn(name, "0123456789abcdef") == ID_LENGTH;
 }
 
-/* A microVM's directory is flat. */
-static int remove_directory(const char *path)
+static void fill_paths(struct microvm_directory *d, const char *path)
 {
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
-	return rmdir(path) < 0 ? -errno : 0;
+	snprintf(d->path, sizeof(d->path), "%s", path);
+	snprintf(d->vsock, sizeof(d->vsock), "%s/vsock.sock", d->path);
+	snprintf(d->console, sizeof(d->console), "%s/console.log", d->path);
+	snprintf(d->control, sizeof(d->control), "%s/control.sock", d->path);
+	snprintf(d->pid, sizeof(d->pid), "%s/pid", d->path);
+	snprintf(d->session, sizeof(d->session), "%s/session", d->path);
 }
 
-static void remove_stale(const char *runtime)
+void runtime_directory_each(const char *runtime,
+			    void (*visit)(void *data, const char *id, const struct microvm_directory *d), void *data)
 {
 	DIR *dir = opendir(runtime);
 	struct dirent *entry;
-	unsigned int n_removed = 0;
 
 	while (dir && (entry = readdir(dir))) {
+		struct microvm_directory d;
 		char path[512];
 
 		if (!is_id(entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", runtime, entry->d_name);
-		n_removed += remove_directory(path) == 0;
+		fill_paths(&d, path);
+		visit(data, entry->d_name, &d);
 	}
 	if (dir)
 		closedir(dir);
-	if (n_removed)
-		log_info("removed the directories of %u microVMs of a hearthd that was killed", n_removed);
 }
 
 int runtime_directory_open(const char *path, struct error *err)
@@ -80,7 +79,6 @@ int runtime_directory_open(const char *path, struct error *err)
 	/* One that was just ending may have removed the file after it was opened here. */
 	if (fstat(fd, &held) < 0 || stat(lock, &named) < 0 || held.st_ino != named.st_ino)
 		return error_set(err, EBUSY, "another hearthd was just ending in %s: start again", path);
-	remove_stale(path);
 	return steal_fd(&fd);
 }
 
@@ -106,9 +104,7 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 			snprintf(id + 2 * n, 3, "%02x", random[n]);
 		snprintf(path, sizeof(path), "%s/%s", runtime, id);
 		if (mkdir(path, 0700) == 0) {
-			memcpy(d->path, path, sizeof(path));
-			snprintf(d->vsock, sizeof(d->vsock), "%s/vsock.sock", path);
-			snprintf(d->console, sizeof(d->console), "%s/console.log", path);
+			fill_paths(d, path);
 			return 0;
 		}
 		if (errno != EEXIST)
@@ -117,9 +113,28 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 	return error_set(err, errno, "cannot make a directory in runtime-dir %s: %s", runtime, strerror(errno));
 }
 
+int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid)
+{
+	AUTO_FD int fd = open(d->pid, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 || dprintf(fd, "%d\n", (int)pid) < 0 ? -errno : 0;
+}
+
+pid_t microvm_directory_read_pid(const struct microvm_directory *d)
+{
+	AUTO_FD int fd = open(d->pid, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[16] = "";
+	long pid;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return -errno;
+	pid = strtol(text, NULL, 10);
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -EINVAL;
+}
+
 void microvm_directory_remove(struct microvm_directory *d)
 {
-	int rc = d->path[0] ? remove_directory(d->path) : 0;
+	int rc = d->path[0] ? folder_remove(d->path) : 0;
 
 	if (rc < 0)
 		log_warn("cannot remove %s: %s", d->path, strerror(-rc));

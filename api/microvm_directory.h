@@ -1,7 +1,7 @@
 /*
- * Directories of microVMs under the runtime directory: <runtime>/<vm-id>/ with the vsock socket and the console log.
- * One hearthd owns a runtime directory at a time, by a lock on <runtime>/lock that the kernel releases with the
- * process; directories that a killed one left are removed at the next start.
+ * Directories of microVMs under the runtime directory: <runtime>/<vm-id>/ with the sockets, the console log, and what a
+ * later hearthd needs to take the microVM over. One hearthd owns a runtime directory at a time, by a lock on
+ * <runtime>/lock that the kernel releases with the process.
  */
 #ifndef HEARTH_API_MICROVM_DIRECTORY_H
 #define HEARTH_API_MICROVM_DIRECTORY_H
@@ -9,24 +9,36 @@
 #include "common/error.h"
 
 #include <stddef.h>
+#include <sys/types.h>
 
 struct microvm_directory {
 	char path[80];       /* "" if there is none */
 	char vsock[108 - 8]; /* sun_path has 108 bytes, and "_1025" follows for the guest's connections */
 	char console[112];
+	char control[108]; /* the VMM's control socket */
+	char pid[112];     /* a file that holds the VMM's process ID */
+	char session[112]; /* the session that it belongs to: session_record.h */
 };
 
 /*
- * Makes the runtime directory (mode 0700) if need be, takes its lock and removes what a dead hearthd left in it.
- * Returns the lock's descriptor, to be kept until exit, or negative with *err filled.
+ * Makes the runtime directory (mode 0700) if need be and takes its lock. Returns the lock's descriptor, to be kept until
+ * exit, or negative with *err filled.
  */
 int runtime_directory_open(const char *path, struct error *err);
+
+/* Calls `visit` with the directory of each microVM that is there. */
+void runtime_directory_each(const char *path,
+			    void (*visit)(void *data, const char *id, const struct microvm_directory *d), void *data);
 
 /* Removes the lock file and, if it is empty, the directory; closes the lock. */
 void runtime_directory_close(const char *path, int lock_fd);
 
 /* Makes a directory under an id that is free, and writes the id (12 hexadecimal digits and NUL). */
 int microvm_directory_create(struct microvm_directory *d, const char *runtime, char id[13], struct error *err);
+
+/* Writes the VMM's process ID into its file; reads it, or -errno. */
+int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid);
+pid_t microvm_directory_read_pid(const struct microvm_directory *d);
 
 /* Removes it with what is in it; nothing if there is none. */
 void microvm_directory_remove(struct microvm_directory *d);

@@ -78,6 +78,14 @@ void rest_problem(struct http_request *r, const char *field, const char *message
 	http_respond(r, 400, "application/problem+json; charset=utf-8", &body);
 }
 
+bool rest_is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e)
+			return false;
+	return true;
+}
+
 const char *rest_identifier(struct http_request *r, const char *body_identifier)
 {
 	const char *id = url_parameter(&r->url, "identifier");
@@ -94,12 +102,10 @@ const char *rest_identifier(struct http_request *r, const char *body_identifier)
 			   REST_IDENTIFIER_MAX);
 		return NULL;
 	}
-	for (const char *c = id; *c; c++) {
-		if (*c < 0x20 || *c > 0x7e) {
-			rest_error(r, 400, "SessionRequestValidationFailed",
-				   "The identifier may hold printable ASCII characters only.");
-			return NULL;
-		}
+	if (!rest_is_printable(id)) {
+		rest_error(r, 400, "SessionRequestValidationFailed",
+			   "The identifier may hold printable ASCII characters only.");
+		return NULL;
 	}
 	return id;
 }

@@ -4,8 +4,11 @@
 
 #include "api/auth.h"
 #include "api/http_request.h"
-#include "api/session.h"
+#include "api/pool_store.h"
+#include "api/pools.h"
+#include "api/template.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -13,11 +16,15 @@
 struct service {
 	uv_loop_t *loop;
 	struct auth auth;
-	struct sessions *sessions;
+	struct pools *pools;
+	struct templates *templates; /* the users' own, and the built-in ones */
+	struct pool_store *store;
+	struct pool_limits pool_limits;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
-	uint64_t started_ns;
+	uint64_t started_ns;   /* of uv_hrtime() */
+	int64_t started_ms;    /* of CLOCK_REALTIME */
 	bool is_stopping;
 };
 
@@ -41,11 +48,29 @@ void rest_error_retry(struct http_request *r, unsigned int status, const char *c
 /* 400 with application/problem+json: the body does not parse. `field` names where, "$" for the whole. */
 void rest_problem(struct http_request *r, const char *field, const char *message);
 
+/* Answers with a JSON value, which is taken over; 500 if it is NULL, for lack of memory. */
+void rest_json(struct http_request *r, unsigned int status, json_t *json);
+
+/* The body's JSON object, to be released with json_decref(). NULL, after an answer was given, if it is none. */
+json_t *rest_body(struct http_request *r);
+
+/* The pool of the request's path, else the default one. NULL, after an answer was given, if there is no such pool. */
+struct pool *rest_pool(struct service *s, struct http_request *r);
+
+/* Answers for an error of the functions in session.h: the status, the code and Retry-After that belong to it. */
+void rest_session_error(struct http_request *r, const struct sessions *sessions, const struct error *err);
+
+/* A session as the API shows it; NULL if there is no memory. */
+json_t *rest_session_json(const struct session_info *info);
+
 /*
  * The session identifier of a request: of the query, else of the path. NULL, after an answer was given, if there is
  * none (and `body_identifier` is NULL too) or if it is no identifier.
  */
 const char *rest_identifier(struct http_request *r, const char *body_identifier);
+
+/* True if a text has no characters but printable ones of ASCII. */
+bool rest_is_printable(const char *text);
 
 /* True if the api-version is absent or looks like one; else false, after an answer was given. */
 bool rest_check_version(struct http_request *r);
@@ -54,7 +79,26 @@ bool rest_check_version(struct http_request *r);
 void rest_health_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);
+
+void rest_session_get(struct service *s, struct http_request *r);
 void rest_session_delete(struct service *s, struct http_request *r);
-void rest_session_stop(struct service *s, struct http_request *r);
+void rest_session_list(struct service *s, struct http_request *r);
+void rest_management_get_session(struct service *s, struct http_request *r);
+void rest_management_list_sessions(struct service *s, struct http_request *r);
+void rest_management_stop_session(struct service *s, struct http_request *r);
+void rest_session_fork(struct service *s, struct http_request *r);
+void rest_session_suspend(struct service *s, struct http_request *r);
+void rest_session_resume(struct service *s, struct http_request *r);
+
+void rest_template_list(struct service *s, struct http_request *r);
+void rest_template_get(struct service *s, struct http_request *r);
+void rest_template_put(struct service *s, struct http_request *r);
+void rest_template_delete(struct service *s, struct http_request *r);
+
+void rest_pool_list(struct service *s, struct http_request *r);
+void rest_pool_get(struct service *s, struct http_request *r);
+void rest_pool_put(struct service *s, struct http_request *r);
+void rest_pool_patch(struct service *s, struct http_request *r);
+void rest_pool_delete(struct service *s, struct http_request *r);
 
 #endif

@@ -70,17 +70,18 @@ static void execute(struct service *s, struct http_request *r, enum execute_fami
 		.operation_id = operation_id(r),
 	};
 	struct execute_request request;
+	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
 	struct error err = { 0 };
 	const char *identifier;
 
-	if (!rest_check_version(r))
+	if (!pool)
 		return;
 	if (execute_request_parse(&request, r->body.data, r->body.size, &err) < 0) {
 		respond_parse_error(r, &err);
 	} else {
 		identifier = rest_identifier(r, request.identifier);
 		if (identifier)
-			execute_call_start(s, r, &form, identifier, &request);
+			execute_call_start(s, pool, r, &form, identifier, &request);
 	}
 	execute_request_fini(&request);
 }

@@ -10,62 +10,105 @@ enum permission {
 	TOKEN,
 };
 
+/* What the path is about, before its route. */
+enum place {
+	DATA,  /* a route of the default pool, or of the pool that the path names */
+	POOL,  /* …/sessionPools/<pool>, and nothing more */
+	POOLS, /* …/sessionPools */
+};
+
 /* 8 MiB of code are up to 48 MiB in JSON, since an escaped character takes six bytes. */
 #define BODY_CODE (50u << 20)
 #define BODY_NONE (64u << 10) /* some clients send an empty object */
+#define BODY_POOL (1u << 20)
 
 struct route {
 	const char *method;
-	const char *path; /* segments without a slash at either end */
+	enum place place;
+	const char *path; /* segments without a slash at either end; "*" is any one segment, r->path_name */
 	enum permission permission;
 	size_t body_max;
 	void (*handle)(struct service *s, struct http_request *r);
 };
 
 static const struct route routes[] = {
-	{ "GET", "healthz", ANYBODY, BODY_NONE, rest_health_get },
-	{ "POST", "code/execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", "execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", "python/execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", "executions", TOKEN, BODY_CODE, rest_execute_new },
-	{ "DELETE", "session", TOKEN, BODY_NONE, rest_session_delete },
-	{ "POST", ".management/stopSession", TOKEN, BODY_NONE, rest_session_stop },
+	{ "GET", DATA, "healthz", ANYBODY, BODY_NONE, rest_health_get },
+
+	{ "POST", DATA, "code/execute", TOKEN, BODY_CODE, rest_execute_legacy },
+	{ "POST", DATA, "execute", TOKEN, BODY_CODE, rest_execute_legacy },
+	{ "POST", DATA, "python/execute", TOKEN, BODY_CODE, rest_execute_legacy },
+	{ "POST", DATA, "executions", TOKEN, BODY_CODE, rest_execute_new },
+
+	{ "GET", DATA, "session", TOKEN, BODY_NONE, rest_session_get },
+	{ "DELETE", DATA, "session", TOKEN, BODY_NONE, rest_session_delete },
+	{ "GET", DATA, "listSessions", TOKEN, BODY_NONE, rest_session_list },
+	{ "POST", DATA, "session/stop", TOKEN, BODY_NONE, rest_session_delete },
+	{ "POST", DATA, "session/fork", TOKEN, BODY_NONE, rest_session_fork },
+	{ "POST", DATA, "session/suspend", TOKEN, BODY_NONE, rest_session_suspend },
+	{ "POST", DATA, "session/resume", TOKEN, BODY_NONE, rest_session_resume },
+	/* GET as well, which some clients try when POST is not what they hoped for. */
+	{ "POST", DATA, ".management/getSession", TOKEN, BODY_NONE, rest_management_get_session },
+	{ "GET", DATA, ".management/getSession", TOKEN, BODY_NONE, rest_management_get_session },
+	{ "POST", DATA, ".management/listSessions", TOKEN, BODY_NONE, rest_management_list_sessions },
+	{ "GET", DATA, ".management/listSessions", TOKEN, BODY_NONE, rest_management_list_sessions },
+	{ "POST", DATA, ".management/stopSession", TOKEN, BODY_NONE, rest_management_stop_session },
+
+	{ "GET", DATA, "templates", TOKEN, BODY_NONE, rest_template_list },
+	{ "GET", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_get },
+	{ "PUT", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_put },
+	{ "DELETE", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_delete },
+
+	{ "GET", POOLS, "", TOKEN, BODY_NONE, rest_pool_list },
+	{ "GET", POOL, "", TOKEN, BODY_NONE, rest_pool_get },
+	{ "PUT", POOL, "", TOKEN, BODY_POOL, rest_pool_put },
+	{ "PATCH", POOL, "", TOKEN, BODY_POOL, rest_pool_patch },
+	{ "DELETE", POOL, "", TOKEN, BODY_NONE, rest_pool_delete },
 };
 
 enum {
 	N_ROUTES = sizeof(routes) / sizeof(routes[0]),
 };
 
-static bool path_matches(const char *path, char *const *segments, size_t n_segments)
+/* Notes in *name which segment the star stands for. */
+static bool path_matches(const char *path, char *const *segments, size_t n_segments, const char **name)
 {
 	for (size_t i = 0; i < n_segments; i++) {
-		size_t n = strlen(segments[i]);
+		size_t length = strcspn(path, "/");
+		bool is_star = length == 1 && *path == '*';
 
-		if (strncmp(path, segments[i], n) != 0 || (path[n] != '/' && path[n] != '\0'))
+		if (!is_star &&
+		    (length == 0 || strlen(segments[i]) != length || memcmp(path, segments[i], length) != 0))
 			return false;
-		path += n + (path[n] == '/');
+		if (is_star)
+			*name = segments[i];
+		path += length + (path[length] == '/');
 	}
-	return *path == '\0' && n_segments > 0;
+	return *path == '\0';
 }
 
 /*
  * Clients take the endpoint of a pool for an opaque prefix: /subscriptions/…/sessionPools/<pool>, with any of it in any
- * case. Returns how many segments belong to it.
+ * case. Sets r->n_pool_segments to how many segments belong to it, and r->pool.
  */
-static size_t skip_prefix(struct http_request *r)
+static enum place find_pool(struct http_request *r)
 {
 	const struct url *u = &r->url;
 
 	if (u->n_segments == 0 ||
 	    (strcasecmp(u->segments[0], "subscriptions") != 0 && strcasecmp(u->segments[0], "sessionPools") != 0))
-		return 0;
-	for (size_t i = 0; i + 1 < u->n_segments; i++) {
-		if (strcasecmp(u->segments[i], "sessionPools") == 0) {
-			r->pool = u->segments[i + 1];
-			return i + 2;
+		return DATA;
+	for (size_t i = 0; i < u->n_segments; i++) {
+		if (strcasecmp(u->segments[i], "sessionPools") != 0)
+			continue;
+		if (i + 1 == u->n_segments) {
+			r->n_pool_segments = i + 1;
+			return POOLS;
 		}
+		r->pool = u->segments[i + 1];
+		r->n_pool_segments = i + 2;
+		return r->n_pool_segments == u->n_segments ? POOL : DATA;
 	}
-	return 0;
+	return DATA;
 }
 
 /* A proxy may answer HEAD from GET; the server drops the body. */
@@ -77,9 +120,9 @@ static bool method_matches(const char *wanted, const char *method)
 /* The route, or NULL with the methods that the path knows in `allowed` ("" if there is no such path). */
 static const struct route *find(struct http_request *r, char *allowed, size_t size)
 {
-	size_t skip = skip_prefix(r);
-	char *const *segments = r->url.segments + skip;
-	size_t n = r->url.n_segments - skip;
+	enum place place = find_pool(r);
+	char *const *segments = r->url.segments + r->n_pool_segments;
+	size_t n = r->url.n_segments - r->n_pool_segments;
 
 	*allowed = '\0';
 	if (n >= 2 && strcasecmp(segments[0], "identifier") == 0) {
@@ -88,7 +131,7 @@ static const struct route *find(struct http_request *r, char *allowed, size_t si
 		n -= 2;
 	}
 	for (size_t i = 0; i < N_ROUTES; i++) {
-		if (!path_matches(routes[i].path, segments, n))
+		if (routes[i].place != place || !path_matches(routes[i].path, segments, n, &r->path_name))
 			continue;
 		if (method_matches(routes[i].method, r->method))
 			return &routes[i];
@@ -102,11 +145,8 @@ static void echo_request_id(struct http_request *r)
 {
 	const char *id = http_request_header(r, "x-ms-client-request-id");
 
-	if (!id || strlen(id) > 128)
+	if (!id || strlen(id) > 128 || !rest_is_printable(id))
 		return;
-	for (const char *c = id; *c; c++)
-		if (*c < 0x20 || *c > 0x7e)
-			return;
 	http_add_header(r, "x-ms-client-request-id", id);
 }
 

@@ -1,53 +1,83 @@
 /*
- * Sessions: an identifier of the application, a microVM behind it. A session is made by the first execution for its
- * identifier, runs its executions one after the other, and is destroyed when it was idle for the cooldown time, or
+ * The sessions of one pool: an identifier of the application, a microVM behind it. A session is made by the first
+ * execution for its identifier, runs its executions one after the other, and ends by its pool's rules, by order, or
  * when its microVM is lost; the same identifier then gets a fresh one. Knows neither HTTP nor JSON.
+ *
+ *     booting ▶ ready ▶ busy ⇄ idle ▶ cooling ▶ destroyed
+ *                         idle ⇄ saving ▶ suspended ▶ booting
+ *
+ * booting: its microVM boots or is restored. ready: usable, never used. busy: an execution runs. idle: nothing runs, and
+ * the cooldown time does. saving: its machine is being written to a snapshot; executions wait. suspended: it is that
+ * snapshot, and holds no memory. cooling: over, its microVM and files are going; it takes no work and no place.
+ * destroyed: nothing of it is left.
  */
 #ifndef HEARTH_API_SESSION_H
 #define HEARTH_API_SESSION_H
 
 #include "api/execution.h"
+#include "api/guid.h"
 #include "api/microvm.h"
+#include "api/pool_definition.h"
 #include "common/error.h"
 
 struct sessions;
 
-struct sessions_settings {
-	unsigned int max_sessions;
-	unsigned int max_queued;  /* executions that wait in one session */
-	uint64_t cooldown_ms;     /* idle time after which a session is destroyed */
-	uint64_t start_grace_ms;  /* from an order until its interpreter must be warm */
-	uint64_t answer_grace_ms; /* from the end of an execution's time until the agent must have answered */
+enum {
+	SESSION_IDENTIFIER_MAX = 256, /* bytes */
 };
 
-/* Codes of struct error of sessions_execute(). */
+/* What holds for the sessions of all pools. */
+struct sessions_settings {
+	unsigned int max_queued;    /* executions that wait in one session */
+	uint64_t start_grace_ms;    /* from an order until its interpreter must be warm */
+	uint64_t answer_grace_ms;   /* from the end of an execution's time until the agent must have answered */
+	uint64_t suspend_after_ms;  /* idle time after which a session is suspended; 0: never */
+	uint64_t suspended_keep_ms; /* time after which a suspended session is destroyed */
+};
+
+/* Codes of struct error of the functions below. */
 enum sessions_error {
-	SESSIONS_FULL = 1000, /* max_sessions are active */
+	SESSIONS_FULL = 1000, /* the pool's maximum of sessions are active */
 	SESSIONS_QUEUE_FULL,  /* max_queued executions wait in this session */
-	SESSIONS_STOPPING,    /* sessions_stop() was called */
-	SESSIONS_NO_MICROVM,  /* a microVM cannot be started */
+	SESSIONS_STOPPING,    /* sessions_stop() or sessions_leave() was called */
+	SESSIONS_NO_MICROVM,  /* a microVM cannot be started, or its snapshot not be made */
+	SESSIONS_NOT_FOUND,   /* there is no session of that identifier */
+	SESSIONS_EXISTS,      /* there is one already: fork's new identifier, or the template's name */
+	SESSIONS_TOO_DEEP,    /* its memory is a chain of too many snapshots */
+};
+
+/* A session as it is now. Times are milliseconds of CLOCK_REALTIME. */
+struct session_info {
+	char identifier[SESSION_IDENTIFIER_MAX + 1];
+	char guid[GUID_SIZE];
+	char pool[POOL_NAME_SIZE];
+	const char *state;           /* a word of the diagram above */
+	const char *source;          /* where its machine came from: session_source_name() */
+	char vm_id[MICROVM_ID_SIZE]; /* "" while there is none */
+	uint32_t memory_mib;
+	uint32_t n_vcpus;
+	int64_t created_ms;
+	int64_t last_end_ms; /* of its last execution; 0: there was none */
+	int64_t expires_ms;  /* when it ends if nothing else happens; 0: not before something does */
+	unsigned int n_queued;
+	uint64_t n_executions;
+	struct microvm_counts counts;
 };
 
 struct sessions_counts {
-	unsigned int n_sessions;
+	unsigned int n_sessions; /* that count against the maximum: all but the suspended */
 	unsigned int n_starting;
 	unsigned int n_busy;
+	unsigned int n_suspended;
 	unsigned int n_queued; /* executions that wait */
 };
 
-struct sessions *sessions_create(struct microvm_host *host, const struct sessions_settings *settings);
-
-/* Only when sessions_stop() was called and the host's last microVM is gone. */
-void sessions_destroy(struct sessions *sessions);
-
 /*
- * Submits an execution to the session of that identifier (1 to 256 bytes), which is made if there is none. 0, or
- * negative with a code of enum sessions_error in *err; then finished() is not called.
+ * Submits an execution to the session of that identifier (1 to SESSION_IDENTIFIER_MAX bytes), which is made if there is
+ * none and resumed if it is suspended. 0, or negative with a code of enum sessions_error in *err; then finished() is
+ * not called.
  */
 int sessions_execute(struct sessions *sessions, const char *identifier, struct execution *e, struct error *err);
-
-/* Ends all sessions and takes no more work. Executions that wait or run finish with EXECUTION_STOPPING. */
-void sessions_stop(struct sessions *sessions);
 
 /* Ends the session of that identifier, and with it what runs or waits in it. False if there is none. */
 bool sessions_end(struct sessions *sessions, const char *identifier);
@@ -56,5 +86,39 @@ bool sessions_end(struct sessions *sessions, const char *identifier);
 unsigned int sessions_retry_after_s(const struct sessions *sessions);
 
 struct sessions_counts sessions_count(const struct sessions *sessions);
+
+/* False if there is none. */
+bool sessions_find(const struct sessions *sessions, const char *identifier, struct session_info *info);
+
+/* Calls `visit` with each session, in no order; it must not change them. */
+void sessions_each(const struct sessions *sessions, void (*visit)(void *data, const struct session_info *info),
+		   void *data);
+
+/*
+ * How an order below ended, told once and never from within the call that gave it. `info` is the session that it was
+ * about (the new one of a fork); NULL if it failed, and then `err` says why, with a code as above.
+ */
+typedef void (*session_done_cb)(void *data, const struct session_info *info, const struct error *err);
+
+/*
+ * The orders. Each waits for a moment without an execution (those that come later wait for it in turn), and returns 0
+ * when it was taken, or negative with *err filled, and then `done` is not called.
+ *
+ * Fork: a new session that begins as a copy of this one, variables, files and processes. Done when it can be used.
+ */
+int sessions_fork(struct sessions *sessions, const char *identifier, const char *new_identifier, session_done_cb done,
+		  void *data, struct error *err);
+
+/* Suspend: the session becomes a snapshot and its microVM ends. Already suspended is fine. */
+int sessions_suspend(struct sessions *sessions, const char *identifier, session_done_cb done, void *data,
+		     struct error *err);
+
+/* Resume: as the next execution does. Already running is fine. */
+int sessions_resume(struct sessions *sessions, const char *identifier, session_done_cb done, void *data,
+		    struct error *err);
+
+/* Makes a user's template of that name (pool_name_is_valid()), for the `template_name` of pools. The session goes on. */
+int sessions_make_template(struct sessions *sessions, const char *identifier, const char *name, session_done_cb done,
+			   void *data, struct error *err);
 
 #endif

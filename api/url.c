@@ -119,3 +119,17 @@ const char *url_parameter(const struct url *u, const char *name)
 			return u->parameters[i].value;
 	return NULL;
 }
+
+void url_put_encoded(struct buffer *out, const char *text)
+{
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	while (*text) {
+		size_t n = strspn(text, unreserved);
+
+		buffer_put(out, text, n);
+		text += n;
+		if (*text)
+			buffer_put_format(out, "%%%02X", (unsigned int)(unsigned char)*text++);
+	}
+}

@@ -2,6 +2,8 @@
 #ifndef HEARTH_API_URL_H
 #define HEARTH_API_URL_H
 
+#include "api/buffer.h"
+
 #include <stddef.h>
 
 enum {
@@ -30,5 +32,8 @@ void url_fini(struct url *u);
 
 /* The value of the first parameter of that name, in any case; NULL if there is none. */
 const char *url_parameter(const struct url *u, const char *name);
+
+/* Appends a path segment or a query value, percent-encoded but for the unreserved characters (RFC 3986, 2.3). */
+void url_put_encoded(struct buffer *out, const char *text);
 
 #endif

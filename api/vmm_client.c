@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 enum {
@@ -23,15 +25,18 @@ enum {
 struct vmm_client {
 	const struct vmm_events *events;
 	void *owner;
+	pid_t pid;
 	int control_fd;
 	int pid_fd;
+	bool is_child; /* of ours: it is reaped here */
 	uv_poll_t control;
 	uv_poll_t exit;
 	int n_open; /* handles that libuv still uses */
 	bool is_closed;
 	uint32_t sequence;
 	enum vmm_message_type pending[PENDING_MAX]; /* by sequence modulo PENDING_MAX; 0 if answered */
-	char ended_text[256];                       /* what VMM_ENDED said */
+	int ended_status;                           /* what VMM_ENDED said; -1: nothing yet */
+	char ended_text[512];
 };
 
 static void take_message(struct vmm_client *c, const uint8_t *data, size_t size)
@@ -41,13 +46,14 @@ static void take_message(struct vmm_client *c, const uint8_t *data, size_t size)
 	uint16_t status = bytes_get_u16(&b);
 	uint32_t sequence = bytes_get_u32(&b);
 	enum vmm_message_type *order = &c->pending[sequence % PENDING_MAX];
-	char text[256];
+	char text[512];
 
 	bytes_get_u64(&b);
 	if (b.failed)
 		return;
 	snprintf(text, sizeof(text), "%.*s", (int)bytes_left(&b), (const char *)data + b.position);
 	if (type == VMM_ENDED) {
+		c->ended_status = status;
 		memcpy(c->ended_text, text, sizeof(text));
 	} else if (type == VMM_ANSWER && *order && sequence <= c->sequence) {
 		enum vmm_message_type answered = *order;
@@ -92,32 +98,45 @@ static const char *exit_reason(int status)
 	case VMM_EXIT_DEVICE_BROKEN:
 		return "the guest broke a device's queue";
 	case VMM_EXIT_ORPHANED:
-		return "it lost its control socket";
+		return "nobody gave it orders for too long";
 	default:
 		return "hearth-vmm ended with an unknown status";
 	}
 }
 
+/* Its exit as waitid() tells it; of a process that is not ours to reap, what it said itself. False: it runs yet. */
+static bool get_exit(const struct vmm_client *c, siginfo_t *info)
+{
+	*info = (siginfo_t) { 0 };
+	if (c->is_child)
+		return waitid(P_PIDFD, (id_t)c->pid_fd, info, WEXITED | WNOHANG) == 0 && info->si_pid != 0;
+	info->si_code = c->ended_status < 0 ? CLD_KILLED : CLD_EXITED;
+	info->si_status = c->ended_status;
+	return true;
+}
+
 static void on_exit_of_process(uv_poll_t *poll, int poll_status, int events)
 {
 	struct vmm_client *c = poll->data;
-	siginfo_t info = { 0 };
-	char reason[512];
+	siginfo_t info;
+	char reason[640];
 	uint8_t packet[VMM_MESSAGE_MAX];
 	ssize_t n;
 
 	(void)poll_status;
 	(void)events;
-	if (waitid(P_PIDFD, (id_t)c->pid_fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-		return;
 	/* What it said last may still lie in the socket. */
-	while ((n = recv(c->control_fd, packet, sizeof(packet), MSG_DONTWAIT)) > 0)
+	while (!c->is_closed && (n = recv(c->control_fd, packet, sizeof(packet), MSG_DONTWAIT)) > 0)
 		take_message(c, packet, (size_t)n);
+	if (c->is_closed || !get_exit(c, &info))
+		return;
 	uv_poll_stop(&c->control);
 	uv_poll_stop(&c->exit);
-	if (info.si_code != CLD_EXITED)
+	if (info.si_code != CLD_EXITED && c->is_child)
 		snprintf(reason, sizeof(reason), "hearth-vmm was killed by signal %d (%s)", info.si_status,
 			 strsignal(info.si_status));
+	else if (info.si_code != CLD_EXITED)
+		snprintf(reason, sizeof(reason), "hearth-vmm was killed");
 	else if (c->ended_text[0])
 		snprintf(reason, sizeof(reason), "%s (%s)", exit_reason(info.si_status), c->ended_text);
 	else
@@ -149,19 +168,50 @@ static int spawn(char *const arguments[], int control_fd, pid_t *pid)
 	return -rc;
 }
 
-/* Both ends, close-on-exec; ours never below VMM_CONTROL_FD + 1, so that dup2 in the child always makes a copy. */
-static int make_control_pair(int *ours, int *theirs)
+/* Close-on-exec, and never below VMM_CONTROL_FD + 1, so that dup2 in the child always makes a copy. */
+static int make_socket(void)
 {
-	int fds[2], rc = 0;
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, VMM_CONTROL_FD + 1);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+	return high < 0 ? -errno : high;
+}
+
+static int fill_address(struct sockaddr_un *address, const char *path)
+{
+	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(address->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address->sun_path, path, strlen(path) + 1);
+	return 0;
+}
+
+/* The descriptor, or -errno. */
+static int listen_at(const char *path)
+{
+	AUTO_FD int fd = make_socket();
+	struct sockaddr_un address;
+	int rc = fd < 0 ? fd : fill_address(&address, path);
+
+	if (rc < 0)
+		return rc;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
 		return -errno;
-	*ours = fds[0];
-	*theirs = fcntl(fds[1], F_DUPFD_CLOEXEC, VMM_CONTROL_FD + 1);
-	if (*theirs < 0)
-		rc = -errno;
-	close(fds[1]);
-	return rc;
+	return steal_fd(&fd);
+}
+
+/* The descriptor, or -errno. Does not wait: the socket's listener need not have accepted. */
+static int connect_to(const char *path)
+{
+	AUTO_FD int fd = make_socket();
+	struct sockaddr_un address;
+	int rc = fd < 0 ? fd : fill_address(&address, path);
+
+	if (rc < 0)
+		return rc;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return steal_fd(&fd);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -184,52 +234,174 @@ static void watch(struct vmm_client *c, uv_loop_t *loop, uv_poll_t *poll, int fd
 	c->n_open++;
 }
 
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, char *const arguments[], const struct vmm_events *events,
-				    void *owner, struct error *err)
+static struct vmm_client *create(uv_loop_t *loop, pid_t pid, int *control_fd, int *pid_fd,
+				 const struct vmm_events *events, void *owner)
 {
-	AUTO_FD int ours = -1, theirs = -1, pid_fd = -1;
 	struct vmm_client *c = calloc(1, sizeof(*c));
-	int rc = c ? make_control_pair(&ours, &theirs) : -ENOMEM;
-	pid_t pid = -1;
 
-	if (rc == 0)
-		rc = spawn(arguments, theirs, &pid);
-	if (rc < 0) {
-		free(c);
-		error_set(err, -rc, "cannot start %s: %s", arguments[0], strerror(-rc));
+	if (!c)
 		return NULL;
-	}
-	pid_fd = pidfd_open(pid, 0);
-	if (pid_fd < 0) {
-		error_set(err, errno, "cannot watch %s: %s", arguments[0], strerror(errno));
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		free(c);
-		return NULL;
-	}
 	c->events = events;
 	c->owner = owner;
-	c->control_fd = steal_fd(&ours);
-	c->pid_fd = steal_fd(&pid_fd);
+	c->pid = pid;
+	c->ended_status = -1;
+	c->control_fd = steal_fd(control_fd);
+	c->pid_fd = steal_fd(pid_fd);
 	watch(c, loop, &c->control, c->control_fd, on_control);
 	watch(c, loop, &c->exit, c->pid_fd, on_exit_of_process);
 	return c;
 }
 
-int vmm_client_order(struct vmm_client *c, enum vmm_message_type order)
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[],
+				    const struct vmm_events *events, void *owner, struct error *err)
+{
+	AUTO_FD int listener = listen_at(control_path);
+	AUTO_FD int control_fd = listener < 0 ? -1 : connect_to(control_path);
+	AUTO_FD int pid_fd = -1;
+	struct vmm_client *c = NULL;
+	pid_t pid = -1;
+	int rc = listener < 0 ? listener : control_fd < 0 ? control_fd : spawn(arguments, listener, &pid);
+
+	if (rc < 0) {
+		error_set(err, -rc, "cannot start %s: %s", arguments[0], strerror(-rc));
+		return NULL;
+	}
+	pid_fd = pidfd_open(pid, 0);
+	if (pid_fd >= 0)
+		c = create(loop, pid, &control_fd, &pid_fd, events, owner);
+	if (!c) {
+		error_set(err, errno, "cannot watch %s: %s", arguments[0], strerror(errno));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return NULL;
+	}
+	c->is_child = true;
+	return c;
+}
+
+/* Whether the process was started with `--id id`: process IDs are used again. */
+static bool is_vmm(pid_t pid, const char *id)
+{
+	char path[48], line[8192], *end, *word = line;
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	n = fread(line, 1, sizeof(line) - 1, file);
+	fclose(file);
+	line[n] = '\0';
+	end = line + n;
+	for (; word < end; word += strlen(word) + 1)
+		if (strcmp(word, "--id") == 0 && word + 5 < end && strcmp(word + 5, id) == 0)
+			return true;
+	return false;
+}
+
+struct vmm_client *vmm_client_adopt(uv_loop_t *loop, const char *control_path, pid_t pid, const char *id,
+				    const struct vmm_events *events, void *owner, struct error *err)
+{
+	AUTO_FD int pid_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+	AUTO_FD int control_fd = -1;
+	struct vmm_client *c;
+
+	if (pid_fd < 0 || !is_vmm(pid, id)) {
+		error_set(err, ESRCH, "its process %d is gone", (int)pid);
+		return NULL;
+	}
+	control_fd = connect_to(control_path);
+	if (control_fd < 0) {
+		error_set(err, -control_fd, "cannot connect to %s: %s", control_path, strerror(-control_fd));
+		return NULL;
+	}
+	c = create(loop, pid, &control_fd, &pid_fd, events, owner);
+	if (!c)
+		error_set(err, ENOMEM, "out of memory");
+	return c;
+}
+
+pid_t vmm_client_pid(const struct vmm_client *c)
+{
+	return c->pid;
+}
+
+static int send_order(struct vmm_client *c, enum vmm_message_type order, const int *fds, size_t n_fds)
 {
 	uint8_t packet[VMM_MESSAGE_HEADER_SIZE];
 	struct bytes b = bytes_over(packet, sizeof(packet));
+	struct iovec part = { packet, sizeof(packet) };
+	alignas(struct cmsghdr) char ancillary[CMSG_SPACE(VMM_SNAPSHOT_FDS * sizeof(int))] = { 0 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
 	c->sequence++;
 	bytes_put_u16(&b, (uint16_t)order);
 	bytes_put_u16(&b, 0);
 	bytes_put_u32(&b, c->sequence);
 	bytes_put_u64(&b, 0);
+	if (n_fds) {
+		struct cmsghdr *header = (struct cmsghdr *)ancillary;
+
+		*header = (struct cmsghdr) {
+			.cmsg_len = CMSG_LEN(n_fds * sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		};
+		memcpy(CMSG_DATA(header), fds, n_fds * sizeof(int));
+		message.msg_control = ancillary;
+		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+	}
 	c->pending[c->sequence % PENDING_MAX] = order;
-	if (send(c->control_fd, packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (sendmsg(c->control_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	return 0;
+}
+
+int vmm_client_order(struct vmm_client *c, enum vmm_message_type order)
+{
+	return send_order(c, order, NULL, 0);
+}
+
+int vmm_client_order_snapshot(struct vmm_client *c, int state_fd, int memory_fd)
+{
+	const int fds[VMM_SNAPSHOT_FDS] = { state_fd, memory_fd };
+
+	return send_order(c, VMM_SNAPSHOT, fds, VMM_SNAPSHOT_FDS);
+}
+
+/* What follows "NAME=" at the beginning of a word, or NULL. */
+static const char *find_word(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *word = text; word; word = strchr(word, ' ')) {
+		word += *word == ' ';
+		if (strncmp(word, name, n) == 0 && word[n] == '=')
+			return word + n + 1;
+	}
+	return NULL;
+}
+
+int64_t vmm_answer_number(const char *text, const char *name)
+{
+	const char *word = find_word(text, name);
+	char *end;
+	long long value;
+
+	if (!word || *word < '0' || *word > '9')
+		return -1;
+	errno = 0;
+	value = strtoll(word, &end, 10);
+	return errno || (*end && *end != ' ') ? -1 : value;
+}
+
+bool vmm_answer_has(const char *text, const char *name, const char *value)
+{
+	const char *word = find_word(text, name);
+	size_t n = strlen(value);
+
+	return word && strncmp(word, value, n) == 0 && (word[n] == ' ' || word[n] == '\0');
 }
 
 void vmm_client_kill(struct vmm_client *c)

@@ -8,6 +8,9 @@
 #include "common/error.h"
 #include "common/vmm_protocol.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct vmm_client;
@@ -20,20 +23,39 @@ struct vmm_events {
 };
 
 /*
- * Starts `arguments` (NULL-terminated; [0] is the file) with the control socket as descriptor VMM_CONTROL_FD, in a
- * process group of its own, so that Ctrl-C reaches hearthd alone. NULL on failure, with *err filled.
+ * Starts `arguments` (NULL-terminated; [0] is the file) in a process group of its own, so that Ctrl-C reaches hearthd
+ * alone. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD.
+ * NULL on failure, with *err filled.
  */
 enum { VMM_CONTROL_FD = 3 };
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, char *const arguments[], const struct vmm_events *events,
-				    void *owner, struct error *err);
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[],
+				    const struct vmm_events *events, void *owner, struct error *err);
+
+/*
+ * Takes over the process `pid` of an earlier hearthd, which listens at `control_path` and was started with `--id id`.
+ * NULL on failure, with *err filled: it is gone, or is another one.
+ */
+struct vmm_client *vmm_client_adopt(uv_loop_t *loop, const char *control_path, pid_t pid, const char *id,
+				    const struct vmm_events *events, void *owner, struct error *err);
+
+pid_t vmm_client_pid(const struct vmm_client *c);
 
 /* Sends an order; 0 or -errno. */
 int vmm_client_order(struct vmm_client *c, enum vmm_message_type order);
 
+/* VMM_SNAPSHOT with the descriptors of the state file and the memory file, which stay the caller's. 0 or -errno. */
+int vmm_client_order_snapshot(struct vmm_client *c, int state_fd, int memory_fd);
+
+/* The number NAME=<number> in an answer to VMM_QUERY, or -1. */
+int64_t vmm_answer_number(const char *text, const char *name);
+
+/* Whether it holds the word NAME=VALUE. */
+bool vmm_answer_has(const char *text, const char *name, const char *value);
+
 /* SIGKILL; exited() follows. */
 void vmm_client_kill(struct vmm_client *c);
 
-/* Frees the client, later. Only after exited(); NULL is fine. */
+/* Frees the client, later; no event after it. A process that has not exited runs on. NULL is fine. */
 void vmm_client_close(struct vmm_client *c);
 
 #endif

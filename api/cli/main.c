@@ -1,6 +1,9 @@
 /* hearth: the command line of the service. */
 #include "exit_status.h"
 #include "run.h"
+#include "session.h"
+#include "sessionpool.h"
+#include "template.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,31 +13,52 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "Runs code in microVMs of a Hearth service.\n"
 			   "\n"
 			   "Commands:\n"
-			   "  run       run Python or Node code\n"
-			   "  version   print the version\n"
-			   "  help      print this, or the help of a command: hearth help run\n"
+			   "  run          run Python or Node code\n"
+			   "  sessionpool  create, update, show, list and delete session pools\n"
+			   "  session      list, show, stop, fork, suspend and resume sessions\n"
+			   "  template     keep sessions as the beginning of others\n"
+			   "  version      print the version\n"
+			   "  help         print this, or the help of a command: hearth help run\n"
 			   "\n"
 			   "Examples:\n"
 			   "  hearth run -c 'import sys; print(sys.version)'\n"
 			   "  hearth run examples/stats.py examples/primes.js\n"
 			   "  hearth run --session work examples/plot.py\n"
+			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static int print(const char *text)
+static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands };
+
+static const struct command_group *find_group(const char *name)
 {
-	return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_SERVICE;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (strcmp(groups[i]->name, name) == 0)
+			return groups[i];
+	return NULL;
+}
+
+static int finish(void)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? STATUS_OK : STATUS_SERVICE;
 }
 
 static int version_command(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return print("hearth " HEARTH_VERSION "\n");
+	fputs("hearth " HEARTH_VERSION "\n", stdout);
+	return finish();
 }
 
 static int help_command(int argc, char **argv)
 {
-	return print(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help);
+	const struct command_group *group = argc > 1 ? find_group(argv[1]) : NULL;
+
+	if (group)
+		command_group_print_help(group, stdout);
+	else
+		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
+	return finish();
 }
 
 static const struct {
@@ -47,6 +71,8 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	const struct command_group *group;
+
 	if (argc < 2) {
 		fputs(help, stderr);
 		return STATUS_USAGE;
@@ -54,6 +80,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
+	group = find_group(argv[1]);
+	if (group)
+		return command_group_run(group, argc - 1, argv + 1);
 	fprintf(stderr, "hearth: there is no such command: see hearth --help\n");
 	return STATUS_USAGE;
 }

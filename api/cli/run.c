@@ -4,6 +4,7 @@
 #include "exit_status.h"
 #include "interrupt.h"
 #include "output.h"
+#include "report.h"
 #include "service.h"
 #include "source.h"
 
@@ -27,9 +28,10 @@ const char run_help[] =
 	"  -c CODE               run CODE\n"
 	"  -s, --session NAME    run in the session NAME, which keeps variables and files for the next run with that "
 	"name\n"
+	"  -p, --pool NAME       in that session pool; default: the pool `default`\n"
 	"  -l, --language NAME   python or node; without it the extension (.py, .js, .mjs, .cjs) or a #! line tells, "
 	"and\n"
-	"                        -c and standard input are Python\n"
+	"                        -c and standard input are what the pool is for, Python in most\n"
 	"  -t, --timeout SECONDS interrupt each piece of code after this time\n"
 	"  -o, --output-dir DIR  save pictures as DIR/hearth-1.png and so on; default: here\n"
 	"      --json            print the service's JSON answer, one line for each piece of code, instead of the "
@@ -45,7 +47,8 @@ const char run_help[] =
 	"\n"
 	"Exit status: 0 the code ran to its end; 1 it failed; 2 the command line or the code cannot be used; 3 the "
 	"service\n"
-	"cannot be reached or did not do its part; 130 interrupted by Ctrl-C (the code is interrupted, too).\n"
+	"cannot be reached or did not do its part; 4 there is no such pool; 130 interrupted by Ctrl-C (the code is\n"
+	"interrupted, too).\n"
 	"\n"
 	"Examples:\n"
 	"  hearth run -c 'import sys; print(sys.version)'\n"
@@ -60,6 +63,7 @@ enum kind { KIND_FILE, KIND_TEXT, KIND_STDIN };
 struct run_options {
 	const char *url;
 	const char *token;
+	const char *pool;
 	const char *session;
 	const char *language;
 	const char *output_directory;
@@ -119,6 +123,9 @@ static int take_option(struct run_options *options, int option, struct error *er
 	case 'c':
 		add_item(options, optarg, true);
 		return 0;
+	case 'p':
+		options->pool = optarg;
+		return optarg[0] ? 0 : error_set(err, STATUS_USAGE, "a pool's name cannot be empty");
 	case 's':
 		options->session = optarg;
 		return optarg[0] ? 0 : error_set(err, STATUS_USAGE, "a session's name cannot be empty");
@@ -149,6 +156,7 @@ static int take_option(struct run_options *options, int option, struct error *er
 static int parse_options(struct run_options *options, int argc, char **argv, struct error *err)
 {
 	static const struct option long_options[] = {
+		{ "pool", required_argument, NULL, 'p' },
 		{ "session", required_argument, NULL, 's' },
 		{ "language", required_argument, NULL, 'l' },
 		{ "timeout", required_argument, NULL, 't' },
@@ -164,7 +172,7 @@ static int parse_options(struct run_options *options, int argc, char **argv, str
 
 	argv[0] = program_name;
 	/* The leading '-' hands over file names in their place among the options, as option 1. */
-	while ((option = getopt_long(argc, argv, "-c:s:l:t:o:h", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "-c:p:s:l:t:o:h", long_options, NULL)) != -1)
 		if (take_option(options, option, err) < 0)
 			return -STATUS_USAGE;
 	while (optind < argc)
@@ -246,7 +254,7 @@ static int run_with_options(const struct run_options *options, struct error *err
 		return error_set(err, STATUS_SERVICE, "not enough memory to start");
 	ret = read_sources(options, sources, err);
 	if (ret == 0)
-		service = service_create(options->url, options->token, err);
+		service = service_create(options->url, options->token, options->pool, err);
 	if (service) {
 		signal(SIGPIPE, SIG_IGN);
 		ret = interrupt_catch();
@@ -257,27 +265,6 @@ static int run_with_options(const struct run_options *options, struct error *err
 	for (size_t i = 0; i < options->n_items; i++)
 		source_fini(&sources[i]);
 	return ret == 0 && !service ? -err->code : ret;
-}
-
-/* An error text may quote the service: nothing of it may drive the terminal. */
-static void print_error(const struct error *err)
-{
-	char text[sizeof(err->text)];
-	size_t i;
-
-	for (i = 0; err->text[i]; i++) {
-		unsigned char c = (unsigned char)err->text[i];
-		unsigned char next = (unsigned char)err->text[i + 1];
-
-		text[i] = c < 0x20 || c == 0x7f ? ' ' : err->text[i];
-		if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* U+0080 to U+009F control a terminal, too */
-			text[i] = ' ';
-			text[++i] = ' ';
-		}
-	}
-	text[i] = '\0';
-	if (i)
-		fprintf(stderr, "hearth: %s\n", text);
 }
 
 int run_command(int argc, char **argv)
@@ -298,6 +285,5 @@ int run_command(int argc, char **argv)
 		ret = run_with_options(&options, &err);
 	if (ret == 0)
 		return STATUS_OK;
-	print_error(&err);
-	return err.code;
+	return report(&err);
 }

@@ -1,6 +1,7 @@
 #include "service.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
+#include "explain.h"
 #include "interrupt.h"
 #include "json.h"
 #include "token.h"
@@ -16,13 +17,16 @@
 enum {
 	EVENT_SIZE_MAX = 256 << 20, /* bytes; an answer repeats all the output of its execution */
 	ERROR_BODY_MAX = 16 << 10,
+	ANSWER_MAX = 64 << 20, /* of a call: a list of a thousand sessions takes half a MiB */
 	CONNECT_TIMEOUT_S = 10,
 	SILENCE_MAX_S = 120, /* hearthd sends a comment line every few seconds while code runs */
 	END_TIMEOUT_S = 10,
+	CALL_TIMEOUT_S = 1800, /* a fork waits for the code that runs */
 };
 
 struct service {
-	char *url; /* without a slash at its end */
+	char *url;  /* without a slash at its end */
+	char *pool; /* NULL: the default one */
 	struct curl_slist *headers;
 	bool is_loopback;
 	bool answered; /* to any request: so there is somebody to talk to */
@@ -33,7 +37,7 @@ struct service {
 struct answer {
 	CURL *easy;
 	struct sse_parser events;
-	struct buffer body; /* of an answer that is no event stream; cut at ERROR_BODY_MAX */
+	struct buffer body; /* of an answer that is no event stream; cut at its limit */
 	int parser_result;  /* why the parser stopped, or 0 */
 };
 
@@ -87,7 +91,7 @@ static int add_headers(struct service *s, const char *token, struct error *err)
 	return 0;
 }
 
-struct service *service_create(const char *url, const char *token, struct error *err)
+struct service *service_create(const char *url, const char *token, const char *pool, struct error *err)
 {
 	struct service *s = calloc(1, sizeof(*s));
 
@@ -95,7 +99,8 @@ struct service *service_create(const char *url, const char *token, struct error 
 		url = getenv("HEARTH_URL");
 	if (!url || !url[0])
 		url = DEFAULT_URL;
-	if (!s || curl_global_init(CURL_GLOBAL_DEFAULT) || !(s->multi = curl_multi_init()) || !(s->url = strdup(url))) {
+	if (!s || curl_global_init(CURL_GLOBAL_DEFAULT) || !(s->multi = curl_multi_init()) || !(s->url = strdup(url)) ||
+	    (pool && !(s->pool = strdup(pool)))) {
 		error_set(err, STATUS_SERVICE, "not enough memory to start");
 		service_destroy(s);
 		return NULL;
@@ -116,6 +121,7 @@ void service_destroy(struct service *s)
 	curl_multi_cleanup(s->multi);
 	curl_slist_free_all(s->headers);
 	free(s->url);
+	free(s->pool);
 	free(s);
 }
 
@@ -126,23 +132,41 @@ const char *service_url(const struct service *s)
 
 /* ---- a request --------------------------------------------------------------------------------------------------- */
 
-/* A request for `route` about `session`, or NULL. */
-static CURL *new_request(const struct service *s, const char *method, const char *route, const char *session)
+char *service_route(const struct service *s, const char *route, const char *const *parameters)
+{
+	char *path = NULL;
+	char *pool = s->pool ? curl_easy_escape(NULL, s->pool, 0) : NULL;
+
+	if (s->pool && (!pool || asprintf(&path, "sessionPools/%s/%s", pool, route) < 0))
+		path = NULL;
+	else if (!s->pool)
+		path = strdup(route);
+	curl_free(pool);
+	for (size_t i = 0; path && parameters && parameters[i]; i += 2) {
+		AUTO_FREE char *before = path;
+		char *value = curl_easy_escape(NULL, parameters[i + 1], 0);
+
+		if (!value || asprintf(&path, "%s%c%s=%s", before, i ? '&' : '?', parameters[i], value) < 0)
+			path = NULL;
+		curl_free(value);
+	}
+	return path;
+}
+
+/* A request for a path, which may have a query; or NULL. */
+static CURL *new_request(const struct service *s, const char *method, const char *path)
 {
 	CURL *easy = curl_easy_init();
 	AUTO_FREE char *url = NULL;
-	char *escaped;
 
 	if (!easy)
 		return NULL;
-	escaped = curl_easy_escape(easy, session, 0);
-	if (!escaped || asprintf(&url, "%s/%s?api-version=" API_VERSION "&identifier=%s", s->url, route, escaped) < 0) {
+	if (!path ||
+	    asprintf(&url, "%s/%s%capi-version=" API_VERSION, s->url, path, strchr(path, '?') ? '&' : '?') < 0) {
 		url = NULL;
-		curl_free(escaped);
 		curl_easy_cleanup(easy);
 		return NULL;
 	}
-	curl_free(escaped);
 	curl_easy_setopt(easy, CURLOPT_URL, url);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, s->headers);
@@ -154,6 +178,21 @@ static CURL *new_request(const struct service *s, const char *method, const char
 	if (s->is_loopback)
 		curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* a proxy's 127.0.0.1 is another machine */
 	return easy;
+}
+
+/* A request for a route of the pool, about `session`; or NULL. */
+static CURL *new_session_request(const struct service *s, const char *method, const char *route, const char *session)
+{
+	const char *const parameters[] = { "identifier", session, NULL };
+	AUTO_FREE char *path = service_route(s, route, parameters);
+
+	return new_request(s, method, path);
+}
+
+static void set_body(CURL *easy, const char *body)
+{
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 }
 
 /* Runs the request to its end, or to the user's interrupt (then CURLE_ABORTED_BY_CALLBACK). */
@@ -215,11 +254,12 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
 /* The request's JSON text, or NULL; the caller frees it. */
 static char *execution_body(const struct source *source, long timeout_s)
 {
-	json_t *body = json_pack("{s:s, s:s, s:s, s:s%}", "codeInputType", "Inline", "executionType", "Synchronous",
-				 "language", source->language, "code", source->code.size ? source->code.data : "",
-				 source->code.size);
+	json_t *body = json_pack("{s:s, s:s, s:s%}", "codeInputType", "Inline", "executionType", "Synchronous", "code",
+				 source->code.size ? source->code.data : "", source->code.size);
 	char *text;
 
+	if (body && source->language)
+		json_object_set_new(body, "language", json_string(source->language));
 	if (body && timeout_s)
 		json_object_set_new(body, "timeoutInSeconds", json_integer(timeout_s));
 	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -227,92 +267,25 @@ static char *execution_body(const struct source *source, long timeout_s)
 	return text;
 }
 
-/* ---- what went wrong --------------------------------------------------------------------------------------------- */
+/* ---- the requests ------------------------------------------------------------------------------------------------ */
 
-/* The message in an error's body (`{"error": {"message": …}}` or flat), or the text itself, or "". */
-static void read_error_message(const struct buffer *body, char *message, size_t size)
+static int explain_answer(const struct service *s, const struct answer *answer, CURLcode result, struct error *err)
 {
-	json_t *json = body->size ? json_parse(body->data, body->size) : NULL;
-	const json_t *nested = json_object_get(json, "error");
-	const json_t *text = json_object_get(json_is_object(nested) ? nested : json, "message");
-	const json_t *title = json_object_get(json, "title");
+	const struct failure failure = {
+		.url = s->url,
+		.is_loopback = s->is_loopback,
+		.easy = answer->easy,
+		.result = result,
+		.body = &answer->body,
+	};
 
-	if (json_is_string(text))
-		snprintf(message, size, "%s", json_string_value(text));
-	else if (json_is_string(title))
-		snprintf(message, size, "%s", json_string_value(title));
-	else
-		snprintf(message, size, "%s", body->size && !json ? body->data : "");
-	json_decref(json);
-}
-
-static int explain_status(const struct service *s, const struct answer *answer, struct error *err)
-{
-	curl_off_t retry_after_s = 0;
-	char message[256];
-	long status = 0;
-
-	curl_easy_getinfo(answer->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(answer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-	read_error_message(&answer->body, message, sizeof(message));
-	switch (status) {
-	case 400:
-	case 413:
-		return error_set(err, STATUS_USAGE, "the service refused the request: %s", message);
-	case 401:
-	case 403:
-		return error_set(
-			err, STATUS_SERVICE,
-			"%s does not accept the token (%ld): give the service's own with --token, HEARTH_TOKEN or "
-			"HEARTH_TOKEN_FILE",
-			s->url, status);
-	case 429:
-		return error_set(err, STATUS_SERVICE,
-				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
-				 "(--session) and keep to it. %s",
-				 s->url, retry_after_s > 0 ? (long)retry_after_s : 10L, message);
-	default:
-		if (status >= 500)
-			return error_set(err, STATUS_SERVICE, "%s failed (%ld): %s. Its log says more", s->url, status,
-					 message);
-		return error_set(err, STATUS_SERVICE, "%s does not answer like hearthd (%ld %s): check the URL", s->url,
-				 status, message);
-	}
-}
-
-static int explain_transport(const struct service *s, CURLcode result, struct error *err)
-{
-	switch (result) {
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return error_set(err, STATUS_SERVICE, "hearthd does not answer at %s: start it with `make run`%s",
-				 s->url, s->is_loopback ? "" : " there, or check --url");
-	case CURLE_OPERATION_TIMEDOUT:
-		return error_set(err, STATUS_SERVICE, "hearthd at %s gives no sign of life: its log may say why",
-				 s->url);
-	case CURLE_OUT_OF_MEMORY:
-		return error_set(err, STATUS_SERVICE, "not enough memory for the request");
-	default:
-		return error_set(err, STATUS_SERVICE, "the connection to %s broke (%s): its log may say why", s->url,
-				 curl_easy_strerror(result));
-	}
-}
-
-static int explain(const struct service *s, const struct answer *answer, CURLcode result, struct error *err)
-{
-	if (interrupt_signal())
-		return error_set(err, STATUS_SIGNAL + interrupt_signal(), "interrupted");
-	if (answer->parser_result == -EMSGSIZE)
+	if (!interrupt_signal() && answer->parser_result == -EMSGSIZE)
 		return error_set(err, STATUS_SERVICE, "the service sent an event of more than %d MiB",
 				 EVENT_SIZE_MAX >> 20);
-	if (answer->parser_result == -ENOMEM)
+	if (!interrupt_signal() && answer->parser_result == -ENOMEM)
 		return error_set(err, STATUS_SERVICE, "not enough memory for the answer");
-	if (result != CURLE_OK)
-		return explain_transport(s, result, err);
-	return explain_status(s, answer, err);
+	return explain(&failure, err);
 }
-
-/* ---- the requests ------------------------------------------------------------------------------------------------ */
 
 /* What on_event returned goes to the caller as it is; it is not one of the parser's own errors. */
 struct relay {
@@ -335,7 +308,7 @@ int service_execute(struct service *s, const char *session, const struct source 
 	AUTO_FREE char *body = execution_body(source, timeout_s);
 	struct relay relay = { .on_event = on_event, .context = context };
 	struct answer answer = {
-		.easy = new_request(s, "POST", "executions", session),
+		.easy = new_session_request(s, "POST", "executions", session),
 		.body = { .limit = ERROR_BODY_MAX },
 	};
 	CURLcode result = CURLE_OUT_OF_MEMORY;
@@ -343,8 +316,7 @@ int service_execute(struct service *s, const char *session, const struct source 
 
 	sse_parser_init(&answer.events, EVENT_SIZE_MAX, relay_event, &relay);
 	if (body && answer.easy) {
-		curl_easy_setopt(answer.easy, CURLOPT_POSTFIELDS, body);
-		curl_easy_setopt(answer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+		set_body(answer.easy, body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
 		curl_easy_setopt(answer.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -355,8 +327,54 @@ int service_execute(struct service *s, const char *session, const struct source 
 	if (relay.result)
 		ret = relay.result;
 	else if (result != CURLE_OK || !is_event_stream(answer.easy))
-		ret = explain(s, &answer, result, err);
+		ret = explain_answer(s, &answer, result, err);
 	sse_parser_fini(&answer.events);
+	buffer_fini(&answer.body);
+	curl_easy_cleanup(answer.easy);
+	return ret;
+}
+
+static bool is_success(CURL *easy)
+{
+	long status = 0;
+
+	return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 2;
+}
+
+static int read_answer(const struct service *s, const struct buffer *body, json_t **answer, struct error *err)
+{
+	*answer = body->size ? json_parse(body->data, body->size) : NULL;
+	if (body->size && !*answer)
+		return error_set(err, STATUS_SERVICE, "%s does not answer like hearthd (no JSON): check the URL",
+				 s->url);
+	return 0;
+}
+
+int service_call(struct service *s, const char *method, const char *path, const json_t *body, json_t **answer_json,
+		 struct error *err)
+{
+	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct answer answer = {
+		.easy = new_request(s, method, path),
+		.body = { .limit = ANSWER_MAX },
+	};
+	CURLcode result = CURLE_OUT_OF_MEMORY;
+	int ret;
+
+	*answer_json = NULL;
+	if (answer.easy && (text || !body)) {
+		set_body(answer.easy, text ? text : "");
+		if (strcmp(method, "GET") == 0)
+			curl_easy_setopt(answer.easy, CURLOPT_HTTPGET, 1L);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
+		curl_easy_setopt(answer.easy, CURLOPT_TIMEOUT, (long)CALL_TIMEOUT_S);
+		result = perform(s, answer.easy);
+	}
+	if (result == CURLE_OK && is_success(answer.easy))
+		ret = read_answer(s, &answer.body, answer_json, err);
+	else
+		ret = explain_answer(s, &answer, result, err);
 	buffer_fini(&answer.body);
 	curl_easy_cleanup(answer.easy);
 	return ret;
@@ -371,7 +389,7 @@ static size_t ignore_body(char *data, size_t one, size_t size, void *context)
 
 void service_end_session(struct service *s, const char *session)
 {
-	CURL *easy = s->answered ? new_request(s, "DELETE", "session", session) : NULL;
+	CURL *easy = s->answered ? new_session_request(s, "DELETE", "session", session) : NULL;
 
 	if (!easy)
 		return;

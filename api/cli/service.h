@@ -6,13 +6,16 @@
 #include "source.h"
 #include "sse.h"
 
+#include <jansson.h>
+
 struct service;
 
 /*
  * `url` and `token` come from the command line, or are NULL: then the environment decides, and after it the defaults
- * (docs/cli.md has the order). NULL with *err set if they cannot be used.
+ * (docs/cli.md has the order). `pool` is the one whose sessions are meant; NULL: the default one. NULL with *err set if
+ * they cannot be used.
  */
-struct service *service_create(const char *url, const char *token, struct error *err);
+struct service *service_create(const char *url, const char *token, const char *pool, struct error *err);
 
 void service_destroy(struct service *s);
 
@@ -29,5 +32,20 @@ int service_execute(struct service *s, const char *session, const struct source 
 
 /* Ends a session. Nobody waits for the outcome, so there is none: a session that stays ends by its idle time. */
 void service_end_session(struct service *s, const char *session);
+
+/*
+ * The path of a route of the pool. `parameters` are names, each followed by its value, then NULL; or it is NULL. The
+ * caller frees it; NULL if there is no memory.
+ */
+char *service_route(const struct service *s, const char *route, const char *const *parameters);
+
+/*
+ * One call with JSON in and out. `path` follows the service's address and may have a query; NULL, which service_route()
+ * makes of a lack of memory, is reported as such. `body` may be NULL. 0 with *answer owned by the caller (NULL if the
+ * service answered nothing), or negative with *err set: STATUS_NOT_FOUND if there is no such thing, STATUS_USAGE if the
+ * service refused it.
+ */
+int service_call(struct service *s, const char *method, const char *path, const json_t *body, json_t **answer,
+		 struct error *err);
 
 #endif

@@ -136,7 +136,7 @@ int source_from_file(struct source *s, const char *path, const char *language, s
 int source_from_text(struct source *s, const char *text, const char *language, struct error *err)
 {
 	start(s, "-c");
-	s->language = language ? language : "python";
+	s->language = language;
 	if (buffer_append(&s->code, text, strlen(text)) < 0)
 		return error_set(err, STATUS_SERVICE, "not enough memory for the code");
 	return check_text(s, err);
@@ -148,8 +148,6 @@ int source_from_stdin(struct source *s, const char *language, struct error *err)
 	if (read_code(s, STDIN_FILENO, err) < 0)
 		return -STATUS_USAGE;
 	s->language = language ? language : source_language_of_shebang(s->code.data, s->code.size);
-	if (!s->language)
-		s->language = "python";
 	return 0;
 }
 

@@ -13,7 +13,7 @@ enum {
 
 struct source {
 	const char *name;     /* for messages: the file's path, "-c" or "standard input" */
-	const char *language; /* "python" or "node"; static */
+	const char *language; /* "python" or "node", static; NULL: the one of the pool */
 	struct buffer code;   /* UTF-8 */
 };
 

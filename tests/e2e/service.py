@@ -72,7 +72,8 @@ class Service:
         if not self.host.is_lab:
             environment["HEARTH_PORT"] = str(free_port())
         runtime = ("--runtime-dir", RUNTIME)
-        defaults = ("--session-memory-mib", str(SESSION_MEMORY_MIB), "--max-sessions", str(MAX_SESSIONS))
+        defaults = ("--session-memory-mib", str(SESSION_MEMORY_MIB), "--max-sessions", str(MAX_SESSIONS),
+                    "--min-cooldown-seconds", "1")
         log = open(LOG, "ab")
         log_start = log.tell()
         # Ends with the tests, whatever becomes of them.
@@ -113,8 +114,14 @@ class Service:
         self.process = None
         return status
 
-    def client(self):
-        return Client(self.url, self.token)
+    def kill(self):
+        """Kills its hearthd as nothing can be caught; its microVMs live on. The log's end is kept in order."""
+        self.host.run("kill", "-9", str(self.hearthd_pid()))
+        self.process.wait(60)
+        self.process = None
+
+    def client(self, pool=None):
+        return Client(self.url, self.token, pool)
 
     # ---- what runs on its host ----
 
@@ -126,6 +133,11 @@ class Service:
 
     def vmm_pids(self, hearthd_pid):
         return [int(pid) for pid in self.host.run("pgrep", "-P", str(hearthd_pid), "-x", "hearth-vmm").split()]
+
+    def session_vmm_pids(self, client, *identifiers):
+        """The processes of the sessions' microVMs, in that order."""
+        ids = [client.session(identifier)["vmId"] for identifier in identifiers]
+        return [int(pid) for pid in self.host.shell(f"cd {RUNTIME}; cat {' '.join(f'{id}/pid' for id in ids)}").split()]
 
     def alive(self, pids):
         """Those of the processes that still run (a zombie doesn't)."""
@@ -152,6 +164,9 @@ class Execution:
                                           "result": body["result"]["executionResult"]}
         self.status, self.stdout, self.stderr, self.result = (flat[k] for k in ("status", "stdout", "stderr", "result"))
         self.ok = self.status in ("Success", "Succeeded")
+        parts = response.headers.get("x-hearth-timing", "source=").split(",")  # none if the code never started
+        self.timing = dict(part.split("=") for part in parts)
+        self.source = self.timing["source"]
 
     def __repr__(self):
         return (f"<{self.status} stdout={self.stdout[-500:]!r} stderr={self.stderr[-2000:]!r} "
@@ -163,8 +178,10 @@ class Client:
 
     NEW, LEGACY = "2025-02-02-preview", "2024-02-02-preview"
 
-    def __init__(self, url, token):
-        self.url = url
+    def __init__(self, url, token, pool=None):
+        self.url = f"{url}/sessionPools/{pool}" if pool else url
+        self.service_url = url
+        self.pool = pool or "default"
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer {token}"
@@ -188,6 +205,32 @@ class Client:
 
     def end(self, identifier):
         return self.request("DELETE", "session", identifier=identifier)
+
+    # ---- pools and what is Hearth's own ----
+
+    def session(self, identifier):
+        """The session as the API shows it; None if there is none."""
+        response = self.request("GET", "session", identifier=identifier)
+        assert response.status_code in (200, 404), response.text
+        return response.json() if response.status_code == 200 else None
+
+    def order(self, name, identifier, **params):
+        """Fork, suspend or resume."""
+        response = self.post(f"session/{name}", {}, identifier=identifier, params=params)
+        assert response.status_code in (200, 201), f"{response.status_code}: {response.text}"
+        return response.json()
+
+    def health(self):
+        """What /healthz says of this client's pool."""
+        pools = self.http.get(f"{self.service_url}/healthz", timeout=60).json()["pools"]
+        return next(pool for pool in pools if pool["name"] == self.pool)
+
+    def wait_until_ready(self, count, timeout=180):
+        """Until the pool's stock has so many microVMs."""
+        deadline = time.monotonic() + timeout
+        while self.health()["ready"] < count:
+            assert time.monotonic() < deadline, self.health()
+            time.sleep(0.1)
 
 
 def flat_body(code, language=None, timeout=None):

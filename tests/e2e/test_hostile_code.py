@@ -18,7 +18,8 @@ def usable_afterwards(session):
 def works_again(session):
     """Both languages run, whatever was done to them."""
     assert session.python("print('python')").stdout == "python\n"
-    assert session.node("console.log('node')").stdout == "node\n"
+    answer = session.node("console.log('node')")
+    assert answer.stdout == "node\n", answer
     return True
 
 

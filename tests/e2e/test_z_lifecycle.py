@@ -69,7 +69,7 @@ def test_sigterm_ends_everything(small):
     client.execute("one", "1")
     pid = small.hearthd_pid()
     vmms = small.vmm_pids(pid)
-    assert len(vmms) == 1
+    assert set(small.session_vmm_pids(client, "one")) <= set(vmms)
     with ThreadPoolExecutor() as pool:
         running = pool.submit(client.post, "executions", {"code": "import time; time.sleep(100)"}, identifier="one")
         time.sleep(2)
@@ -85,27 +85,97 @@ def test_sigterm_ends_everything(small):
     assert nothing_is_left(small.host)
 
 
-def test_kill_minus_9_leaves_no_vm_and_a_new_hearthd_starts_clean(small):
-    client = small.client()
-    client.execute("one", "x = 1")
-    client.execute("two", "x = 2")
-    pid = small.hearthd_pid()
-    vmms = small.vmm_pids(pid)
-    assert len(vmms) == 2
-    assert small.alive([pid, *vmms]) == [pid, *vmms]
-    small.host.run("kill", "-9", str(pid))
-    assert small.gone([pid, *vmms], within=20), "a VM outlived its hearthd"
-    small.stop()
-    small.start(*SMALL)
-    assert "NameError" in small.client().execute("one", "x").stderr
-    small.stop()
-    assert nothing_is_left(small.host)
+def test_sessions_go_on_after_kill_minus_9(place):
+    """20 executions run when hearthd is killed; they are cut off, and no session is lost."""
+    service = Service(place)
+    options = ("--session-memory-mib", "512", "--max-sessions", "24", "--ready-sessions", "2")
+    service.start(*options)
+    try:
+        client = service.client()
+        client.wait_until_ready(2)
+        names = [f"s{i}" for i in range(22)]
+        for i, name in enumerate(names):
+            assert client.execute(name, f"import time\nx = {i}").ok
+        pids = service.session_vmm_pids(client, *names)
+        guids = {name: client.session(name)["etag"] for name in names}
+        with ThreadPoolExecutor(20) as pool:
+            running = [pool.submit(service.client().post, "executions", {"code": "x += 100\ntime.sleep(300)"},
+                                   identifier=name) for name in names[:20]]
+            deadline = time.monotonic() + 60
+            while client.health()["busy"] < 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            time.sleep(1)
+            service.kill()
+            assert sum(future.exception(timeout=60) is not None for future in running) == 20
+        assert service.alive(pids) == pids
+        service.start(*options)
+        client = service.client()
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda name: client.execute(name, "x"), names))
+        assert [a.result for a in answers] == [i + 100 for i in range(20)] + [20, 21]
+        assert {name: client.session(name)["etag"] for name in names} == guids
+        client.wait_until_ready(2)
+    finally:
+        service.stop()
+    assert service.gone(pids, within=20)
+    assert nothing_is_left(place)
+
+
+def test_sessions_go_on_after_an_upgrade(place):
+    """SIGUSR2 ends hearthd and nothing else; suspended sessions are kept as well."""
+    service = Service(place)
+    options = ("--session-memory-mib", "512", "--max-sessions", "4", "--ready-sessions", "1",
+               "--cooldown-seconds", "40")
+    service.start(*options)
+    try:
+        client = service.client()
+        client.execute("runs", "x = 1")
+        client.execute("sleeps", "x = 2")
+        client.order("suspend", "sleeps")
+        pid = service.hearthd_pid()
+        vmm = service.session_vmm_pids(client, "runs")
+        service.host.run("kill", "-USR2", str(pid))
+        assert service.gone([pid], within=20)
+        assert service.alive(vmm) == vmm
+        service.stop()
+        service.start(*options)
+        client = service.client()
+        assert client.session("sleeps")["state"] == "suspended"
+        assert client.execute("runs", "x").result == 1
+        assert client.execute("sleeps", "x").result == 2
+        # The cooldown goes on where it was.
+        client.end("sleeps")
+        time.sleep(25)
+        service.kill()
+        service.start(*options)
+        assert service.gone(vmm, within=35)
+    finally:
+        service.stop()
+    assert nothing_is_left(place)
+
+
+def test_microvms_that_nobody_takes_over_end_by_themselves(place):
+    service = Service(place)
+    options = (*SMALL, "--orphan-timeout-seconds", "3")
+    service.start(*options)
+    try:
+        client = service.client()
+        client.execute("one", "x = 1")
+        vmms = service.session_vmm_pids(client, "one")
+        service.kill()
+        assert service.gone(vmms, within=30), "a VM outlived its hearthd"
+        service.start(*options)
+        assert "NameError" in service.client().execute("one", "x").stderr
+    finally:
+        service.stop()
+    assert nothing_is_left(place)
 
 
 def test_a_vmm_that_is_killed_costs_its_session_only(small):
     client = small.client()
     client.execute("victim", "x = 1")
-    victim = small.vmm_pids(small.hearthd_pid())
+    victim = small.session_vmm_pids(client, "victim")
     client.execute("other", "y = 2")
     with ThreadPoolExecutor() as pool:
         running = pool.submit(client.post, "executions", {"code": "import time; time.sleep(100)"}, identifier="victim")
@@ -121,7 +191,7 @@ def test_a_vmm_that_is_killed_costs_its_session_only(small):
 def test_a_vmm_that_stands_still_for_a_while_goes_on(small):
     client = small.client()
     client.execute("other", "y = 2")
-    vmm = small.vmm_pids(small.hearthd_pid())
+    vmm = small.session_vmm_pids(client, "other")
     small.host.run("kill", "-STOP", *map(str, vmm))
     time.sleep(1)
     small.host.run("kill", "-CONT", *map(str, vmm))
@@ -143,8 +213,7 @@ def test_idle_sessions_end_by_themselves(place):
     try:
         client = service.client()
         client.execute("idle", "x = 1")
-        vmms = service.vmm_pids(service.hearthd_pid())
-        assert len(vmms) == 1
+        vmms = service.session_vmm_pids(client, "idle")
         assert service.gone(vmms, within=40)
         assert "NameError" in client.execute("idle", "x").stderr
     finally:

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -24,7 +25,9 @@ struct scene {
 	struct agent_client *client;
 	uint64_t output_limit;
 	size_t n_output;
-	int n_displays, n_started, n_done;
+	enum agent_frame_type order; /* that is given once connected; 0: an execution */
+	int n_displays, n_started, n_done, n_settled, n_adopted;
+	char problem[64];
 	struct agent_done done;
 	bool failed, broke_protocol;
 };
@@ -36,7 +39,14 @@ static void on_connected(void *owner)
 	struct scene *s = owner;
 	const struct agent_order order = { AGENT_PYTHON, 1000, s->output_limit, "1", 1 };
 
-	assert_int_equal(agent_client_execute(s->client, &order), 0);
+	if (s->order == AGENT_SETTLE)
+		assert_int_equal(agent_client_settle(s->client), 0);
+	else if (s->order == AGENT_ADOPT)
+		assert_int_equal(agent_client_adopt(s->client, AGENT_IDENTITY_NEW, "host"), 0);
+	else
+		assert_int_equal(agent_client_execute(s->client, &order), 0);
+	/* One order at a time. */
+	assert_int_equal(agent_client_settle(s->client), -EINVAL);
 }
 
 static void on_started(void *owner, uint64_t waited_us)
@@ -78,7 +88,23 @@ static void on_failed(void *owner, const char *reason, bool broke_protocol)
 	agent_client_close(s->client);
 }
 
-static const struct agent_events events = { on_connected, on_started, on_output, on_display, on_done, on_failed };
+static void on_settled(void *owner, const char *problem)
+{
+	(void)problem;
+	((struct scene *)owner)->n_settled++;
+}
+
+static void on_adopted(void *owner, const char *problem)
+{
+	struct scene *s = owner;
+
+	snprintf(s->problem, sizeof(s->problem), "%s", problem);
+	s->n_adopted++;
+}
+
+static const struct agent_events events = {
+	on_connected, on_started, on_output, on_display, on_done, on_settled, on_adopted, on_failed,
+};
 
 static void begin(struct scene *s, const char *answer)
 {
@@ -258,6 +284,54 @@ static void the_agent_may_say_a_word_beyond_the_limit_of_stderr(void **state)
 	check_broken(s);
 }
 
+static struct scene *ordered(enum agent_frame_type order)
+{
+	struct scene *s = malloc(sizeof(*s));
+
+	begin(s, "OK 1\n");
+	s->order = order;
+	return s;
+}
+
+static void a_guest_settles_and_is_adopted(void **state)
+{
+	struct scene *s = ordered(AGENT_SETTLE);
+
+	(void)state;
+	put_frame(&s->b, AGENT_SETTLED, 1, "", 0);
+	play(s, 1);
+	assert_int_equal(s->n_settled, 1);
+	assert_false(s->broke_protocol);
+	free(s);
+
+	s = ordered(AGENT_ADOPT);
+	put_frame(&s->b, AGENT_ADOPTED, 1, "no clock", 8);
+	play(s, 4096);
+	assert_int_equal(s->n_adopted, 1);
+	assert_string_equal(s->problem, "no clock");
+	assert_false(s->broke_protocol);
+	free(s);
+}
+
+static void an_answer_to_another_order_breaks_the_protocol(void **state)
+{
+	struct scene *s = ordered(AGENT_SETTLE);
+
+	(void)state;
+	put_frame(&s->b, AGENT_ADOPTED, 1, "", 0);
+	check_broken(s);
+	s = ordered(AGENT_ADOPT);
+	put_started(s);
+	check_broken(s);
+	s = started();
+	put_frame(&s->b, AGENT_SETTLED, 1, "", 0);
+	check_broken(s);
+	s = ordered(AGENT_ADOPT);
+	put_frame(&s->b, AGENT_ADOPTED, 1, "", 0);
+	put_frame(&s->b, AGENT_ADOPTED, 1, "", 0);
+	check_broken(s);
+}
+
 static void a_refused_connect_fails(void **state)
 {
 	static const char *const answers[] = { "NO\n", "\n", "0123456789012345678901234567890123456789\n", "OK\n" };
@@ -294,6 +368,8 @@ int main(void)
 		cmocka_unit_test(bodies_that_do_not_decode_break_the_protocol),
 		cmocka_unit_test(more_output_than_was_asked_for_breaks_the_protocol),
 		cmocka_unit_test(the_agent_may_say_a_word_beyond_the_limit_of_stderr),
+		cmocka_unit_test(a_guest_settles_and_is_adopted),
+		cmocka_unit_test(an_answer_to_another_order_breaks_the_protocol),
 		cmocka_unit_test(a_refused_connect_fails),
 		cmocka_unit_test(random_bytes_do_no_harm),
 	};

@@ -47,6 +47,7 @@ static void defaults_hold_where_nothing_is_set(void **state)
 	assert_string_equal(c.listen, "127.0.0.1:8080");
 	assert_string_equal(c.kernel, "/h/images/vmlinux");
 	assert_string_equal(c.token_file, "/h/token");
+	assert_string_equal(c.database, "/h/hearth.db");
 	assert_int_equal(c.max_sessions, 100);
 	assert_int_equal(c.execution_timeout_s, 220);
 	config_fini(&c);

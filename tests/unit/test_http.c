@@ -2,116 +2,11 @@
  * The REST surface over a real connection: server, router, permissions, bodies and errors, with the sessions behind
  * them. Their microVMs cannot start here (the VMM is /bin/false): what a microVM does is for the end-to-end tests.
  */
-#include "api/http_server.h"
-#include "api/microvm_directory.h"
-#include "api/router.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define TOKEN      "0123456789abcdef"
-#define AUTHORIZED "Authorization: Bearer " TOKEN "\r\n"
-
-static uv_loop_t loop;
-static struct microvm_host host;
-static struct service service;
-static struct http_server *server;
-static char runtime[] = "/tmp/test-http-XXXXXX";
-
-static char answer[64 << 10];
-static size_t n_answer;
-
-static int connect_to_server(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	address.sin_port = htons((uint16_t)atoi(strrchr(http_server_address(server), ':') + 1));
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
-static void run_loop_for(unsigned int rounds)
-{
-	while (rounds--) {
-		uv_run(&loop, UV_RUN_NOWAIT);
-		usleep(1000);
-	}
-}
-
-/* Sends bytes while the loop runs, since the server reads only then. */
-static void send_all(int fd, const char *data, size_t size)
-{
-	while (size) {
-		ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		uv_run(&loop, UV_RUN_NOWAIT);
-		if (n < 0)
-			continue;
-		data += n;
-		size -= (size_t)n;
-	}
-}
-
-/* True once the answer's headers and as many bytes as Content-Length says are there. */
-static bool is_complete(void)
-{
-	const char *end = strstr(answer, "\r\n\r\n"), *length = strcasestr(answer, "\r\nContent-Length: ");
-
-	return end && (!length || strlen(end + 4) >= strtoul(length + 18, NULL, 10));
-}
-
-static void receive(int fd)
-{
-	n_answer = 0;
-	answer[0] = '\0';
-	for (int i = 0; i < 5000 && !is_complete(); i++) {
-		ssize_t n = recv(fd, answer + n_answer, sizeof(answer) - 1 - n_answer, MSG_DONTWAIT);
-
-		if (n == 0)
-			return;
-		if (n > 0)
-			answer[n_answer += (size_t)n] = '\0';
-		run_loop_for(1);
-	}
-}
-
-/* Sends a whole request on a connection of its own; `answer` holds what came back. Returns its status. */
-static int ask(const char *request)
-{
-	int fd = connect_to_server();
-
-	send_all(fd, request, strlen(request));
-	receive(fd);
-	close(fd);
-	run_loop_for(5);
-	return n_answer > 12 ? atoi(answer + 9) : 0;
-}
+#include "tests/unit/http_helper.h"
 
 static int post(const char *target, const char *headers, const char *body)
 {
-	static char request[8192];
-
-	snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s", target,
-		 headers, strlen(body), body);
-	return ask(request);
-}
-
-static void check_has(const char *part)
-{
-	if (!strstr(answer, part))
-		fail_msg("\"%s\" is not in \"%s\"", part, answer);
+	return request("POST", target, headers, body);
 }
 
 static void health_needs_no_token(void **state)
@@ -151,9 +46,9 @@ static void every_form_of_the_address_leads_to_the_handler(void **state)
 		"/python/execute?identifier=a",
 		"/executions?Identifier=a",
 		"/identifier/a/code/execute",
-		"/sessionPools/p/executions?identifier=a",
-		"/subscriptions/s/resourcegroups/r/sessionpools/p/identifier/a/executions",
-		"http://elsewhere/SUBSCRIPTIONS/s/ResourceGroups/r/SessionPools/p/code/execute?identifier=a",
+		"/sessionPools/default/executions?identifier=a",
+		"/subscriptions/s/resourcegroups/r/sessionpools/Default/identifier/a/executions",
+		"http://elsewhere/SUBSCRIPTIONS/s/ResourceGroups/r/SessionPools/DEFAULT/code/execute?identifier=a",
 	};
 
 	(void)state;
@@ -162,6 +57,8 @@ static void every_form_of_the_address_leads_to_the_handler(void **state)
 		assert_int_equal(post(targets[i], AUTHORIZED, "{}"), 400);
 		check_has("SessionPropertiesMissing");
 	}
+	assert_int_equal(post("/sessionPools/p/executions?identifier=a", AUTHORIZED, "{}"), 404);
+	check_has("ResourceNotFound");
 }
 
 static void bad_bodies_get_the_right_answer(void **state)
@@ -242,7 +139,7 @@ static void a_session_that_cannot_start_is_told_with_its_reason(void **state)
 	check_has("SessionAllocationFailed");
 	check_has("the host could not provide");
 	assert_int_equal(host.n_microvms, 0);
-	assert_int_equal(sessions_count(service.sessions).n_sessions, 0);
+	assert_int_equal(sessions_count(pool_sessions(pools_find(service.pools, NULL))).n_sessions, 0);
 	/* The same as events: nothing had begun, so it is a plain error. */
 	assert_int_equal(
 		post("/code/execute?identifier=a", AUTHORIZED "Accept: text/event-stream\r\n", "{\"code\":\"1\"}"),
@@ -303,48 +200,6 @@ static void two_requests_share_a_connection(void **state)
 	}
 	close(fd);
 	run_loop_for(5);
-}
-
-static int set_up(void **state)
-{
-	const struct http_handler handler = { router_begin, router_complete, &service };
-	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
-	const struct sessions_settings settings = { 2, 4, 1000, 1000, 1000 };
-	struct error err;
-
-	(void)state;
-	uv_loop_init(&loop);
-	assert_non_null(mkdtemp(runtime));
-	host = (struct microvm_host) { .loop = &loop,
-				       .runtime_directory = runtime,
-				       .vmm = "/bin/false",
-				       .kernel = "k",
-				       .image = "i",
-				       .kernel_arguments = "",
-				       .memory_mib = 128,
-				       .n_vcpus = 1,
-				       .boot_timeout_ms = 5000 };
-	service = (struct service) { .loop = &loop,
-				     .default_timeout_s = 1,
-				     .max_timeout_s = 2,
-				     .output_limit = 4096,
-				     .sessions = sessions_create(&host, &settings) };
-	strcpy(service.auth.token, TOKEN);
-	service.auth.token_size = strlen(TOKEN);
-	server = http_server_create(&loop, &http, &handler, &err);
-	return server ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	sessions_stop(service.sessions);
-	http_server_destroy(server);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	sessions_destroy(service.sessions);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	assert_int_equal(rmdir(runtime), 0); /* nothing was left in it */
-	return 0;
 }
 
 int main(void)

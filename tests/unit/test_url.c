@@ -94,6 +94,27 @@ static void too_many_parts_are_refused(void **state)
 	url_fini(&u);
 }
 
+static void what_is_encoded_decodes_to_the_same(void **state)
+{
+	const char *text = "a b/c%d?e=f&g+h\303\244~-._";
+	struct buffer out = { 0 };
+	struct url u;
+
+	(void)state;
+	buffer_put_text(&out, "/");
+	url_put_encoded(&out, text);
+	buffer_put_text(&out, "?q=");
+	url_put_encoded(&out, text);
+	buffer_put(&out, "", 1);
+	assert_string_equal(out.data, "/a%20b%2Fc%25d%3Fe%3Df%26g%2Bh%C3%A4~-._?q="
+				      "a%20b%2Fc%25d%3Fe%3Df%26g%2Bh%C3%A4~-._");
+	assert_int_equal(url_split(&u, out.data), 0);
+	assert_string_equal(u.segments[0], text);
+	assert_string_equal(url_parameter(&u, "q"), text);
+	url_fini(&u);
+	buffer_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +124,7 @@ int main(void)
 		cmocka_unit_test(the_absolute_form_of_proxies_is_understood),
 		cmocka_unit_test(an_encoded_nul_is_refused),
 		cmocka_unit_test(too_many_parts_are_refused),
+		cmocka_unit_test(what_is_encoded_decodes_to_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,91 @@
+#include "explain.h"
+#include "exit_status.h"
+#include "interrupt.h"
+#include "json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * The message in an error's body (`{"error": {"message": …}}` or flat), or the text itself, or "". True if the body is
+ * an error as hearthd makes them.
+ */
+static bool read_message(const struct buffer *body, char *message, size_t size)
+{
+	json_t *json = body->size ? json_parse(body->data, body->size) : NULL;
+	const json_t *nested = json_object_get(json, "error");
+	const json_t *text = json_object_get(json_is_object(nested) ? nested : json, "message");
+	const json_t *title = json_object_get(json, "title");
+	bool is_known = json_is_string(json_object_get(nested, "code")) && json_is_string(text);
+
+	if (json_is_string(text))
+		snprintf(message, size, "%s", json_string_value(text));
+	else if (json_is_string(title))
+		snprintf(message, size, "%s", json_string_value(title));
+	else
+		snprintf(message, size, "%s", body->size && !json ? body->data : "");
+	json_decref(json);
+	return is_known;
+}
+
+static int explain_status(const struct failure *f, struct error *err)
+{
+	curl_off_t retry_after_s = 0;
+	char message[256];
+	bool is_known = read_message(f->body, message, sizeof(message));
+	long status = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	switch (status) {
+	case 400:
+	case 409:
+	case 413:
+		return error_set(err, STATUS_USAGE, "the service refused the request: %s", message);
+	case 401:
+	case 403:
+		return error_set(
+			err, STATUS_SERVICE,
+			"%s does not accept the token (%ld): give the service's own with --token, HEARTH_TOKEN or "
+			"HEARTH_TOKEN_FILE",
+			f->url, status);
+	case 429:
+		return error_set(err, STATUS_SERVICE,
+				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
+				 "(--session) and keep to it. %s",
+				 f->url, retry_after_s > 0 ? (long)retry_after_s : 10L, message);
+	default:
+		if (status == 404 && is_known)
+			return error_set(err, STATUS_NOT_FOUND, "%s", message);
+		if (status >= 500)
+			return error_set(err, STATUS_SERVICE, "%s failed (%ld): %s. Its log says more", f->url, status,
+					 message);
+		return error_set(err, STATUS_SERVICE, "%s does not answer like hearthd (%ld %s): check the URL", f->url,
+				 status, message);
+	}
+}
+
+static int explain_transport(const struct failure *f, struct error *err)
+{
+	switch (f->result) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return error_set(err, STATUS_SERVICE, "hearthd does not answer at %s: start it with `make run`%s",
+				 f->url, f->is_loopback ? "" : " there, or check --url");
+	case CURLE_OPERATION_TIMEDOUT:
+		return error_set(err, STATUS_SERVICE, "hearthd at %s gives no sign of life: its log may say why",
+				 f->url);
+	case CURLE_OUT_OF_MEMORY:
+		return error_set(err, STATUS_SERVICE, "not enough memory for the request");
+	default:
+		return error_set(err, STATUS_SERVICE, "the connection to %s broke (%s): its log may say why", f->url,
+				 curl_easy_strerror(f->result));
+	}
+}
+
+int explain(const struct failure *f, struct error *err)
+{
+	if (interrupt_signal())
+		return error_set(err, STATUS_SIGNAL + interrupt_signal(), "interrupted");
+	return f->result != CURLE_OK ? explain_transport(f, err) : explain_status(f, err);
+}

@@ -1,0 +1,151 @@
+#include "options.h"
+#include "exit_status.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An option as it stands on the command line. */
+struct token {
+	const char *text;  /* "--name", "-n" or "--name=value", for errors */
+	const char *value; /* that came with it, or NULL */
+	const struct option_spec *spec;
+};
+
+static bool takes_value(enum option_kind kind)
+{
+	return kind == OPTION_TEXT || kind == OPTION_NUMBER || kind == OPTION_IGNORED || kind == OPTION_REFUSED;
+}
+
+/* --name, --name=value, -n, -nvalue; no abbreviations, since a later option could make them mean something else. */
+static bool find(const struct option_spec *specs, const char *text, struct token *token)
+{
+	bool is_long = text[1] == '-';
+	size_t length = is_long ? strcspn(text + 2, "=") : 1;
+
+	for (const struct option_spec *spec = specs; spec->kind != OPTION_END; spec++) {
+		if (is_long && (strlen(spec->name) != length || strncmp(spec->name, text + 2, length) != 0))
+			continue;
+		if (!is_long && (!spec->letter || spec->letter != text[1]))
+			continue;
+		*token = (struct token) { .text = text, .spec = spec };
+		if (is_long && text[2 + length] == '=')
+			token->value = text + 3 + length;
+		else if (!is_long && text[2])
+			token->value = text + 2;
+		return true;
+	}
+	return false;
+}
+
+static int set_number(struct options *options, const struct token *token, struct error *err)
+{
+	long *value = (long *)((uintptr_t)options + token->spec->offset);
+	char *end;
+
+	errno = 0;
+	*value = strtol(token->value, &end, 10);
+	if (!*token->value || *end || errno || *value < 0)
+		return error_set(err, STATUS_USAGE, "--%s takes a number, not '%s'", token->spec->name, token->value);
+	return 0;
+}
+
+static int set(struct options *options, const struct token *token, struct error *err)
+{
+	const struct option_spec *spec = token->spec;
+
+	switch (spec->kind) {
+	case OPTION_TEXT:
+		if (!*token->value)
+			return error_set(err, STATUS_USAGE, "--%s takes a value that is not empty", spec->name);
+		*(const char **)((uintptr_t)options + spec->offset) = token->value;
+		return 0;
+	case OPTION_NUMBER:
+		return set_number(options, token, err);
+	case OPTION_SWITCH:
+		*(bool *)((uintptr_t)options + spec->offset) = true;
+		return 0;
+	case OPTION_REFUSED:
+		return error_set(err, STATUS_USAGE, "--%s cannot be used: %s", spec->name, spec->help);
+	default:
+		return 0;
+	}
+}
+
+static int take_argument(struct options *options, size_t max, const char *text, struct error *err)
+{
+	if (options->n_arguments == max)
+		return error_set(err, STATUS_USAGE, "'%s' is one argument too many", text);
+	options->arguments[options->n_arguments++] = text;
+	return 0;
+}
+
+/* Takes the option at argv[i]. Returns how many words it was, or negative with *err set. */
+static int take_option(struct options *options, const struct option_spec *specs, char **words, struct error *err)
+{
+	struct token token;
+	int n_words = 1;
+
+	if (!find(specs, words[0], &token))
+		return error_set(err, STATUS_USAGE, "there is no option %s here", words[0]);
+	if (!takes_value(token.spec->kind)) {
+		if (token.value)
+			return error_set(err, STATUS_USAGE, "--%s takes no value", token.spec->name);
+	} else if (!token.value) {
+		token.value = words[1];
+		n_words = 2;
+		if (!token.value)
+			return error_set(err, STATUS_USAGE, "%s needs a value", words[0]);
+	}
+	return set(options, &token, err) < 0 ? -err->code : n_words;
+}
+
+static int check_output(const struct options *options, struct error *err)
+{
+	if (!options->output || strcmp(options->output, "json") == 0 || strcmp(options->output, "table") == 0)
+		return 0;
+	return error_set(err, STATUS_USAGE, "'%s' is no format of output: it is json or table", options->output);
+}
+
+int options_parse(struct options *options, const struct option_spec *specs, size_t n_arguments_max, int argc,
+		  char **argv, struct error *err)
+{
+	bool only_arguments = false;
+
+	*options = (struct options) {
+		.cooldown_s = OPTIONS_UNSET,
+		.max_alive_s = OPTIONS_UNSET,
+		.max_sessions = OPTIONS_UNSET,
+		.ready_sessions = OPTIONS_UNSET,
+	};
+	for (int i = 1; i < argc;) {
+		int n_words = 1;
+
+		if (!only_arguments && strcmp(argv[i], "--") == 0)
+			only_arguments = true;
+		else if (only_arguments || argv[i][0] != '-' || argv[i][1] == '\0')
+			n_words = take_argument(options, n_arguments_max, argv[i], err) < 0 ? -err->code : 1;
+		else
+			n_words = take_option(options, specs, argv + i, err);
+		if (n_words < 0)
+			return n_words;
+		i += n_words;
+	}
+	return check_output(options, err);
+}
+
+void options_print_help(const struct option_spec *specs, FILE *out)
+{
+	for (; specs->kind != OPTION_END; specs++) {
+		char name[64], letter[8] = "    ";
+
+		if (!specs->help || specs->kind == OPTION_REFUSED)
+			continue;
+		if (specs->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", specs->letter);
+		snprintf(name, sizeof(name), "--%s%s%s", specs->name, takes_value(specs->kind) ? " " : "",
+			 takes_value(specs->kind) ? specs->argument : "");
+		fprintf(out, "  %s%-26s %s\n", letter, name, specs->help);
+	}
+}

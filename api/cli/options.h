@@ -1,0 +1,98 @@
+/*
+ * The options of the management commands: one struct for all of them, and for each command a table of those that it
+ * takes, from which the command line is read and the help is made.
+ */
+#ifndef HEARTH_API_CLI_OPTIONS_H
+#define HEARTH_API_CLI_OPTIONS_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum {
+	OPTIONS_ARGUMENTS_MAX = 2,
+	OPTIONS_UNSET = -1, /* of a number */
+};
+
+struct options {
+	const char *arguments[OPTIONS_ARGUMENTS_MAX]; /* what is no option, in its order */
+	size_t n_arguments;
+
+	/* texts are NULL if they were not given */
+	const char *url;
+	const char *token;
+	const char *output; /* "json", "table", or NULL */
+	const char *pool;
+	const char *session;
+	const char *location;
+	const char *container_type;
+	const char *lifecycle_type;
+	const char *network_status;
+	const char *cpu;
+	const char *memory;
+	const char *template;
+	long cooldown_s;
+	long max_alive_s;
+	long max_sessions;
+	long ready_sessions;
+	bool yes;
+	bool help;
+};
+
+enum option_kind {
+	OPTION_END,
+	OPTION_TEXT,
+	OPTION_NUMBER,
+	OPTION_SWITCH,
+	OPTION_IGNORED,        /* taken with its value for the sake of scripts written for az */
+	OPTION_IGNORED_SWITCH, /* likewise, without a value */
+	OPTION_REFUSED,        /* `help` says why */
+};
+
+struct option_spec {
+	enum option_kind kind;
+	char letter; /* or 0 */
+	const char *name;
+	size_t offset;        /* in struct options */
+	const char *argument; /* as the help calls it */
+	const char *help;     /* NULL: not shown */
+};
+
+#define OPTION(kind, letter, name, field, argument, help)                                                              \
+	{                                                                                                              \
+		kind, letter, name, offsetof(struct options, field), argument, help                                    \
+	}
+#define OPTION_WITHOUT_EFFECT(kind, letter, name, help)                                                                \
+	{                                                                                                              \
+		kind, letter, name, 0, "VALUE", help                                                                   \
+	}
+
+/* What every command takes, and the end of its table. */
+#define COMMON_OPTIONS                                                                                                 \
+	OPTION(OPTION_TEXT, 'o', "output", output, "FORMAT",                                                           \
+	       "json or table; default: table on a terminal, else json"),                                              \
+		OPTION(OPTION_TEXT, 0, "url", url, "URL",                                                              \
+		       "the service; default: $HEARTH_URL, or http://127.0.0.1:8080"),                                 \
+		OPTION(OPTION_TEXT, 0, "token", token, "TOKEN", "its token; default: see hearth help run"),            \
+		OPTION(OPTION_SWITCH, 'h', "help", help, NULL, "print this"),                                          \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 'g', "resource-group", NULL),                                    \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "subscription", NULL),                                        \
+	{                                                                                                              \
+		.kind = OPTION_END                                                                                     \
+	}
+
+/* Which sessions a command is about. */
+#define POOL_OPTION OPTION(OPTION_TEXT, 'p', "pool", pool, "NAME", "the session pool; default: the pool `default`")
+
+/*
+ * Reads the command line; argv[0] is not looked at. 0, or negative with *err set (STATUS_USAGE). *options points into
+ * argv.
+ */
+int options_parse(struct options *options, const struct option_spec *specs, size_t n_arguments_max, int argc,
+		  char **argv, struct error *err);
+
+void options_print_help(const struct option_spec *specs, FILE *out);
+
+#endif

@@ -1,0 +1,124 @@
+/* How hearth-vmm is started: the directory, the flags, and for a boot the agent's first word. */
+#include "api/microvm_private.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	/* id, control, orphan timeout, disk, vsock, console; kernel, cmdline, memory, vcpus; or state and layers */
+	ARGUMENTS_MAX = 64,
+};
+
+struct arguments {
+	char *list[ARGUMENTS_MAX + 1];
+	unsigned int n;
+	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + 4) + 8192]; /* what was made for this process */
+	size_t n_text;
+};
+
+static void add(struct arguments *a, const char *argument)
+{
+	if (a->n < ARGUMENTS_MAX)
+		a->list[a->n++] = (char *)argument;
+}
+
+static void add_made(struct arguments *a, const char *flag, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void add_made(struct arguments *a, const char *flag, const char *format, ...)
+{
+	char *text = a->texts + a->n_text;
+	va_list values;
+	int length;
+
+	add(a, flag);
+	va_start(values, format);
+	length = vsnprintf(text, sizeof(a->texts) - a->n_text, format, values);
+	va_end(values);
+	a->n_text += (size_t)length + 1;
+	if (a->n_text > sizeof(a->texts)) /* paths are bounded: cannot be */
+		abort();
+	add(a, text);
+}
+
+static void add_boot(struct arguments *a, const struct microvm *vm)
+{
+	add_made(a, "--kernel", "%s", vm->host->kernel);
+	add_made(a, "--cmdline", "root=/dev/vda rootfstype=erofs ro init=/sbin/init %s", vm->host->kernel_arguments);
+	add_made(a, "--memory", "%u", vm->shape.memory_mib);
+	add_made(a, "--vcpus", "%u", vm->shape.n_vcpus);
+}
+
+static void add_restore(struct arguments *a, const struct snapshot *s, const char *working_set)
+{
+	char path[SNAPSHOT_PATH_MAX + 32];
+
+	add_made(a, "--restore", "%s/state", s->folder);
+	for (unsigned int i = 0; i < s->n_layers; i++) {
+		snapshot_memory_path(s, i, path, sizeof(path));
+		add_made(a, "--memory-file", "%s", path);
+	}
+	if (working_set)
+		add_made(a, "--record-working-set", "%s", working_set);
+	else if (s->has_working_set)
+		add_made(a, "--working-set", "%s/working-set", s->folder);
+}
+
+static void on_agent_ready(void *owner, const struct agent_ready *ready, const char *problem)
+{
+	struct microvm *vm = owner;
+
+	vm->ready_listener = NULL;
+	if (!ready) {
+		microvm_lose(vm, problem);
+		return;
+	}
+	vm->timing.kernel_us = ready->began_us;
+	vm->timing.agent_us = ready->listens_us - ready->began_us;
+	microvm_connect_agent(vm);
+}
+
+static int listen_for_agent(struct microvm *vm, struct error *err)
+{
+	char path[sizeof(vm->directory.vsock) + 8];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s_%d", vm->directory.vsock, AGENT_READY_PORT);
+	vm->ready_listener = ready_listener_open(vm->host->loop, path, on_agent_ready, vm, &rc);
+	return vm->ready_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
+}
+
+int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err)
+{
+	const struct microvm_host *host = vm->host;
+	struct arguments a = { 0 };
+	int rc = microvm_directory_create(&vm->directory, host->runtime_directory, vm->id, err);
+
+	if (rc == 0 && !vm->snapshot)
+		rc = listen_for_agent(vm, err);
+	if (rc < 0)
+		return rc;
+	add(&a, host->vmm);
+	add_made(&a, "--id", "%s", vm->id);
+	add_made(&a, "--control", "%d", VMM_CONTROL_FD);
+	add_made(&a, "--orphan-timeout", "%u", host->orphan_timeout_s);
+	if (vm->snapshot)
+		add_restore(&a, vm->snapshot, working_set);
+	else
+		add_boot(&a, vm);
+	add_made(&a, "--disk", "%s,ro", host->image);
+	add_made(&a, "--vsock", "%s", vm->directory.vsock);
+	add_made(&a, "--console", "%s", vm->directory.console);
+	vm->vmm = vmm_client_spawn(host->loop, vm->directory.control, a.list, &microvm_vmm_events, vm, err);
+	if (!vm->vmm)
+		return -err->code;
+	rc = microvm_directory_write_pid(&vm->directory, vmm_client_pid(vm->vmm));
+	if (rc < 0)
+		log_warn("vm=%s cannot be taken over later: cannot write %s: %s", vm->id, vm->directory.pid,
+			 strerror(-rc));
+	return 0;
+}

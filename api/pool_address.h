@@ -1,0 +1,20 @@
+/* Where a pool is reached, in the terms in which a request reached it: ids and endpoints of its resource. */
+#ifndef HEARTH_API_POOL_ADDRESS_H
+#define HEARTH_API_POOL_ADDRESS_H
+
+#include "api/buffer.h"
+#include "api/http_request.h"
+
+/*
+ * Appends the resource's id: /subscriptions/…/resourceGroups/…/providers/Microsoft.App/sessionPools/<name> for a request
+ * that came by such a path (the group is "default" where the path names none), /sessionPools/<name> for a short one.
+ */
+void pool_address_put_id(struct buffer *out, const struct http_request *r, const char *name);
+
+/*
+ * Appends the endpoint of its data plane: the scheme and host by which the client got here, and a path like Azure's.
+ * Behind a proxy, X-Forwarded-Proto says the scheme, and Host must be passed on.
+ */
+void pool_address_put_endpoint(struct buffer *out, const struct http_request *r, const char *name);
+
+#endif

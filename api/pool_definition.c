@@ -1,0 +1,145 @@
+#include "api/pool_definition.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const container_types[POOL_N_CONTAINER_TYPES] = {
+	[POOL_PYTHON_LTS] = "PythonLTS",
+	[POOL_NODE_LTS] = "NodeLTS",
+	[POOL_SHELL] = "Shell",
+};
+
+static const char *const lifecycles[POOL_N_LIFECYCLES] = {
+	[POOL_TIMED] = "Timed",
+	[POOL_MAX_LIFETIME] = "MaxLifetime",
+};
+
+static const char *const networks[POOL_N_NETWORKS] = {
+	[POOL_EGRESS_DISABLED] = "EgressDisabled",
+	[POOL_EGRESS_ENABLED] = "EgressEnabled",
+};
+
+static int find_word(const char *const *words, int n_words, const char *word)
+{
+	for (int i = 0; i < n_words; i++)
+		if (strcasecmp(words[i], word) == 0)
+			return i;
+	return -1;
+}
+
+const char *pool_container_type_name(enum pool_container_type type)
+{
+	return container_types[type];
+}
+
+int pool_container_type_from_name(const char *name)
+{
+	return find_word(container_types, POOL_N_CONTAINER_TYPES, name);
+}
+
+const char *pool_lifecycle_name(enum pool_lifecycle lifecycle)
+{
+	return lifecycles[lifecycle];
+}
+
+int pool_lifecycle_from_name(const char *name)
+{
+	/* The name that Azure has for it: a session's container does not exit by itself here. */
+	if (strcasecmp(name, "OnContainerExit") == 0)
+		return POOL_MAX_LIFETIME;
+	return find_word(lifecycles, POOL_N_LIFECYCLES, name);
+}
+
+const char *pool_network_name(enum pool_network network)
+{
+	return networks[network];
+}
+
+int pool_network_from_name(const char *name)
+{
+	return find_word(networks, POOL_N_NETWORKS, name);
+}
+
+struct pool_definition pool_definition_default(const char *name)
+{
+	struct pool_definition d = {
+		.container_type = POOL_PYTHON_LTS,
+		.lifecycle = POOL_TIMED,
+		.network = POOL_EGRESS_DISABLED,
+		.max_concurrent_sessions = 100,
+		.ready_session_instances = 5,
+		.cooldown_s = 300,
+		.max_alive_s = 3600,
+		.vcpus = 1,
+		.memory_mib = 1024,
+	};
+
+	snprintf(d.name, sizeof(d.name), "%s", name);
+	return d;
+}
+
+static bool is_letter_or_digit(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool pool_name_is_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length < 2 || length >= POOL_NAME_SIZE || name[0] == '-')
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!is_letter_or_digit(name[i]) && name[i] != '-')
+			return false;
+	return true;
+}
+
+static int check_range(const char *what, uint32_t value, uint32_t lowest, uint32_t highest, struct error *err)
+{
+	if (value >= lowest && value <= highest)
+		return 0;
+	return error_set(err, EINVAL, "%s must be from %u to %u, not %u.", what, lowest, highest, value);
+}
+
+static int check_lifecycle(const struct pool_definition *d, const struct pool_limits *limits, struct error *err)
+{
+	if (d->lifecycle == POOL_TIMED)
+		return check_range("cooldownPeriodInSeconds", d->cooldown_s, limits->min_cooldown_s,
+				   POOL_COOLDOWN_MAX_S, err);
+	return check_range("maxAlivePeriodInSeconds", d->max_alive_s, limits->min_cooldown_s, POOL_ALIVE_MAX_S, err);
+}
+
+int pool_definition_check(const struct pool_definition *d, const struct pool_limits *limits, struct error *err)
+{
+	int rc;
+
+	if (!pool_name_is_valid(d->name))
+		return error_set(err, EINVAL,
+				 "'%s' is no name of a pool: that is 2 to 63 letters, digits and hyphens, and begins "
+				 "with no hyphen.",
+				 d->name);
+	if (d->template_name[0] && !pool_name_is_valid(d->template_name))
+		return error_set(err, EINVAL,
+				 "'%s' is no name of a template: that is 2 to 63 letters, digits and hyphens, and "
+				 "begins with no hyphen.",
+				 d->template_name);
+	if (d->network == POOL_EGRESS_ENABLED)
+		return error_set(err, EINVAL,
+				 "sessionNetworkConfiguration.status EgressEnabled is not supported: guests have no "
+				 "network. Use EgressDisabled.");
+	rc = check_range("maxConcurrentSessions", d->max_concurrent_sessions, 1, POOL_SESSIONS_MAX, err);
+	if (rc == 0)
+		rc = check_range("readySessionInstances", d->ready_session_instances, 0, d->max_concurrent_sessions,
+				 err);
+	if (rc == 0)
+		rc = check_lifecycle(d, limits, err);
+	if (rc == 0)
+		rc = check_range("resources.cpu", d->vcpus, 1, POOL_VCPUS_MAX, err);
+	if (rc == 0)
+		rc = check_range("resources.memory in MiB", d->memory_mib, POOL_MEMORY_MIN_MIB, POOL_MEMORY_MAX_MIB,
+				 err);
+	return rc;
+}

@@ -1,0 +1,76 @@
+/*
+ * What a session pool is meant to be: its name, which code its sessions run, how many there may be, how long they live,
+ * and what each of them gets. A plain value, copied freely. Knows neither JSON, nor storage, nor the pool that runs.
+ */
+#ifndef HEARTH_API_POOL_DEFINITION_H
+#define HEARTH_API_POOL_DEFINITION_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which code a session runs when a request names no language; the image is the same. */
+enum pool_container_type { POOL_PYTHON_LTS, POOL_NODE_LTS, POOL_SHELL, POOL_N_CONTAINER_TYPES };
+
+/* What ends a session by itself. */
+enum pool_lifecycle {
+	POOL_TIMED,        /* cooldown_s without an execution */
+	POOL_MAX_LIFETIME, /* max_alive_s after it was made, used or not */
+	POOL_N_LIFECYCLES,
+};
+
+enum pool_network { POOL_EGRESS_DISABLED, POOL_EGRESS_ENABLED, POOL_N_NETWORKS };
+
+enum {
+	POOL_NAME_SIZE = 64, /* with its NUL */
+	POOL_SESSIONS_MAX = 1000,
+	POOL_COOLDOWN_MIN_S = 60, /* and the shortest life; pool_limits may lower it */
+	POOL_COOLDOWN_MAX_S = 3600,
+	POOL_ALIVE_MAX_S = 30 * 86400,
+	POOL_VCPUS_MAX = 64,
+	POOL_MEMORY_MIN_MIB = 128,
+	POOL_MEMORY_MAX_MIB = 16384,
+};
+
+/* The pool that exists without having been created; its definition is then made of hearthd's settings. */
+#define POOL_DEFAULT_NAME "default"
+
+struct pool_definition {
+	char name[POOL_NAME_SIZE]; /* compares in any case */
+	char template_name
+		[POOL_NAME_SIZE]; /* the user's template that its sessions are clones of; "": the built-in one */
+	enum pool_container_type container_type;
+	enum pool_lifecycle lifecycle;
+	enum pool_network network;
+	uint32_t max_concurrent_sessions; /* 1 to POOL_SESSIONS_MAX */
+	uint32_t ready_session_instances; /* 0 to max_concurrent_sessions: the floor of the stock */
+	uint32_t cooldown_s;              /* of POOL_TIMED */
+	uint32_t max_alive_s;             /* of POOL_MAX_LIFETIME */
+	uint32_t vcpus;                   /* of each session */
+	uint32_t memory_mib;              /* of each session */
+};
+
+/* What hearthd's settings decide about all definitions. */
+struct pool_limits {
+	uint32_t min_cooldown_s; /* the least cooldown_s and max_alive_s that may be asked for */
+};
+
+/* A definition of that name with the values that hold where nothing else was said. The name is not checked. */
+struct pool_definition pool_definition_default(const char *name);
+
+/* 0, or -EINVAL with *err saying which value is wrong and what it may be. */
+int pool_definition_check(const struct pool_definition *d, const struct pool_limits *limits, struct error *err);
+
+/* True for 2 to 63 letters, digits and hyphens of ASCII, not beginning with a hyphen: the names of pools and templates. */
+bool pool_name_is_valid(const char *name);
+
+/* The words of the API. A word that is none is -1; they compare in any case. */
+const char *pool_container_type_name(enum pool_container_type type);
+int pool_container_type_from_name(const char *name);
+const char *pool_lifecycle_name(enum pool_lifecycle lifecycle);
+int pool_lifecycle_from_name(const char *name);
+const char *pool_network_name(enum pool_network network);
+int pool_network_from_name(const char *name);
+
+#endif

@@ -1,0 +1,300 @@
+#include "api/pool_resource.h"
+
+#include "api/json.h"
+#include "api/timestamp.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- from JSON --------------------------------------------------------------------------------------------------- */
+
+/* NULL if the object has none, or if it is no object; then *err is filled. */
+static const json_t *find_object(const json_t *parent, const char *key, struct error *err)
+{
+	const json_t *value = parent ? json_find(parent, key) : NULL;
+
+	if (!value || json_is_object(value))
+		return value;
+	error_set(err, EINVAL, "The property '%s' must be an object.", key);
+	return NULL;
+}
+
+/* A text without NUL that fits in `out`, which stays as it is if the key is missing. */
+static int read_text(const json_t *object, const char *key, char *out, size_t size, struct error *err)
+{
+	const char *text = NULL;
+	size_t length = 0;
+	int rc = json_get_text(object, key, &text, &length, err);
+
+	if (rc < 0 || !text)
+		return rc;
+	if (length >= size || strlen(text) != length)
+		return error_set(err, EINVAL, "The property '%s' must have at most %zu characters, and no NUL.", key,
+				 size - 1);
+	memcpy(out, text, length + 1);
+	return 0;
+}
+
+static int read_count(const json_t *object, const char *key, uint32_t *value, struct error *err)
+{
+	int64_t number = *value;
+	int rc = json_get_integer(object, key, &number, err);
+
+	if (rc < 0)
+		return rc;
+	if (number < 0 || number > UINT32_MAX)
+		return error_set(err, EINVAL, "The property '%s' is out of range.", key);
+	*value = (uint32_t)number;
+	return 0;
+}
+
+/* One of the words that `from_name` knows; *value stays if the key is missing. `words` is for the error. */
+static int read_word(const json_t *object, const char *key, int (*from_name)(const char *name), const char *words,
+		     int *value, struct error *err)
+{
+	char text[64] = "";
+	int rc = read_text(object, key, text, sizeof(text), err);
+
+	if (rc < 0 || !text[0])
+		return rc;
+	rc = from_name(text);
+	if (rc < 0)
+		return error_set(err, EINVAL, "The property '%s' is '%s', which is not known. Valid types are: [%s]",
+				 key, text, words);
+	*value = rc;
+	return 0;
+}
+
+static int management_type_from_name(const char *name)
+{
+	return strcasecmp(name, "Dynamic") == 0 ? 0 : -1;
+}
+
+static int read_types(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	int container_type = (int)d->container_type, management_type = 0;
+
+	if (read_word(properties, "containerType", pool_container_type_from_name, "PythonLTS, NodeLTS, Shell",
+		      &container_type, err) < 0 ||
+	    read_word(properties, "poolManagementType", management_type_from_name, "Dynamic", &management_type, err) <
+		    0)
+		return -err->code;
+	d->container_type = (enum pool_container_type)container_type;
+	return read_text(properties, "templateName", d->template_name, sizeof(d->template_name), err);
+}
+
+/* What has not been named follows a lowered maximum. */
+static int read_scale(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *scale = find_object(properties, "scaleConfiguration", err);
+
+	if (!scale)
+		return -err->code;
+	if (read_count(scale, "maxConcurrentSessions", &d->max_concurrent_sessions, err) < 0 ||
+	    read_count(scale, "readySessionInstances", &d->ready_session_instances, err) < 0)
+		return -err->code;
+	if (!json_find(scale, "readySessionInstances") && d->ready_session_instances > d->max_concurrent_sessions)
+		d->ready_session_instances = d->max_concurrent_sessions;
+	return 0;
+}
+
+/* `type_key` is how this form of the object calls the type. */
+static int read_lifecycle_of(struct pool_definition *d, const json_t *object, const char *type_key, struct error *err)
+{
+	int lifecycle = (int)d->lifecycle;
+
+	if (read_word(object, type_key, pool_lifecycle_from_name, "Timed, MaxLifetime, OnContainerExit", &lifecycle,
+		      err) < 0 ||
+	    read_count(object, "cooldownPeriodInSeconds", &d->cooldown_s, err) < 0 ||
+	    read_count(object, "maxAlivePeriodInSeconds", &d->max_alive_s, err) < 0)
+		return -err->code;
+	d->lifecycle = (enum pool_lifecycle)lifecycle;
+	return 0;
+}
+
+/* Versions before 2025 have it flat. */
+static int read_lifecycle(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *dynamic = find_object(properties, "dynamicPoolConfiguration", err);
+	const json_t *lifecycle;
+
+	if (!dynamic || read_lifecycle_of(d, dynamic, "executionType", err) < 0)
+		return -err->code;
+	lifecycle = find_object(dynamic, "lifecycleConfiguration", err);
+	return lifecycle ? read_lifecycle_of(d, lifecycle, "lifecycleType", err) : -err->code;
+}
+
+static int read_network(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *configuration = find_object(properties, "sessionNetworkConfiguration", err);
+	int network = (int)d->network;
+
+	if (!configuration || read_word(configuration, "status", pool_network_from_name,
+					"EgressDisabled, EgressEnabled", &network, err) < 0)
+		return -err->code;
+	d->network = (enum pool_network)network;
+	return 0;
+}
+
+/* A number, or a text of one that may end with `unit`: 0.5, "0.5", "0.5Gi". Rounded up to a whole multiple of 1/scale. */
+static int read_quantity(const json_t *object, const char *key, const char *unit, double scale, uint32_t *value,
+			 struct error *err)
+{
+	const json_t *v = json_find(object, key);
+	double number = -1;
+
+	if (!v)
+		return 0;
+	if (json_is_number(v)) {
+		number = json_number_value(v);
+	} else if (json_is_string(v)) {
+		const char *text = json_string_value(v);
+		size_t length = strspn(text, "0123456789.");
+		char *end;
+
+		if (length > 0 && (text[length] == '\0' || strcasecmp(text + length, unit) == 0))
+			number = strtod(text, &end);
+		if (number >= 0 && end != text + length)
+			number = -1;
+	}
+	if (!(number > 0 && number < 1e6))
+		return error_set(err, EINVAL, "The property '%s' must be a number above 0, such as 0.5 or \"0.5%s\".",
+				 key, unit);
+	*value = (uint32_t)ceil(number * scale);
+	return 0;
+}
+
+static int read_memory(const json_t *resources, uint32_t *mib, struct error *err)
+{
+	const json_t *memory = json_find(resources, "memory");
+	const char *text = json_is_string(memory) ? json_string_value(memory) : "";
+	size_t length = strlen(text);
+
+	if (length > 2 && strcasecmp(text + length - 2, "Mi") == 0)
+		return read_quantity(resources, "memory", "Mi", 1, mib, err);
+	return read_quantity(resources, "memory", "Gi", 1024, mib, err);
+}
+
+static int read_resources(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *resources = find_object(properties, "resources", err);
+
+	if (!resources || read_quantity(resources, "cpu", "", 1, &d->vcpus, err) < 0)
+		return -err->code;
+	return read_memory(resources, &d->memory_mib, err);
+}
+
+static int read_properties(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	static int (*const parts[])(struct pool_definition *, const json_t *, struct error *) = {
+		read_types, read_scale, read_lifecycle, read_network, read_resources,
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (parts[i](d, properties, err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static int read_tags(struct pool_record *record, const json_t *resource, struct error *err)
+{
+	const json_t *tags = find_object(resource, "tags", err);
+	const char *name;
+	json_t *value;
+	size_t n;
+
+	if (!tags)
+		return -err->code;
+	json_object_foreach((json_t *)(uintptr_t)tags, name, value) if (!json_is_string(value)) return error_set(
+		err, EINVAL, "The tag '%.64s' must be a string.", name);
+	n = json_dumpb(tags, record->tags, sizeof(record->tags) - 1, JSON_COMPACT);
+	if (n >= sizeof(record->tags))
+		return error_set(err, EINVAL, "The tags have more than %zu characters.", sizeof(record->tags) - 1);
+	record->tags[n] = '\0';
+	return 0;
+}
+
+int pool_resource_read(struct pool_record *record, const json_t *resource, struct error *err)
+{
+	struct error problem = { 0 }; /* its code tells "missing" from "wrong", as find_object() needs it */
+	const json_t *properties;
+
+	if (!json_is_object(resource))
+		return error_set(err, EINVAL, "The body must be a JSON object.");
+	properties = find_object(resource, "properties", &problem);
+	if (properties)
+		read_properties(&record->definition, properties, &problem);
+	if (!problem.code && read_text(resource, "location", record->location, sizeof(record->location), &problem) == 0)
+		read_tags(record, resource, &problem);
+	if (problem.code)
+		*err = problem;
+	return -problem.code;
+}
+
+/* ---- to JSON ----------------------------------------------------------------------------------------------------- */
+
+static json_t *write_lifecycle(const struct pool_definition *d, bool is_old_form)
+{
+	const char *type = pool_lifecycle_name(d->lifecycle);
+	const char *key = d->lifecycle == POOL_TIMED ? "cooldownPeriodInSeconds" : "maxAlivePeriodInSeconds";
+	json_int_t seconds = d->lifecycle == POOL_TIMED ? d->cooldown_s : d->max_alive_s;
+
+	if (is_old_form)
+		return json_pack("{s:s, s:I}", "executionType", type, key, seconds);
+	return json_pack("{s:{s:s, s:I}}", "lifecycleConfiguration", "lifecycleType", type, key, seconds);
+}
+
+/* GiB with all digits that it has: a MiB is a binary fraction of it, so this reads back as the same number. */
+static json_t *write_resources(const struct pool_definition *d)
+{
+	char memory[32];
+
+	snprintf(memory, sizeof(memory), "%.15gGi", d->memory_mib / 1024.0);
+	return json_pack("{s:I, s:s}", "cpu", (json_int_t)d->vcpus, "memory", memory);
+}
+
+static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
+{
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:s, s:[], s:n, s:[], s:n, s:s, s:s}",
+			 "environmentId", "poolManagementType", "Dynamic", "containerType",
+			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
+			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
+			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
+			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
+			 pool_network_name(d->network), "resources", write_resources(d), "templateName",
+			 d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings",
+			 "mcpServerSettings", "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+}
+
+static json_t *write_system_data(const struct pool_record *record)
+{
+	char created[TIMESTAMP_SIZE], modified[TIMESTAMP_SIZE];
+
+	timestamp_format(created, record->created_ms);
+	timestamp_format(modified, record->modified_ms);
+	return json_pack("{s:s, s:s}", "createdAt", created, "lastModifiedAt", modified);
+}
+
+/* The default pool has none, and neither has a row that somebody edited. */
+static json_t *write_tags(const struct pool_record *record)
+{
+	json_t *tags = json_loads(record->tags, 0, NULL);
+
+	if (json_is_object(tags))
+		return tags;
+	json_decref(tags);
+	return json_object();
+}
+
+json_t *pool_resource_write(const struct pool_record *record, const struct pool_address *address, bool is_old_form)
+{
+	const struct pool_definition *d = &record->definition;
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:{s:s}, s:o}", "id", address->id, "name", d->name, "type",
+			 "Microsoft.App/sessionpools", "location", record->location, "tags", write_tags(record),
+			 "systemData", write_system_data(record), "identity", "type", "None", "properties",
+			 write_properties(d, address->endpoint, is_old_form));
+}

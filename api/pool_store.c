@@ -1,0 +1,369 @@
+#include "api/pool_store.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	APPLICATION_ID = 0x48727468, /* "Hrth": tells our file from another program's */
+	BUSY_TIMEOUT_MS = 1000,      /* somebody writes to it with sqlite3; the loop waits meanwhile */
+};
+
+enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
+
+#define COLUMNS                                                                                                        \
+	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
+	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms"
+
+/* As `enum column` counts them. */
+enum column {
+	NAME,
+	TEMPLATE_NAME,
+	CONTAINER_TYPE,
+	LIFECYCLE,
+	NETWORK,
+	MAX_CONCURRENT_SESSIONS,
+	READY_SESSION_INSTANCES,
+	COOLDOWN_S,
+	MAX_ALIVE_S,
+	VCPUS,
+	MEMORY_MIB,
+	LOCATION,
+	TAGS,
+	CREATED_MS,
+	MODIFIED_MS,
+};
+
+static const char *const statements[N_STATEMENTS] = {
+	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
+	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
+	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+		"?15)",
+	[DELETE] = "DELETE FROM pools WHERE name = ?1",
+};
+
+/* What makes a database of version i one of version i + 1. A line here is never changed, only followed by another. */
+static const char *const migrations[] = {
+	"CREATE TABLE pools ("
+	"name TEXT PRIMARY KEY COLLATE NOCASE, "
+	"template_name TEXT NOT NULL, "
+	"container_type TEXT NOT NULL, "
+	"lifecycle TEXT NOT NULL, "
+	"network TEXT NOT NULL, "
+	"max_concurrent_sessions INTEGER NOT NULL, "
+	"ready_session_instances INTEGER NOT NULL, "
+	"cooldown_s INTEGER NOT NULL, "
+	"max_alive_s INTEGER NOT NULL, "
+	"vcpus INTEGER NOT NULL, "
+	"memory_mib INTEGER NOT NULL, "
+	"location TEXT NOT NULL, "
+	"tags TEXT NOT NULL, "
+	"created_ms INTEGER NOT NULL, "
+	"modified_ms INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID",
+};
+
+enum {
+	SCHEMA_VERSION = sizeof(migrations) / sizeof(migrations[0]),
+};
+
+struct pool_store {
+	sqlite3 *database;
+	char *path;
+	sqlite3_stmt *statements[N_STATEMENTS];
+};
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+static int fail(const struct pool_store *s, struct error *err)
+{
+	int code = sqlite3_errcode(s->database);
+
+	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+		return error_set(err, EIO,
+				 "database %s is damaged (%s): put back a copy, or move it away to begin anew", s->path,
+				 sqlite3_errmsg(s->database));
+	return error_set(err, EIO, "database %s: %s", s->path, sqlite3_errmsg(s->database));
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static int execute(struct pool_store *s, const char *sql, struct error *err)
+{
+	return sqlite3_exec(s->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, err);
+}
+
+/* Runs a statement that yields one value. */
+static int query_integer(struct pool_store *s, const char *sql, int64_t *value, struct error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(s->database, sql, -1, &statement, NULL) != SQLITE_OK ||
+	    sqlite3_step(statement) != SQLITE_ROW)
+		rc = fail(s, err);
+	else
+		*value = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+/* Looks at every page: a database of a few pools has a few. */
+static int check_whole(struct pool_store *s, struct error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(s->database, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
+	    sqlite3_step(statement) != SQLITE_ROW)
+		rc = fail(s, err);
+	else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
+		rc = error_set(err, EIO, "database %s is damaged (%s): put back a copy, or move it away to begin anew",
+			       s->path, (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+static int check_owner(struct pool_store *s, int64_t version, struct error *err)
+{
+	int64_t application = 0, n_tables = 0;
+
+	if (query_integer(s, "PRAGMA application_id", &application, err) < 0 ||
+	    query_integer(s, "SELECT count(*) FROM sqlite_schema", &n_tables, err) < 0)
+		return -err->code;
+	if (n_tables > 0 && application != APPLICATION_ID)
+		return error_set(err, EPROTO, "database %s is another program's: name a file of hearthd's own",
+				 s->path);
+	if (version < 0 || version > SCHEMA_VERSION)
+		return error_set(err, EPROTO,
+				 "database %s has schema version %lld, this hearthd knows %d: run the newer one, or "
+				 "name another file",
+				 s->path, (long long)version, SCHEMA_VERSION);
+	return 0;
+}
+
+static int migrate(struct pool_store *s, struct error *err)
+{
+	int64_t version = 0;
+
+	if (query_integer(s, "PRAGMA user_version", &version, err) < 0 || check_owner(s, version, err) < 0)
+		return -err->code;
+	for (; version < SCHEMA_VERSION; version++) {
+		char sql[2048];
+
+		/* One transaction, the version included: it is done or it is not. */
+		snprintf(sql, sizeof(sql),
+			 "BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			 migrations[version], APPLICATION_ID, (int)version + 1);
+		if (execute(s, sql, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+static int prepare(struct pool_store *s, struct error *err)
+{
+	for (int i = 0; i < N_STATEMENTS; i++)
+		if (sqlite3_prepare_v3(s->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
+				       NULL) != SQLITE_OK)
+			return fail(s, err);
+	return 0;
+}
+
+/* SQLite would make the file readable for others; its companions (-wal, -shm) take over the file's mode. */
+static int make_file(const char *path, struct error *err)
+{
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? error_set(err, errno, "cannot open the database %s: %s", path, strerror(errno)) : 0;
+}
+
+static int open_database(struct pool_store *s, struct error *err)
+{
+	if (make_file(s->path, err) < 0)
+		return -err->code;
+	if (sqlite3_open_v2(s->path, &s->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return s->database ? fail(s, err) : error_set(err, ENOMEM, "out of memory");
+	sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+	/* Where the file system has no shared memory (9p), SQLite stays with its older journal: slower, as safe. */
+	if (execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err) < 0 ||
+	    check_whole(s, err) < 0 || migrate(s, err) < 0 || prepare(s, err) < 0)
+		return -err->code;
+	return 0;
+}
+
+struct pool_store *pool_store_open(const char *path, struct error *err)
+{
+	struct pool_store *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->path = strdup(path);
+	if (!s || !s->path) {
+		error_set(err, ENOMEM, "out of memory");
+		free(s);
+		return NULL;
+	}
+	if (open_database(s, err) < 0) {
+		pool_store_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+void pool_store_close(struct pool_store *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < N_STATEMENTS; i++)
+		sqlite3_finalize(s->statements[i]);
+	sqlite3_close(s->database);
+	free(s->path);
+	free(s);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static const char *text_of(sqlite3_stmt *row, enum column column)
+{
+	const unsigned char *text = sqlite3_column_text(row, (int)column);
+
+	return text ? (const char *)text : "";
+}
+
+/* A number that does not fit becomes 0 or the largest, which the check of the definition refuses. */
+static uint32_t number_of(sqlite3_stmt *row, enum column column)
+{
+	int64_t value = sqlite3_column_int64(row, (int)column);
+
+	return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static bool copy_text(char *out, size_t size, const char *text)
+{
+	return (size_t)snprintf(out, size, "%s", text) < size;
+}
+
+/* The file may have been written by hand: what comes out of it is checked like what comes in over the API. */
+static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_record *record, struct error *err)
+{
+	static const struct pool_limits no_limits = { .min_cooldown_s = 1 };
+	int container_type = pool_container_type_from_name(text_of(row, CONTAINER_TYPE));
+	int lifecycle = pool_lifecycle_from_name(text_of(row, LIFECYCLE));
+	int network = pool_network_from_name(text_of(row, NETWORK));
+	struct pool_definition *d = &record->definition;
+
+	*record = (struct pool_record) {
+		.created_ms = sqlite3_column_int64(row, CREATED_MS),
+		.modified_ms = sqlite3_column_int64(row, MODIFIED_MS),
+	};
+	if (container_type < 0 || lifecycle < 0 || network < 0 ||
+	    !copy_text(d->name, sizeof(d->name), text_of(row, NAME)) ||
+	    !copy_text(d->template_name, sizeof(d->template_name), text_of(row, TEMPLATE_NAME)) ||
+	    !copy_text(record->location, sizeof(record->location), text_of(row, LOCATION)) ||
+	    !copy_text(record->tags, sizeof(record->tags), text_of(row, TAGS)))
+		return error_set(err, EIO, "database %s: the row of pool '%.64s' makes no sense", s->path,
+				 text_of(row, NAME));
+	d->container_type = (enum pool_container_type)container_type;
+	d->lifecycle = (enum pool_lifecycle)lifecycle;
+	d->network = (enum pool_network)network;
+	d->max_concurrent_sessions = number_of(row, MAX_CONCURRENT_SESSIONS);
+	d->ready_session_instances = number_of(row, READY_SESSION_INSTANCES);
+	d->cooldown_s = number_of(row, COOLDOWN_S);
+	d->max_alive_s = number_of(row, MAX_ALIVE_S);
+	d->vcpus = number_of(row, VCPUS);
+	d->memory_mib = number_of(row, MEMORY_MIB);
+	if (pool_definition_check(d, &no_limits, err) < 0) {
+		err->code = EIO;
+		return error_wrap(err, "database %s: pool '%.64s'", s->path, d->name);
+	}
+	return 0;
+}
+
+int pool_store_load(struct pool_store *s, void (*each)(void *data, const struct pool_record *record), void *data,
+		    struct error *err)
+{
+	sqlite3_stmt *rows = s->statements[LOAD];
+	struct pool_record record;
+	int rc = 0, step;
+
+	while ((step = sqlite3_step(rows)) == SQLITE_ROW && rc == 0) {
+		rc = read_row(s, rows, &record, err);
+		if (rc == 0)
+			each(data, &record);
+	}
+	if (rc == 0 && step != SQLITE_DONE)
+		rc = fail(s, err);
+	sqlite3_reset(rows);
+	return rc;
+}
+
+int pool_store_get(struct pool_store *s, const char *name, struct pool_record *record, struct error *err)
+{
+	sqlite3_stmt *row = s->statements[GET];
+	int rc, step;
+
+	sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
+	step = sqlite3_step(row);
+	if (step == SQLITE_ROW)
+		rc = read_row(s, row, record, err) < 0 ? -err->code : 1;
+	else
+		rc = step == SQLITE_DONE ? 0 : fail(s, err);
+	sqlite3_reset(row);
+	sqlite3_clear_bindings(row);
+	return rc;
+}
+
+/* Texts stay where they are until the statement has run. */
+static void bind_text(sqlite3_stmt *statement, enum column column, const char *text)
+{
+	sqlite3_bind_text(statement, (int)column + 1, text, -1, SQLITE_STATIC);
+}
+
+static void bind_number(sqlite3_stmt *statement, enum column column, int64_t value)
+{
+	sqlite3_bind_int64(statement, (int)column + 1, value);
+}
+
+static int run(struct pool_store *s, sqlite3_stmt *statement, struct error *err)
+{
+	int rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : fail(s, err);
+
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return rc;
+}
+
+int pool_store_put(struct pool_store *s, const struct pool_record *record, struct error *err)
+{
+	const struct pool_definition *d = &record->definition;
+	sqlite3_stmt *put = s->statements[PUT];
+
+	bind_text(put, NAME, d->name);
+	bind_text(put, TEMPLATE_NAME, d->template_name);
+	bind_text(put, CONTAINER_TYPE, pool_container_type_name(d->container_type));
+	bind_text(put, LIFECYCLE, pool_lifecycle_name(d->lifecycle));
+	bind_text(put, NETWORK, pool_network_name(d->network));
+	bind_number(put, MAX_CONCURRENT_SESSIONS, d->max_concurrent_sessions);
+	bind_number(put, READY_SESSION_INSTANCES, d->ready_session_instances);
+	bind_number(put, COOLDOWN_S, d->cooldown_s);
+	bind_number(put, MAX_ALIVE_S, d->max_alive_s);
+	bind_number(put, VCPUS, d->vcpus);
+	bind_number(put, MEMORY_MIB, d->memory_mib);
+	bind_text(put, LOCATION, record->location);
+	bind_text(put, TAGS, record->tags);
+	bind_number(put, CREATED_MS, record->created_ms);
+	bind_number(put, MODIFIED_MS, record->modified_ms);
+	return run(s, put, err);
+}
+
+int pool_store_delete(struct pool_store *s, const char *name, struct error *err)
+{
+	sqlite3_bind_text(s->statements[DELETE], 1, name, -1, SQLITE_STATIC);
+	if (run(s, s->statements[DELETE], err) < 0)
+		return -err->code;
+	return sqlite3_changes(s->database) > 0;
+}

@@ -1,0 +1,357 @@
+#include "api/pools.h"
+
+#include "api/session_pool.h"
+#include "api/stock.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct pool {
+	struct pools *all;
+	struct pool *next;
+	struct pool_definition definition;
+	struct template *template; /* NULL: the user's template that it names does not exist */
+	struct stock *stock;
+	struct sessions *sessions;
+};
+
+struct pools {
+	struct microvm_host *host;
+	struct templates *templates;
+	struct pools_settings settings;
+	struct refill refill;
+	struct pool *list; /* in the order in which they were made: the default one first */
+	bool is_stopping;
+};
+
+/* ---- the stocks -------------------------------------------------------------------------------------------------- */
+
+static void refill_all(void *data)
+{
+	struct pools *all = data;
+
+	for (struct pool *p = all->list; p && !all->is_stopping; p = p->next)
+		stock_refill(p->stock);
+}
+
+static unsigned int count_running(void *data)
+{
+	const struct pools *all = data;
+	unsigned int n = 0;
+
+	for (const struct pool *p = all->list; p; p = p->next) {
+		struct sessions_counts counts = sessions_count(p->sessions);
+
+		n += counts.n_busy + counts.n_starting;
+	}
+	return n;
+}
+
+static unsigned int room_of(void *data)
+{
+	const struct pool *p = data;
+
+	return sessions_room(p->sessions);
+}
+
+static void on_sessions_changed(void *data)
+{
+	struct pool *p = data;
+
+	if (!p->all->is_stopping)
+		stock_refill(p->stock);
+}
+
+/* ---- definitions ------------------------------------------------------------------------------------------------- */
+
+/* Makes what runs agree with the definition, and with the templates that there are. */
+static void apply(struct pool *p)
+{
+	const struct pool_definition *d = &p->definition;
+	struct sessions_rules rules = {
+		.max_sessions = d->max_concurrent_sessions,
+		.cooldown_ms = d->lifecycle == POOL_TIMED ? (uint64_t)d->cooldown_s * 1000 : 0,
+		.max_alive_ms = d->lifecycle == POOL_MAX_LIFETIME ? (uint64_t)d->max_alive_s * 1000 : 0,
+		.shape = { .memory_mib = d->memory_mib, .n_vcpus = d->vcpus },
+	};
+
+	memcpy(rules.pool, d->name, sizeof(rules.pool));
+	p->template = d->template_name[0]
+			      ? templates_user(p->all->templates, d->template_name)
+			      : templates_builtin(p->all->templates, &rules.shape,
+						  d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
+	rules.template = p->template;
+	sessions_set_rules(p->sessions, &rules);
+	stock_set(p->stock, p->template, d->ready_session_instances);
+}
+
+void pools_templates_changed(struct pools *all)
+{
+	for (struct pool *p = all->list; p && !all->is_stopping; p = p->next)
+		apply(p);
+}
+
+static int check(struct pools *all, const struct pool_definition *d, struct error *err)
+{
+	if (all->is_stopping)
+		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
+	if (d->container_type == POOL_SHELL)
+		return error_set(err, POOLS_NOT_SUPPORTED,
+				 "Pools of the container type Shell are not supported yet; use PythonLTS or NodeLTS.");
+	if (d->template_name[0] && !templates_user(all->templates, d->template_name))
+		return error_set(err, POOLS_NO_TEMPLATE, "There is no template '%s'.", d->template_name);
+	return 0;
+}
+
+static struct pool *create(struct pools *all)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+	struct pool **link = &all->list;
+
+	if (!p)
+		return NULL;
+	p->all = all;
+	p->stock = stock_create(all->host, &all->refill, room_of, p);
+	if (p->stock)
+		p->sessions = sessions_create(all->host, all->templates, p->stock, &all->settings.sessions,
+					      on_sessions_changed, p);
+	if (!p->sessions) {
+		stock_destroy(p->stock);
+		free(p);
+		return NULL;
+	}
+	while (*link)
+		link = &(*link)->next;
+	*link = p;
+	return p;
+}
+
+int pools_put(struct pools *all, const struct pool_definition *definition, struct error *err)
+{
+	struct pool *p = pools_find(all, definition->name);
+	int rc = check(all, definition, err);
+
+	if (rc < 0)
+		return rc;
+	if (!p)
+		p = create(all);
+	if (!p)
+		return error_set(err, ENOMEM, "out of memory");
+	p->definition = *definition;
+	log_info("pool=%s max=%u ready=%u memory_mib=%u vcpus=%u template=%s", definition->name,
+		 definition->max_concurrent_sessions, definition->ready_session_instances, definition->memory_mib,
+		 definition->vcpus, definition->template_name[0] ? definition->template_name : "built-in");
+	apply(p);
+	return 0;
+}
+
+static void destroy(struct pool *p)
+{
+	stock_destroy(p->stock);
+	sessions_destroy(p->sessions);
+	free(p);
+}
+
+int pools_delete(struct pools *all, const char *name, struct error *err)
+{
+	struct pool *p = pools_find(all, name);
+	struct pool **link = &all->list;
+
+	if (!p)
+		return error_set(err, POOLS_NOT_FOUND, "There is no session pool '%.64s'.", name);
+	if (strcasecmp(p->definition.name, POOL_DEFAULT_NAME) == 0)
+		return error_set(err, POOLS_IS_DEFAULT, "The default pool cannot be deleted.");
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	log_info("pool=%s is deleted", p->definition.name);
+	sessions_stop(p->sessions, EXECUTION_ABORTED, "its pool was deleted");
+	destroy(p);
+	refill_all(all);
+	return 0;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+struct pool *pools_find(const struct pools *all, const char *name)
+{
+	for (struct pool *p = all->list; p; p = p->next)
+		if (strcasecmp(p->definition.name, name ? name : POOL_DEFAULT_NAME) == 0)
+			return p;
+	return NULL;
+}
+
+struct pool *pools_next(const struct pools *all, const struct pool *pool)
+{
+	return pool ? pool->next : all->list;
+}
+
+const struct pool_definition *pool_definition_of(const struct pool *pool)
+{
+	return &pool->definition;
+}
+
+struct sessions *pool_sessions(const struct pool *pool)
+{
+	return pool->sessions;
+}
+
+struct pool_counts pool_count(const struct pool *pool)
+{
+	struct stock_counts stock = stock_count(pool->stock);
+
+	return (struct pool_counts) {
+		.sessions = sessions_count(pool->sessions),
+		.n_ready = stock.n_ready,
+		.n_preparing = stock.n_preparing,
+		.target = stock.target,
+		.template_state = pool->template ? template_state(pool->template) : "absent",
+	};
+}
+
+/* ---- an earlier hearthd's ---------------------------------------------------------------------------------------- */
+
+struct adoption {
+	struct pools *all;
+	unsigned int n_taken, n_removed;
+};
+
+/* Ends the microVM if it lives, and removes its directory. */
+static void clear_away(struct pools *all, const char *id, const struct microvm_directory *d)
+{
+	const struct microvm_shape unknown = { 0 };
+	struct microvm_directory copy = *d;
+	struct error err = { 0 };
+	struct microvm *vm = microvm_attach(all->host, id, d, &unknown, NULL, NULL, NULL, &err);
+
+	if (vm)
+		microvm_destroy(vm, NULL, NULL);
+	else
+		microvm_directory_remove(&copy);
+}
+
+static void adopt_microvm(void *data, const char *id, const struct microvm_directory *d)
+{
+	struct adoption *a = data;
+	struct session_record record;
+	struct error err = { 0 };
+	struct pool *p = NULL;
+
+	if (session_record_read(&record, d->session, &err) == 0)
+		p = pools_find(a->all, record.pool);
+	if (p && sessions_adopt(p->sessions, &record, id, d)) {
+		a->n_taken++;
+		return;
+	}
+	a->n_removed++;
+	clear_away(a->all, id, d);
+}
+
+static void adopt_suspended(struct pools *all, const char *folder)
+{
+	char path[SNAPSHOT_PATH_MAX + 16];
+	struct session_record record;
+	struct error err = { 0 };
+	struct pool *p = NULL;
+
+	snprintf(path, sizeof(path), "%s/session", folder);
+	if (session_record_read(&record, path, &err) == 0)
+		p = pools_find(all, record.pool);
+	/* The others are swept away. */
+	if (p)
+		sessions_adopt_suspended(p->sessions, &record, folder);
+}
+
+static void adopt_all_suspended(struct pools *all)
+{
+	DIR *dir = opendir(templates_workspace(all->templates));
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char folder[SNAPSHOT_PATH_MAX];
+
+		if (entry->d_name[0] == '.' || snapshot_is_unfinished(entry->d_name))
+			continue;
+		if ((size_t)snprintf(folder, sizeof(folder), "%s/%s", templates_workspace(all->templates),
+				     entry->d_name) < sizeof(folder))
+			adopt_suspended(all, folder);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void pools_adopt(struct pools *all)
+{
+	struct adoption a = { .all = all };
+
+	runtime_directory_each(all->host->runtime_directory, adopt_microvm, &a);
+	if (a.n_taken || a.n_removed)
+		log_info("an earlier hearthd left %u sessions that go on, and %u microVMs that are cleared away",
+			 a.n_taken, a.n_removed);
+	adopt_all_suspended(all);
+	templates_sweep(all->templates);
+	/* Not sooner: what stocks make must not be taken for what the earlier hearthd left. */
+	all->refill.is_open = true;
+	refill_all(all);
+}
+
+/* ---- start and end ----------------------------------------------------------------------------------------------- */
+
+struct pools *pools_create(struct microvm_host *host, struct templates *templates,
+			   const struct pools_settings *settings)
+{
+	struct pools *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return NULL;
+	all->host = host;
+	all->templates = templates;
+	all->settings = *settings;
+	all->refill = (struct refill) {
+		.limit = settings->refill_concurrency ? settings->refill_concurrency : 1,
+		.n_running = count_running,
+		.freed = refill_all,
+		.data = all,
+	};
+	return all;
+}
+
+static void stop(struct pools *all, bool is_leaving)
+{
+	all->is_stopping = true;
+	for (struct pool *p = all->list; p; p = p->next) {
+		if (is_leaving)
+			sessions_leave(p->sessions);
+		else
+			sessions_stop(p->sessions, EXECUTION_STOPPING, "hearthd is stopping");
+		stock_destroy(p->stock);
+		p->stock = NULL;
+	}
+	templates_stop(all->templates);
+}
+
+void pools_stop(struct pools *all)
+{
+	stop(all, false);
+}
+
+void pools_leave(struct pools *all)
+{
+	stop(all, true);
+}
+
+void pools_destroy(struct pools *all)
+{
+	while (all && all->list) {
+		struct pool *p = all->list;
+
+		all->list = p->next;
+		destroy(p);
+	}
+	free(all);
+}

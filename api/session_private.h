@@ -1,0 +1,156 @@
+/* What the files of the sessions (session*.c) share. */
+#ifndef HEARTH_API_SESSION_PRIVATE_H
+#define HEARTH_API_SESSION_PRIVATE_H
+
+#include "api/session_pool.h"
+
+enum session_state {
+	SESSION_BOOTING,
+	SESSION_READY,
+	SESSION_BUSY,
+	SESSION_IDLE,
+	SESSION_SAVING,
+	SESSION_SUSPENDED,
+	SESSION_COOLING,
+	SESSION_DESTROYED,
+	SESSION_N_STATES,
+};
+
+/* An order to a session that is not an execution (session_job.c). */
+enum session_job_kind { JOB_FORK, JOB_SUSPEND, JOB_RESUME, JOB_TEMPLATE };
+
+struct session_job {
+	struct session_job *next;
+	enum session_job_kind kind;
+	session_done_cb done; /* NULL: nobody asked */
+	void *data;
+	char name[SESSION_IDENTIFIER_MAX + 1]; /* of the new session, or of the template */
+	bool is_failed;
+	struct session_info info;
+	struct error err;
+	uv_timer_t timer; /* by which the end is told from the loop */
+};
+
+struct session {
+	struct sessions *all; /* not to be used from cooling on */
+	struct session *next;
+	enum session_state state;
+	uint64_t state_since_ns;
+	enum session_source source;      /* of its present machine */
+	enum session_source next_source; /* what its next execution is told */
+	bool was_used;
+	bool has_untold_loss; /* the interpreter was replaced, and whose execution that was has gone */
+	uint64_t n_executions;
+	int64_t created_ms;  /* CLOCK_REALTIME */
+	int64_t last_end_ms; /* likewise, of the last execution; 0: none */
+	uint64_t idle_since_ns;
+
+	struct microvm *microvm;
+	uint64_t ready_ns;             /* since when its machine can be used */
+	bool has_record;               /* on disk: session_record.h */
+	bool cannot_be_saved;          /* what its memory is a difference over is not known */
+	struct snapshot *suspended;    /* held: what it is while suspended, and until it is resumed */
+	bool is_suspend_off;           /* it could not be suspended: not tried again by itself */
+	struct snapshot_writer writer; /* while saving */
+
+	uv_timer_t timer;          /* what the state waits for: cooldown, or the guard over `current` */
+	uv_timer_t life;           /* runs from its making to the end of its life, if that is limited */
+	struct execution *current; /* the one that runs, while busy */
+	struct execution *queue;   /* those that wait, oldest first */
+	unsigned int n_queued;
+	struct session_job *jobs; /* those that wait or are done, oldest first */
+	char guid[GUID_SIZE];
+	char identifier[];
+};
+
+struct sessions {
+	struct microvm_host *host;
+	struct templates *templates;
+	struct stock *stock;
+	struct sessions_settings settings;
+	struct sessions_rules rules;
+	void (*changed)(void *data);
+	void *data;
+	struct session *list;
+	bool is_stopping;
+};
+
+extern const struct microvm_owner session_microvm_callbacks;
+
+/* ---- session.c: what a session is ---- */
+
+void session_move(struct session *s, enum session_state state, const char *reason);
+struct session *session_find(const struct sessions *all, const char *identifier);
+void session_fill_info(const struct session *s, struct session_info *info);
+
+/* Makes one, in the list, without a machine. `guid` NULL: a fresh one. NULL with *err filled if there is no memory. */
+struct session *session_create(struct sessions *all, const char *identifier, const char *guid, struct error *err);
+
+/* Frees one that came to nothing before it had a machine. */
+void session_discard(struct session *s);
+
+/* Ends it. What runs finishes with `end`; what waits is submitted anew if `submit_queue`, else it finishes likewise. */
+void session_end(struct session *s, enum execution_end end, const char *reason, bool submit_queue);
+
+/* 0, or negative with a code of enum sessions_error: no place for one more, or the service is stopping. */
+int session_check_room(const struct sessions *all, struct error *err);
+
+/* Milliseconds of CLOCK_REALTIME. */
+int64_t session_now_ms(void);
+
+/* Runs the timer of its whole life, if that is limited, from its making on. */
+void session_start_life(struct session *s);
+
+/* Writes it down for a later hearthd. */
+void session_record(struct session *s);
+
+/* ---- session_machine.c: where its machine comes from ---- */
+
+/* Takes one from the stock, or restores or boots one. 0, or negative with SESSIONS_NO_MICROVM in *err. */
+int session_start(struct session *s, struct error *err);
+
+/* Restores its machine from `snapshot`. 0 or negative with *err filled. */
+int session_restore(struct session *s, struct snapshot *snapshot, enum session_source source, struct error *err);
+
+/* Restores one that is suspended, if there is room. 0, or negative with *err filled: it is what it was. */
+int session_wake(struct session *s, struct error *err);
+
+/* It is what lies in s->suspended from now on. */
+void session_become_suspended(struct session *s, const char *reason);
+
+/* ---- session_run.c: what it does ---- */
+
+/* What the microVM says of an execution. */
+void session_vm_started(void *owner, uint64_t waited_us);
+void session_vm_output(void *owner, enum agent_frame_type stream, const uint8_t *data, size_t size);
+void session_vm_display(void *owner, const struct mime_bundle *bundle, bool is_result);
+void session_vm_done(void *owner, const struct agent_done *done);
+
+/* Starts the timer for the end of its idle time, which began at s->idle_since_ns. */
+void session_wait(struct session *s);
+
+/* Nothing runs: the next job, else the next execution, else it waits. Its state is ready or idle. */
+void session_go_on(struct session *s);
+
+/* Finishes an execution that did not run to its end. */
+void session_finish_early(struct execution *e, enum execution_end end, const char *sentence);
+
+/* ---- session_job.c: fork, suspend, resume, template ---- */
+
+/* Begins the oldest job. The session is ready, idle or suspended. */
+void session_begin_job(struct session *s);
+
+/* Something happened for which the jobs of a kind waited: tells who gave them. `err` NULL: all is well. */
+void session_finish_jobs(struct session *s, enum session_job_kind kind, const struct error *err);
+
+/* All jobs have failed. */
+void session_fail_jobs(struct session *s, const char *reason);
+
+/* What the microVM says of settling and saving. */
+void session_settled(void *owner, const char *problem);
+void session_saved(void *owner, const char *problem);
+
+/* Suspends it because it was idle for long. */
+void session_suspend_idle(struct session *s);
+
+#endif

@@ -1,0 +1,158 @@
+#include "api/pool_definition.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+static const struct pool_limits limits = { .min_cooldown_s = POOL_COOLDOWN_MIN_S };
+
+static void check_good(const struct pool_definition *d)
+{
+	struct error err = { 0 };
+
+	if (pool_definition_check(d, &limits, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void check_bad(const struct pool_definition *d, const char *part)
+{
+	struct error err = { 0 };
+
+	assert_true(pool_definition_check(d, &limits, &err) < 0);
+	if (!strstr(err.text, part))
+		fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+}
+
+static void the_default_is_allowed(void **state)
+{
+	struct pool_definition d = pool_definition_default("default");
+
+	(void)state;
+	check_good(&d);
+	assert_int_equal(d.max_concurrent_sessions, 100);
+	assert_int_equal(d.lifecycle, POOL_TIMED);
+	assert_int_equal(d.container_type, POOL_PYTHON_LTS);
+}
+
+/* Each number at its two ends, and one beyond each. */
+static void numbers_have_limits_and_errors_name_them(void **state)
+{
+	struct pool_definition base = pool_definition_default("aa");
+	static const struct {
+		size_t offset;
+		uint32_t lowest, highest;
+		const char *name;
+	} numbers[] = {
+		{ offsetof(struct pool_definition, max_concurrent_sessions), 1, 1000, "maxConcurrentSessions" },
+		{ offsetof(struct pool_definition, ready_session_instances), 0, 9, "readySessionInstances" },
+		{ offsetof(struct pool_definition, cooldown_s), 60, 3600, "cooldownPeriodInSeconds" },
+		{ offsetof(struct pool_definition, vcpus), 1, 64, "resources.cpu" },
+		{ offsetof(struct pool_definition, memory_mib), 128, 16384, "resources.memory" },
+	};
+
+	(void)state;
+	base.max_concurrent_sessions = 9;
+	base.ready_session_instances = 0;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		struct pool_definition d = base;
+		uint32_t *value = (uint32_t *)((char *)&d + numbers[i].offset);
+
+		*value = numbers[i].lowest;
+		check_good(&d);
+		*value = numbers[i].highest;
+		check_good(&d);
+		*value = numbers[i].highest + 1;
+		check_bad(&d, numbers[i].name);
+		*value = numbers[i].lowest - 1;
+		check_bad(&d, numbers[i].name);
+	}
+}
+
+static void only_the_time_that_the_lifecycle_uses_is_looked_at(void **state)
+{
+	struct pool_definition d = pool_definition_default("aa");
+
+	(void)state;
+	d.max_alive_s = 1;
+	check_good(&d);
+	d.lifecycle = POOL_MAX_LIFETIME;
+	check_bad(&d, "maxAlivePeriodInSeconds must be from 60");
+	d.max_alive_s = 60;
+	d.cooldown_s = 1;
+	check_good(&d);
+}
+
+static void the_least_cooldown_is_a_setting(void **state)
+{
+	const struct pool_limits low = { .min_cooldown_s = 2 };
+	struct pool_definition d = pool_definition_default("aa");
+	struct error err = { 0 };
+
+	(void)state;
+	d.cooldown_s = 2;
+	check_bad(&d, "must be from 60 to 3600, not 2");
+	assert_int_equal(pool_definition_check(&d, &low, &err), 0);
+}
+
+static void egress_is_refused_with_its_reason(void **state)
+{
+	struct pool_definition d = pool_definition_default("aa");
+
+	(void)state;
+	d.network = POOL_EGRESS_ENABLED;
+	check_bad(&d, "guests have no network");
+}
+
+static void names_are_safe_to_put_in_paths(void **state)
+{
+	static const char *const good[] = { "aa", "Pool-1", "0a", "a--", "abcdefghijklmnopqrstuvwxyz" };
+	static const char *const bad[] = { "", "a", "-a", "a/b", "..", "a.b", "a b", "a_b", "\303\244a", "a\n" };
+	char name[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(pool_name_is_valid(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(pool_name_is_valid(bad[i]));
+	memset(name, 'x', sizeof(name));
+	name[63] = '\0';
+	assert_true(pool_name_is_valid(name));
+	name[63] = 'x';
+	name[64] = '\0';
+	assert_false(pool_name_is_valid(name));
+}
+
+static void words_are_found_in_any_case(void **state)
+{
+	(void)state;
+	for (int i = 0; i < POOL_N_CONTAINER_TYPES; i++)
+		assert_int_equal(pool_container_type_from_name(pool_container_type_name((enum pool_container_type)i)),
+				 i);
+	for (int i = 0; i < POOL_N_LIFECYCLES; i++)
+		assert_int_equal(pool_lifecycle_from_name(pool_lifecycle_name((enum pool_lifecycle)i)), i);
+	for (int i = 0; i < POOL_N_NETWORKS; i++)
+		assert_int_equal(pool_network_from_name(pool_network_name((enum pool_network)i)), i);
+	assert_int_equal(pool_container_type_from_name("pythonlts"), POOL_PYTHON_LTS);
+	assert_int_equal(pool_lifecycle_from_name("onContainerExit"), POOL_MAX_LIFETIME);
+	assert_int_equal(pool_container_type_from_name("CustomContainer"), -1);
+	assert_int_equal(pool_network_from_name(""), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_default_is_allowed),
+		cmocka_unit_test(numbers_have_limits_and_errors_name_them),
+		cmocka_unit_test(only_the_time_that_the_lifecycle_uses_is_looked_at),
+		cmocka_unit_test(the_least_cooldown_is_a_setting),
+		cmocka_unit_test(egress_is_refused_with_its_reason),
+		cmocka_unit_test(names_are_safe_to_put_in_paths),
+		cmocka_unit_test(words_are_found_in_any_case),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

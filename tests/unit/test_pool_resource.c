@@ -1,0 +1,275 @@
+#include "api/pool_resource.h"
+#include "api/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pool_record record;
+
+static int read_text(const char *text, struct error *err)
+{
+	json_t *json = json_parse(text, strlen(text), err);
+	int rc;
+
+	if (!json)
+		fail_msg("%s: %s", text, err->text);
+	rc = pool_resource_read(&record, json, err);
+	json_decref(json);
+	return rc;
+}
+
+/* The definition that a resource makes out of the defaults. */
+static const struct pool_definition *read_new(const char *text)
+{
+	struct error err = { 0 };
+
+	record = (struct pool_record) { .definition = pool_definition_default("aa") };
+	if (read_text(text, &err) < 0)
+		fail_msg("%s: %s", text, err.text);
+	return &record.definition;
+}
+
+static void check_error(const char *text, const char *part)
+{
+	struct error err = { 0 };
+
+	record = (struct pool_record) { .definition = pool_definition_default("aa") };
+	if (read_text(text, &err) >= 0)
+		fail_msg("taken: %s", text);
+	assert_int_equal(err.code, EINVAL);
+	if (!strstr(err.text, part))
+		fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+}
+
+/* As az of 2024 was recorded to send it. */
+static void the_body_of_az_is_understood(void **state)
+{
+	const struct pool_definition *d = read_new(
+		"{\"location\":\"eastasia\",\"properties\":{\"environmentId\":null,\"poolManagementType\":\"Dynamic\","
+		"\"containerType\":\"PythonLTS\",\"customContainerTemplate\":null,\"secrets\":null,"
+		"\"dynamicPoolConfiguration\":{\"executionType\":\"Timed\",\"cooldownPeriodInSeconds\":\"301\"},"
+		"\"scaleConfiguration\":{\"maxConcurrentSessions\":10,\"readySessionInstances\":5},"
+		"\"sessionNetworkConfiguration\":{\"status\":\"EgressDisabled\"}},"
+		"\"identity\":{\"type\":\"None\",\"userAssignedIdentities\":null}}");
+
+	(void)state;
+	assert_string_equal(d->name, "aa");
+	assert_int_equal(d->cooldown_s, 301);
+	assert_int_equal(d->max_concurrent_sessions, 10);
+	assert_int_equal(d->ready_session_instances, 5);
+	assert_string_equal(record.location, "eastasia");
+}
+
+static void the_form_of_2025_is_understood_in_any_case(void **state)
+{
+	const struct pool_definition *d = read_new(
+		"{\"Properties\":{\"ContainerType\":\"nodelts\",\"DynamicPoolConfiguration\":{"
+		"\"LifecycleConfiguration\":{\"lifecycletype\":\"MAXLIFETIME\",\"maxAlivePeriodInSeconds\":\"7200\"}},"
+		"\"SessionNetworkConfiguration\":{\"Status\":\"egressenabled\"},\"templateName\":\"mine\","
+		"\"workloadProfileName\":\"who knows\",\"provisioningState\":\"Succeeded\"},\"kind\":3}");
+
+	(void)state;
+	assert_int_equal(d->container_type, POOL_NODE_LTS);
+	assert_int_equal(d->lifecycle, POOL_MAX_LIFETIME);
+	assert_int_equal(d->max_alive_s, 7200);
+	assert_int_equal(d->network, POOL_EGRESS_ENABLED);
+	assert_string_equal(d->template_name, "mine");
+}
+
+static void what_is_not_named_stays(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	read_new("{\"tags\":{\"a\":\"b\"},\"location\":\"here\",\"properties\":{\"templateName\":\"mine\","
+		 "\"dynamicPoolConfiguration\":{\"cooldownPeriodInSeconds\":90}}}");
+	assert_int_equal(read_text("{\"properties\":{\"scaleConfiguration\":{\"readySessionInstances\":0}}}", &err), 0);
+	assert_int_equal(record.definition.ready_session_instances, 0);
+	assert_int_equal(record.definition.max_concurrent_sessions, 100);
+	assert_int_equal(record.definition.cooldown_s, 90);
+	assert_string_equal(record.definition.template_name, "mine");
+	assert_string_equal(record.tags, "{\"a\":\"b\"}");
+	assert_string_equal(record.location, "here");
+	assert_int_equal(read_text("{}", &err), 0);
+	assert_int_equal(read_text("{\"properties\":null,\"tags\":{}}", &err), 0);
+	assert_int_equal(record.definition.cooldown_s, 90);
+	assert_string_equal(record.tags, "{}");
+	assert_int_equal(read_text("{\"properties\":{\"templateName\":\"\"}}", &err), 0);
+	assert_string_equal(record.definition.template_name, "");
+}
+
+static void a_lowered_maximum_lowers_an_unnamed_stock(void **state)
+{
+	(void)state;
+	assert_int_equal(read_new("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":2}}}")
+				 ->ready_session_instances,
+			 2);
+	assert_int_equal(read_new("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":2,"
+				  "\"readySessionInstances\":3}}}")
+				 ->ready_session_instances,
+			 3);
+}
+
+static void check_resources(const char *resources, uint32_t vcpus, uint32_t memory_mib)
+{
+	char text[256];
+	const struct pool_definition *d;
+
+	snprintf(text, sizeof(text), "{\"properties\":{\"resources\":%s}}", resources);
+	d = read_new(text);
+	assert_int_equal(d->vcpus, vcpus);
+	assert_int_equal(d->memory_mib, memory_mib);
+}
+
+static void processors_and_memory_are_rounded_up(void **state)
+{
+	(void)state;
+	check_resources("{}", 1, 1024);
+	check_resources("{\"cpu\":0.25,\"memory\":\"0.5Gi\"}", 1, 512);
+	check_resources("{\"cpu\":\"1.5\",\"memory\":\"2Gi\"}", 2, 2048);
+	check_resources("{\"cpu\":2,\"memory\":\"512Mi\"}", 2, 512);
+	check_resources("{\"cpu\":\"2.0\",\"memory\":0.3}", 2, 308);
+	check_resources("{\"cpu\":null,\"memory\":\"1\"}", 1, 1024);
+}
+
+static void wrong_types_and_values_name_the_property(void **state)
+{
+	(void)state;
+	check_error("[]", "object");
+	check_error("{\"properties\":[]}", "'properties'");
+	check_error("{\"properties\":{\"scaleConfiguration\":5}}", "'scaleConfiguration'");
+	check_error("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":\"many\"}}}",
+		    "'maxConcurrentSessions'");
+	check_error("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":-1}}}",
+		    "'maxConcurrentSessions'");
+	check_error("{\"properties\":{\"scaleConfiguration\":{\"readySessionInstances\":99999999999}}}",
+		    "'readySessionInstances'");
+	check_error("{\"properties\":{\"containerType\":\"CustomContainer\"}}",
+		    "Valid types are: [PythonLTS, NodeLTS, Shell]");
+	check_error("{\"properties\":{\"containerType\":7}}", "'containerType'");
+	check_error("{\"properties\":{\"containerType\":\"Shell\\u0000x\"}}", "'containerType'");
+	check_error("{\"properties\":{\"poolManagementType\":\"Manual\"}}", "'poolManagementType'");
+	check_error("{\"properties\":{\"dynamicPoolConfiguration\":{\"executionType\":\"Never\"}}}", "'executionType'");
+	check_error("{\"properties\":{\"dynamicPoolConfiguration\":{\"lifecycleConfiguration\":[]}}}",
+		    "'lifecycleConfiguration'");
+	check_error("{\"properties\":{\"sessionNetworkConfiguration\":{\"status\":\"Open\"}}}", "'status'");
+	check_error("{\"properties\":{\"templateName\":true}}", "'templateName'");
+	check_error("{\"tags\":{\"a\":1}}", "'a'");
+	check_error("{\"tags\":\"x\"}", "'tags'");
+	check_error("{\"location\":[\"x\"]}", "'location'");
+	check_error("{\"location\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
+		    "'location'");
+}
+
+static void wrong_quantities_are_refused(void **state)
+{
+	static const char *const bad[] = { "0",       "-1",    "\"\"",   "\"-1\"",  "\"1e3\"", "\"0x10\"", "\"1.5.2\"",
+					   "\"nan\"", "\".\"", "\"Gi\"", "\"1Ti\"", "1e300",   "true",     "{}" };
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "{\"properties\":{\"resources\":{\"memory\":%s}}}", bad[i]);
+		check_error(text, "'memory'");
+		snprintf(text, sizeof(text), "{\"properties\":{\"resources\":{\"cpu\":%s}}}", bad[i]);
+		check_error(text, "'cpu'");
+	}
+}
+
+static void many_tags_are_refused(void **state)
+{
+	char text[6000] = "{\"tags\":{\"a\":\"";
+
+	(void)state;
+	memset(text + strlen(text), 'x', 5000);
+	strcat(text, "\"}}");
+	check_error(text, "The tags have more than 4095");
+}
+
+static const struct pool_address address = { .id = "/sessionPools/aa", .endpoint = "http://h:1/sessionPools/aa" };
+
+/* Written and read back, over other values, it is the same again. */
+static void check_round_trip(const struct pool_definition *d, bool is_old_form)
+{
+	struct pool_record in = { .definition = *d, .location = "x", .tags = "{\"k\":\"v\"}" };
+	json_t *json = pool_resource_write(&in, &address, is_old_form);
+	struct error err = { 0 };
+
+	assert_non_null(json);
+	record = (struct pool_record) { .definition = pool_definition_default(d->name) };
+	record.definition.cooldown_s = d->cooldown_s;
+	record.definition.max_alive_s = d->max_alive_s;
+	if (pool_resource_read(&record, json, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_memory_equal(&record, &in, sizeof(in));
+	json_decref(json);
+}
+
+static void what_is_written_reads_back(void **state)
+{
+	struct pool_definition d = pool_definition_default("aa");
+
+	(void)state;
+	check_round_trip(&d, false);
+	check_round_trip(&d, true);
+	d.container_type = POOL_SHELL;
+	d.lifecycle = POOL_MAX_LIFETIME;
+	d.max_alive_s = 12345;
+	d.max_concurrent_sessions = 1000;
+	d.ready_session_instances = 999;
+	d.vcpus = 64;
+	strcpy(d.template_name, "mine");
+	check_round_trip(&d, false);
+	check_round_trip(&d, true);
+	for (d.memory_mib = 128; d.memory_mib <= 16384; d.memory_mib++)
+		check_round_trip(&d, false);
+}
+
+static void the_resource_has_what_clients_look_for(void **state)
+{
+	struct pool_record in = { .definition = pool_definition_default("aa"), .created_ms = 1731315902486 };
+	json_t *json = pool_resource_write(&in, &address, false);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	(void)state;
+	assert_non_null(text);
+	assert_non_null(
+		strstr(text, "\"id\":\"/sessionPools/aa\",\"name\":\"aa\",\"type\":\"Microsoft.App/sessionpools\""));
+	assert_non_null(strstr(text, "\"createdAt\":\"2024-11-11T09:05:02.4860000Z\""));
+	assert_non_null(strstr(text, "\"poolManagementEndpoint\":\"http://h:1/sessionPools/aa\""));
+	assert_non_null(strstr(text, "{\"lifecycleConfiguration\":{\"lifecycleType\":\"Timed\","
+				     "\"cooldownPeriodInSeconds\":300}}"));
+	free(text);
+	json_decref(json);
+	json = pool_resource_write(&in, &address, true);
+	text = json_dumps(json, JSON_COMPACT);
+	assert_non_null(strstr(text, "{\"executionType\":\"Timed\",\"cooldownPeriodInSeconds\":300}"));
+	free(text);
+	json_decref(json);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_body_of_az_is_understood),
+		cmocka_unit_test(the_form_of_2025_is_understood_in_any_case),
+		cmocka_unit_test(what_is_not_named_stays),
+		cmocka_unit_test(a_lowered_maximum_lowers_an_unnamed_stock),
+		cmocka_unit_test(processors_and_memory_are_rounded_up),
+		cmocka_unit_test(wrong_types_and_values_name_the_property),
+		cmocka_unit_test(wrong_quantities_are_refused),
+		cmocka_unit_test(many_tags_are_refused),
+		cmocka_unit_test(what_is_written_reads_back),
+		cmocka_unit_test(the_resource_has_what_clients_look_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
