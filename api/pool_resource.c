@@ -153,7 +153,7 @@ static int read_quantity(const json_t *object, const char *key, const char *unit
 	} else if (json_is_string(v)) {
 		const char *text = json_string_value(v);
 		size_t length = strspn(text, "0123456789.");
-		char *end;
+		char *end = NULL;
 
 		if (length > 0 && (text[length] == '\0' || strcasecmp(text + length, unit) == 0))
 			number = strtod(text, &end);

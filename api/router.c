@@ -23,46 +23,46 @@ enum place {
 #define BODY_POOL (1u << 20)
 
 struct route {
-	const char *method;
 	enum place place;
-	const char *path; /* segments without a slash at either end; "*" is any one segment, r->path_name */
 	enum permission permission;
+	const char *method;
+	const char *path; /* segments without a slash at either end; "*" is any one segment, r->path_name */
 	size_t body_max;
 	void (*handle)(struct service *s, struct http_request *r);
 };
 
 static const struct route routes[] = {
-	{ "GET", DATA, "healthz", ANYBODY, BODY_NONE, rest_health_get },
+	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
 
-	{ "POST", DATA, "code/execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", DATA, "execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", DATA, "python/execute", TOKEN, BODY_CODE, rest_execute_legacy },
-	{ "POST", DATA, "executions", TOKEN, BODY_CODE, rest_execute_new },
+	{ DATA, TOKEN, "POST", "code/execute", BODY_CODE, rest_execute_legacy },
+	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },
+	{ DATA, TOKEN, "POST", "python/execute", BODY_CODE, rest_execute_legacy },
+	{ DATA, TOKEN, "POST", "executions", BODY_CODE, rest_execute_new },
 
-	{ "GET", DATA, "session", TOKEN, BODY_NONE, rest_session_get },
-	{ "DELETE", DATA, "session", TOKEN, BODY_NONE, rest_session_delete },
-	{ "GET", DATA, "listSessions", TOKEN, BODY_NONE, rest_session_list },
-	{ "POST", DATA, "session/stop", TOKEN, BODY_NONE, rest_session_delete },
-	{ "POST", DATA, "session/fork", TOKEN, BODY_NONE, rest_session_fork },
-	{ "POST", DATA, "session/suspend", TOKEN, BODY_NONE, rest_session_suspend },
-	{ "POST", DATA, "session/resume", TOKEN, BODY_NONE, rest_session_resume },
+	{ DATA, TOKEN, "GET", "session", BODY_NONE, rest_session_get },
+	{ DATA, TOKEN, "DELETE", "session", BODY_NONE, rest_session_delete },
+	{ DATA, TOKEN, "GET", "listSessions", BODY_NONE, rest_session_list },
+	{ DATA, TOKEN, "POST", "session/stop", BODY_NONE, rest_session_delete },
+	{ DATA, TOKEN, "POST", "session/fork", BODY_NONE, rest_session_fork },
+	{ DATA, TOKEN, "POST", "session/suspend", BODY_NONE, rest_session_suspend },
+	{ DATA, TOKEN, "POST", "session/resume", BODY_NONE, rest_session_resume },
 	/* GET as well, which some clients try when POST is not what they hoped for. */
-	{ "POST", DATA, ".management/getSession", TOKEN, BODY_NONE, rest_management_get_session },
-	{ "GET", DATA, ".management/getSession", TOKEN, BODY_NONE, rest_management_get_session },
-	{ "POST", DATA, ".management/listSessions", TOKEN, BODY_NONE, rest_management_list_sessions },
-	{ "GET", DATA, ".management/listSessions", TOKEN, BODY_NONE, rest_management_list_sessions },
-	{ "POST", DATA, ".management/stopSession", TOKEN, BODY_NONE, rest_management_stop_session },
+	{ DATA, TOKEN, "POST", ".management/getSession", BODY_NONE, rest_management_get_session },
+	{ DATA, TOKEN, "GET", ".management/getSession", BODY_NONE, rest_management_get_session },
+	{ DATA, TOKEN, "POST", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
+	{ DATA, TOKEN, "GET", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
+	{ DATA, TOKEN, "POST", ".management/stopSession", BODY_NONE, rest_management_stop_session },
 
-	{ "GET", DATA, "templates", TOKEN, BODY_NONE, rest_template_list },
-	{ "GET", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_get },
-	{ "PUT", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_put },
-	{ "DELETE", DATA, "templates/*", TOKEN, BODY_NONE, rest_template_delete },
+	{ DATA, TOKEN, "GET", "templates", BODY_NONE, rest_template_list },
+	{ DATA, TOKEN, "GET", "templates/*", BODY_NONE, rest_template_get },
+	{ DATA, TOKEN, "PUT", "templates/*", BODY_NONE, rest_template_put },
+	{ DATA, TOKEN, "DELETE", "templates/*", BODY_NONE, rest_template_delete },
 
-	{ "GET", POOLS, "", TOKEN, BODY_NONE, rest_pool_list },
-	{ "GET", POOL, "", TOKEN, BODY_NONE, rest_pool_get },
-	{ "PUT", POOL, "", TOKEN, BODY_POOL, rest_pool_put },
-	{ "PATCH", POOL, "", TOKEN, BODY_POOL, rest_pool_patch },
-	{ "DELETE", POOL, "", TOKEN, BODY_NONE, rest_pool_delete },
+	{ POOLS, TOKEN, "GET", "", BODY_NONE, rest_pool_list },
+	{ POOL, TOKEN, "GET", "", BODY_NONE, rest_pool_get },
+	{ POOL, TOKEN, "PUT", "", BODY_POOL, rest_pool_put },
+	{ POOL, TOKEN, "PATCH", "", BODY_POOL, rest_pool_patch },
+	{ POOL, TOKEN, "DELETE", "", BODY_NONE, rest_pool_delete },
 };
 
 enum {

@@ -61,7 +61,7 @@ static const struct view_column columns[] = {
 
 static const struct option_spec create_options[] = {
 	NAME_OPTION,
-	OPTION(OPTION_TEXT, 0, "container-type", container_type, "TYPE", "PythonLTS (default), NodeLTS or Shell"),
+	OPTION(OPTION_TEXT, 0, "container-type", container_type, "TYPE", "PythonLTS (default) or NodeLTS"),
 	DEFINITION_OPTIONS,
 	OPTION(OPTION_TEXT, 'l', "location", location, "TEXT", "kept and shown, means nothing"),
 	NO_WAIT_OPTION,
