@@ -246,8 +246,8 @@ lint: ## formatting, clang-tidy, and the scripts' syntax
 format: ## settle the style of all C files
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
-bench: ## measure a cold start in its parts; writes docs/benchmarks.md
-	@$(BEGIN); scripts/prepare && exec scripts/bench
+bench: ## measure cold and warm starts, memory, and peers; ARGS="--quick" goes to scripts/bench; writes build/bench/
+	@$(BEGIN); scripts/prepare && scripts/setup bench && exec scripts/bench $(ARGS)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
