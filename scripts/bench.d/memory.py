@@ -38,7 +38,7 @@ def parse(text):
 def is_guest(mapping, memory_mib):
     """A guest's RAM: as large as it, or a piece of the memory files that it was restored from."""
     name = mapping.path.removesuffix(" (deleted)").rsplit("/", 1)[-1]
-    return mapping.size_kib >= memory_mib * 1024 or name == "memory" or name.startswith("memory.")
+    return mapping.size_kib >= memory_mib * 1024 or name == "memory" or name.endswith(".memory")
 
 
 def account(text, memory_mib):

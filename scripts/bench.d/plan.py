@@ -41,6 +41,8 @@ HEARTH = (
          "restore_start_ms"),
     Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, POOL, 0, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, POOL, 0, "resume_ms"),
+    Step("restore_counts", "hearth-vmm alone: a clone's process start, restore, first byte of the agent, print(1)", 30, 40, 5,
+         figure="vmm_restore_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, POOL, 4),
     Step("footprint", "memory of ready and of used sessions", 1, 60, 1, POOL, 4),
 )

@@ -6,7 +6,7 @@ import math
 import measure
 
 WIDTH = 860
-LEFT, RIGHT, TOP, BOTTOM = 210, 90, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 190, 120, 14, 46
 ROW = 34
 COLOURS = ("#3366aa", "#dd7733", "#449966", "#aa4466", "#7755aa", "#888833", "#4499aa", "#996644", "#777777")
 INK, GRID = "#333333", "#dddddd"

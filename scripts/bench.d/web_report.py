@@ -90,7 +90,7 @@ def targets(document):
 def memory(document):
     points = document["memory"]
     lines = [(name, [(0, 0), *((point["sessions"], point[key] / 1024) for point in points)])
-             for name, key in (("private to their VMMs", "private_kib"), ("the machine's available memory", "machine_kib"))]
+             for name, key in (("private to their VMMs", "private_kib"), ("taken of the machine", "machine_kib"))]
     plot = plots.curves(lines, "memory by sessions", "used sessions alive", "MiB") if points else ""
     numbers = [[name, table.number(value)] for name, value in document["figures"].items()
                if not isinstance(value, dict) and name.endswith("_kib")]

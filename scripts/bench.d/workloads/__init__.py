@@ -7,6 +7,7 @@ MODULES = {
     "fork": "lifecycle", "resume": "lifecycle",
     "throughput": "throughput",
     "footprint": "footprint",
+    "restore_counts": "counts",
     "sessions": "scale", "ready": "scale", "churn": "scale",
 }
 
