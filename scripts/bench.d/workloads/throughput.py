@@ -59,6 +59,8 @@ def throughput(settings, say):
         seconds = clients.run(settings["seconds"] / len(settings["concurrency"]))
         if clients.errors:
             say(note=f"with {n} clients: {clients.errors[0]}")
+        if not clients.latencies and clients.errors:
+            raise RuntimeError(clients.errors[0])
         if clients.latencies:
             say(level={"clients": n, "sessions": len(clients.latencies), "refused": clients.refused,
                        "sessions_per_second": measure.per_second(len(clients.latencies), seconds),
