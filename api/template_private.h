@@ -38,6 +38,7 @@ struct templates {
 	char workspace[SNAPSHOT_PATH_MAX - 96];
 	struct template *list;
 	bool is_stopping;
+	bool has_no_builtin; /* built-in ones are not used */
 };
 
 /* template_build.c: begins to build it; what it came to is told by the next two. */
