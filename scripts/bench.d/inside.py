@@ -41,10 +41,10 @@ def run_peer(name, settings):
 
 
 def run_workload(name, settings):
-    with open(settings["token_file"], encoding="ascii") as file:
-        settings["token"] = file.read().strip()
-    if settings.get("pool"):
-        pool.prepare(settings)
+    if "url" in settings:
+        with open(settings["token_file"], encoding="ascii") as file:
+            settings["token"] = file.read().strip()
+        pool.wait_for_template(settings)
     workloads.load(name)(settings, say)
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import peers
 
-COLD, POOL = "cold", "pool"  # which hearthd a workload wants: one that always boots, or one with a warm pool
+# Which hearthd a workload wants: one that always boots, one that keeps a stock of ready clones, one that keeps none.
+COLD, STOCK, BARE = "cold", "stock", "bare"
+READY = 4  # clones in the stock
 
 
 @dataclass
@@ -16,37 +18,36 @@ class Step:
     runs: int
     seconds: float
     least: int = 3
-    service: str = ""  # COLD, POOL, or none: a peer
-    ready: int = 0  # the stock that its pool keeps
+    service: str = ""  # "": none
     figure: str = ""  # its name in the report; "" for none
 
     def scaled(self, runs=None, quick=False):
         """With another number of runs, or few of them."""
         if quick:
             return Step(self.name, self.title, min(self.runs, 5), self.seconds / 6, min(self.least, 2), self.service,
-                        self.ready, self.figure)
+                        self.figure)
         if runs:
             return Step(self.name, self.title, runs, self.seconds * max(1.0, runs / self.runs), self.least,
-                        self.service, self.ready, self.figure)
+                        self.service, self.figure)
         return self
 
 
 HEARTH = (
-    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 110, 8, COLD, 0,
-         "cold_start_ms"),
-    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 75, 50, POOL, 4, "warm_start_ms"),
-    Step("reused_execution", "the same print(1) in a session that was used before", 60, 30, 50, POOL, 0,
-         "reused_execution_ms"),
-    Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 75, 50, POOL, 0,
+    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 110, 8, COLD, "cold_start_ms"),
+    Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 75, 50, BARE,
          "restore_start_ms"),
-    Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, POOL, 0, "fork_ms"),
-    Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, POOL, 0, "resume_ms"),
+    Step("reused_execution", "the same print(1) in a session that was used before", 60, 30, 50, BARE,
+         "reused_execution_ms"),
+    Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, BARE, "fork_ms"),
+    Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, BARE, "resume_ms"),
+    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 75, 50, STOCK, "warm_start_ms"),
+    Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
+    Step("footprint", "memory of ready and of used sessions", 1, 60, 1, STOCK),
     Step("restore_counts", "hearth-vmm alone: a clone's process start, restore, first byte of the agent, print(1)", 30, 40, 5,
          figure="vmm_restore_ms"),
-    Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, POOL, 4),
-    Step("footprint", "memory of ready and of used sessions", 1, 60, 1, POOL, 4),
 )
-SERVICE_TITLES = {COLD: "a hearthd that boots each session", POOL: "a hearthd with a warm pool"}
+SERVICE_TITLES = {COLD: "a hearthd that boots each session", STOCK: f"a hearthd with {READY} ready clones",
+                  BARE: "a hearthd without ready clones"}
 SCALES = {
     "sessions": ("sessions alive at once, each having run code", 200),
     "ready": ("ready clones", 1000),

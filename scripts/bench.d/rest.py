@@ -107,9 +107,9 @@ class Client:
 
     # ---- what the benchmark asks for ----
 
-    def execute(self, identifier, code, pool=None):
+    def execute(self, identifier, code):
         """Runs code in a session; its answer, checked to be a success."""
-        answer = self.request("POST", f"{prefix(pool)}executions", {"code": code}, identifier=identifier)
+        answer = self.request("POST", "executions", {"code": code}, identifier=identifier)
         if answer.status not in (200, 202):
             raise RestError(f"execution: {answer.status} {answer.body[:300].decode(errors='replace')}")
         body = answer.json()
@@ -117,19 +117,15 @@ class Client:
             raise RestError(f"execution: {str(body)[:500]}")
         return answer
 
-    def print_one(self, identifier, pool=None):
+    def print_one(self, identifier):
         """What every start is measured to: the result of print(1)."""
-        answer = self.execute(identifier, "print(1)", pool)
+        answer = self.execute(identifier, "print(1)")
         stdout = answer.json()["result"]["stdout"]
         if stdout != "1\n":
             raise RestError(f"print(1) printed {stdout[:100]!r}")
         return answer
 
-    def end(self, identifier, pool=None):
-        answer = self.request("DELETE", f"{prefix(pool)}session", identifier=identifier)
+    def end(self, identifier):
+        answer = self.request("DELETE", "session", identifier=identifier)
         if answer.status not in (200, 204):
             raise RestError(f"ending a session: {answer.status} {answer.body[:300].decode(errors='replace')}")
-
-
-def prefix(pool):
-    return f"sessionPools/{pool}/" if pool else ""

@@ -9,7 +9,7 @@ import plan
 
 LEAST_SECONDS = 5.0
 GRACE_S = 240  # beyond a step's own time: preparing it, and one run that hangs
-POOL_NAME = "bench"
+SCRATCH = "/tmp/hearth-bench"  # on a file system that can be mapped, which the lab's view of a checkout is not
 MOST_SESSIONS = 16
 
 
@@ -47,8 +47,7 @@ class Runner:
             settings.update({
                 "url": "http://127.0.0.1:8080" if self.host.is_lab else self.service.url,
                 "token_file": self.host.environment["HEARTH_TOKEN_FILE"], "hearthd_pid": self.service.hearthd_pid(),
-                "pool": POOL_NAME if step.service == plan.POOL else None, "ready": step.ready,
-                "most": MOST_SESSIONS, "pause_s": 1.0 if self.host.is_lab else 0.1, "concurrency": self.concurrency,
+                "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD, "pause_s": 1.0 if self.host.is_lab else 0.1, "concurrency": self.concurrency,
                 "clones": self.clones})
         return settings
 
@@ -114,12 +113,10 @@ def service_options(root, kind):
     """What this hearthd is told for being of one kind, as far as it knows of it."""
     known = subprocess.run([f"{root}/build/hearthd", "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            text=True, check=True).stdout
-    options = []
-    if "--ready-sessions" in known:  # its default pool stays empty; the pool that is measured is made by a step
-        options += ["--ready-sessions", "0"]
-    if kind == plan.COLD and "--templates" in known:
-        options += ["--templates", "false"]
-    return options
+    wanted = [("--ready-sessions", str(plan.READY if kind == plan.STOCK else 0)),
+              ("--template-dir", f"{SCRATCH}-templates"), ("--database", f"{SCRATCH}.db"),
+              *([("--boot-always", "true")] if kind == plan.COLD else [])]
+    return [word for name, value in wanted if f"  {name} " in known for word in (name, value)]
 
 
 def progress_line(began):

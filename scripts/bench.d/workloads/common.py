@@ -7,8 +7,8 @@ import time
 import measure
 import rest
 
-# The parts of a start as hearthd tells them (docs/api.md), in the order in which they happen.
-PHASES = ("allocation", "resume", "restore", "adoption", "first_byte", "vmm", "kernel", "agent", "interpreter", "execution")
+# The parts of getting a machine, as hearthd tells them in x-hearth-timing (docs/api.md); `allocation` holds them all.
+MACHINE_PHASES = ("vmm", "kernel", "agent", "adopt")
 MISSES_MAX = 5
 
 
@@ -25,16 +25,21 @@ def budget(settings):
 
 
 def phases(timing, total_ms):
-    """The known parts of a start and, as `other`, what of its total they leave: connecting, HTTP, queueing, the client."""
-    parts = {name: timing[name] for name in PHASES if isinstance(timing.get(name), float)}
-    parts["other"] = round(max(0.0, total_ms - sum(parts.values())), 3)
-    return parts
+    """The parts of a start, one after the other. `other` is what they leave of its total: HTTP and the client itself."""
+    parts = {name: timing[name] for name in MACHINE_PHASES if name in timing}
+    parts["allocation"] = timing.get("allocation", 0.0) - sum(parts.values())
+    parts["resume"] = timing.get("resume", 0.0)
+    parts["first byte"] = timing.get("first_byte", 0.0) - parts["resume"] - timing.get("interpreter", 0.0)
+    parts["interpreter"] = timing.get("interpreter", 0.0)
+    parts["execution"] = timing.get("execution", 0.0)
+    parts["other"] = total_ms - sum(max(0.0, ms) for ms in parts.values())
+    return {name: round(ms, 3) for name, ms in parts.items() if ms > 0}
 
 
-def timed_print(api, identifier, pool):
+def timed_print(api, identifier):
     """From the POST to the result of print(1): (milliseconds, x-hearth-timing)."""
     began = time.monotonic()
-    answer = api.print_one(identifier, pool)
+    answer = api.print_one(identifier)
     return (time.monotonic() - began) * 1000, answer.timing()
 
 

@@ -18,13 +18,13 @@ def middle(all_accounts, name):
     return round(measure.median([account[name] for account in all_accounts]))
 
 
-def use_sessions(api, pool, n):
+def use_sessions(api, n):
     """Starts sessions and runs print(1) in each: their identifiers, and the identifiers of their VMs if hearthd tells."""
     sessions = {}
     for _ in range(n):
         identifier = common.new_identifier()
-        _, timing = common.timed_print(api, identifier, pool)
-        info = api.request("GET", f"sessionPools/{pool}/session" if pool else "session", identifier=identifier)
+        _, timing = common.timed_print(api, identifier)
+        info = api.request("GET", "session", identifier=identifier)
         vm_id = info.json().get("vmId") if info.status == 200 else None
         sessions[identifier] = (vm_id, common.source_of(timing))
     return sessions
@@ -60,10 +60,10 @@ def footprint(settings, say):
 
 def growth(api, settings, say, before):
     """Adds used sessions one by one, and tells what they hold in all: memory by the number of sessions."""
-    pool, memory_mib = settings.get("pool"), settings["memory_mib"]
+    memory_mib = settings["memory_mib"]
     sessions, available = {}, memory.available_kib()
     for _ in range(settings["clones"]):
-        sessions.update(use_sessions(api, pool, 1))
+        sessions.update(use_sessions(api, 1))
         wait_for_stock(settings, api)
         time.sleep(SETTLE_S / 2)
         held = accounts(used_pids(sessions, before), memory_mib)
@@ -79,4 +79,4 @@ def growth(api, settings, say, before):
         say(number="vmm_private_kib", value=middle(used, "vmm_private_kib"))
     say(number="hearthd_rss_kib", value=memory.status_kib(settings["hearthd_pid"], "VmRSS"))
     for identifier in sessions:
-        api.end(identifier, pool)
+        api.end(identifier)

@@ -1,4 +1,4 @@
-"""The pool that the workloads measure, and its stock."""
+"""Pools: the stock and the template of the one that is measured, and making others."""
 
 import time
 
@@ -6,7 +6,8 @@ import rest
 from workloads import common
 
 STOCK_TIMEOUT_S = 120
-TEMPLATE_TIMEOUT_S = 240
+TEMPLATE_TIMEOUT_S = 180
+DEFAULT = "default"  # the pool that hearthd's own settings describe
 
 
 def put(api, name, ready, most, memory_mib):
@@ -15,6 +16,7 @@ def put(api, name, ready, most, memory_mib):
         "containerType": "PythonLTS", "poolManagementType": "Dynamic",
         "dynamicPoolConfiguration": {"lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 3600}},
         "scaleConfiguration": {"maxConcurrentSessions": most, "readySessionInstances": ready},
+        "resources": {"cpu": 1, "memory": f"{memory_mib}Mi"},
     }})
     if answer.status in (404, 405):
         return False
@@ -47,19 +49,21 @@ def wait_until(api, name, holds, timeout):
 
 
 def wait_for_stock(settings, api):
-    """Until the pool has as many ready microVMs as it should, and prepares no others."""
-    if not settings.get("pool") or not settings.get("ready"):
-        return True
-    return wait_until(api, settings["pool"], lambda now: now.get("ready", 0) >= settings["ready"] and
-                      not now.get("preparing"), STOCK_TIMEOUT_S)
+    """Until the default pool has as many ready microVMs as it should, and prepares no others."""
+    return wait_until(api, DEFAULT, lambda now: now.get("ready", 0) >= settings["ready"] and not now.get("preparing"),
+                      STOCK_TIMEOUT_S)
 
 
-def prepare(settings):
-    """Gives the pool the stock that the workload wants, and waits for its template. Without pools, the default one is used."""
+def wait_for_template(settings):
+    """Until the default pool's template is there. Where none is wanted yet, a first session makes it wanted."""
     api = common.client(settings)
-    if not put(api, settings["pool"], settings["ready"], settings["most"], settings["memory_mib"]):
-        settings.update(pool=None, ready=0)
+    if settings["boots"] or "template" not in counts(api, DEFAULT):
         return
-    wait_until(api, settings["pool"], lambda now: now.get("template") in (None, "ready", "failed"), TEMPLATE_TIMEOUT_S)
+    if counts(api, DEFAULT)["template"] == "absent":
+        identifier = common.new_identifier()
+        api.print_one(identifier)
+        api.end(identifier)
+    if not wait_until(api, DEFAULT, lambda now: now["template"] == "ready", TEMPLATE_TIMEOUT_S):
+        raise rest.RestError(f"there is no template: {counts(api, DEFAULT).get('template')}")
     wait_for_stock(settings, api)
     api.close()

@@ -33,13 +33,13 @@ def hearthd(settings):
 
 def sessions(settings, say):
     """`count` sessions, each of which has run code; then all are asked again, and must know what they were told."""
-    api, name, count = common.client(settings), settings.get("pool"), settings["count"]
+    api, count = common.client(settings), settings["count"]
     before, kills = memory.available_kib(), oom_kills()
     began = time.monotonic()
     identifiers = []
     for index in range(count):
         identifier = common.new_identifier()
-        api.execute(identifier, f"number = {index}", name)
+        api.execute(identifier, f"number = {index}")
         identifiers.append(identifier)
         if (index + 1) % 20 == 0:
             say(point={"sessions": index + 1, "machine_kib": before - memory.available_kib(),
@@ -47,21 +47,21 @@ def sessions(settings, say):
     answered, latencies = 0, []
     for index, identifier in enumerate(identifiers):
         asked = time.monotonic()
-        answer = api.execute(identifier, "number", name)
+        answer = api.execute(identifier, "number")
         latencies.append((time.monotonic() - asked) * 1000)
         answered += answer.json()["result"]["executionResult"] == index
     say(result={"sessions": count, "answered": answered, "seconds": round(time.monotonic() - began, 1),
                 "answer_ms": measure.summary(latencies), "machine_kib": before - memory.available_kib(),
                 "swapped_kib": swapped_kib(), "oom_kills": oom_kills() - kills, "hearthd": hearthd(settings)})
     for identifier in identifiers:
-        api.end(identifier, name)
+        api.end(identifier)
 
 
 def ready(settings, say):
     """A pool of `count` ready clones: the time until they are there, and the memory they hold."""
-    api, name, count = common.client(settings), settings["pool"], settings["count"]
+    api, name, count = common.client(settings), "bench", settings["count"]
     before, began, said = memory.available_kib(), time.monotonic(), 0.0
-    if not name or not pool.put(api, name, count, count, settings["memory_mib"]):
+    if not pool.put(api, name, count, count, settings["memory_mib"]):
         say(skipped="this hearthd has no pools")
         return
     while (counts := pool.counts(api, name)).get("ready", 0) < count:
@@ -94,12 +94,12 @@ class Churn:
             return self.left >= 0
 
     def work(self):
-        api, name = common.client(self.settings), self.settings.get("pool")
+        api = common.client(self.settings)
         while self.take():
             identifier = common.new_identifier()
             try:
-                api.print_one(identifier, name)
-                api.end(identifier, name)
+                api.print_one(identifier)
+                api.end(identifier)
                 with self.lock:
                     self.done += 1
             except (rest.RestError, OSError) as error:

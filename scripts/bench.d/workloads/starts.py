@@ -9,17 +9,13 @@ from workloads.pool import wait_for_stock
 def series(settings, say, wanted):
     """New sessions, one after the other. Those that do not come from where they should are not counted."""
     api = common.client(settings)
-    pool = settings.get("pool")
     misses = 0
-    if wanted != "boot" and not pool:
-        say(skipped="this hearthd has no pools")
-        return
     for run in common.budget(settings):
         wait_for_stock(settings, api)
         while True:
             identifier = common.new_identifier()
-            ms, timing = common.timed_print(api, identifier, pool)
-            api.end(identifier, pool)
+            ms, timing = common.timed_print(api, identifier)
+            api.end(identifier)
             time.sleep(settings["pause_s"])  # its microVM goes, and another may come
             if common.source_of(timing) == wanted:
                 break
@@ -48,8 +44,8 @@ def reused_execution(settings, say):
     api = common.client(settings)
     identifier = common.new_identifier()
     for _ in range(3):
-        common.timed_print(api, identifier, settings.get("pool"))
+        common.timed_print(api, identifier)
     for _ in common.budget(settings):
-        ms, timing = common.timed_print(api, identifier, settings.get("pool"))
+        ms, timing = common.timed_print(api, identifier)
         say(ms=round(ms, 3), phases=common.phases(timing, ms))
-    api.end(identifier, settings.get("pool"))
+    api.end(identifier)

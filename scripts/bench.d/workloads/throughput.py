@@ -28,19 +28,18 @@ class Clients:
 
     def work(self):
         api = common.client(self.settings)
-        pool = self.settings.get("pool")
         try:
             while time.monotonic() < self.deadline and not self.errors:
-                self.one(api, pool)
+                self.one(api)
         except (rest.RestError, OSError) as error:
             with self.lock:
                 self.errors.append(str(error))
         api.close()
 
-    def one(self, api, pool):
+    def one(self, api):
         identifier = common.new_identifier()
         try:
-            ms, _ = common.timed_print(api, identifier, pool)
+            ms, _ = common.timed_print(api, identifier)
         except rest.RestError as error:
             if "429" not in str(error):
                 raise
@@ -48,7 +47,7 @@ class Clients:
                 self.refused += 1
             time.sleep(0.05)
             return
-        api.end(identifier, pool)
+        api.end(identifier)
         with self.lock:
             self.latencies.append(ms)
 
