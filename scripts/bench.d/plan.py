@@ -26,7 +26,7 @@ class Step:
         if quick:
             return Step(self.name, self.title, min(self.runs, 5), self.seconds / 6, min(self.least, 2), self.service,
                         self.figure)
-        if runs:
+        if runs and self.runs > 1:
             return Step(self.name, self.title, runs, self.seconds * max(1.0, runs / self.runs), self.least,
                         self.service, self.figure)
         return self
@@ -40,11 +40,11 @@ HEARTH = (
          "reused_execution_ms"),
     Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, BARE, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, BARE, "resume_ms"),
+    Step("restore_counts", "hearth-vmm alone: a clone's process start, restore, first byte of the agent, print(1)", 50, 40, 5,
+         BARE, "vmm_restore_ms"),
     Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 75, 50, STOCK, "warm_start_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
     Step("footprint", "memory of ready and of used sessions", 1, 60, 1, STOCK),
-    Step("restore_counts", "hearth-vmm alone: a clone's process start, restore, first byte of the agent, print(1)", 30, 40, 5,
-         figure="vmm_restore_ms"),
 )
 SERVICE_TITLES = {COLD: "a hearthd that boots each session", STOCK: f"a hearthd with {READY} ready clones",
                   BARE: "a hearthd without ready clones"}

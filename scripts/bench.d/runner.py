@@ -9,7 +9,6 @@ import plan
 
 LEAST_SECONDS = 5.0
 GRACE_S = 240  # beyond a step's own time: preparing it, and one run that hangs
-SCRATCH = "/tmp/hearth-bench"  # on a file system that can be mapped, which the lab's view of a checkout is not
 MOST_SESSIONS = 16
 
 
@@ -22,8 +21,16 @@ class Runner:
         self.root, self.host, self.service, self.results, self.say = root, host, service, results, say
         self.memory_mib = memory_mib
         self.serving = ""
+        # Beside hearthd: the lab's view of a checkout is a file system that cannot be mapped.
+        self.scratch = host.run("mktemp", "--directory", "--tmpdir=/tmp", "hearth-bench-XXXXXXXX").strip()
         self.deadline = time.monotonic() + plan.TOTAL_SECONDS
         self.options, self.concurrency, self.clones = (), (1, 2, 4), 4
+
+    def close(self):
+        """Ends what runs and removes what was made beside it."""
+        self.service.stop()
+        if self.scratch:
+            self.host.run("rm", "--recursive", "--force", self.scratch)
 
     # ---- services ----
 
@@ -36,8 +43,14 @@ class Runner:
         if kind:
             self.say(plan.SERVICE_TITLES[kind])
             self.service.start("--session-memory-mib", str(self.memory_mib), "--max-sessions", str(MOST_SESSIONS),
-                               *service_options(self.root, kind), *self.options)
+                               *self.service_options(kind), *self.options)
             self.serving = kind
+
+    def service_options(self, kind):
+        """The default pool is the one that is measured."""
+        return ("--ready-sessions", str(plan.READY if kind == plan.STOCK else 0), "--boot-always",
+                "true" if kind == plan.COLD else "false", "--template-dir", f"{self.scratch}/templates", "--database",
+                f"{self.scratch}/hearth.db")
 
     def settings(self, step, seconds):
         settings = {"runs": step.runs, "seconds": seconds, "least": step.least, "memory_mib": self.memory_mib,
@@ -47,8 +60,9 @@ class Runner:
             settings.update({
                 "url": "http://127.0.0.1:8080" if self.host.is_lab else self.service.url,
                 "token_file": self.host.environment["HEARTH_TOKEN_FILE"], "hearthd_pid": self.service.hearthd_pid(),
-                "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD, "pause_s": 1.0 if self.host.is_lab else 0.1, "concurrency": self.concurrency,
-                "clones": self.clones})
+                "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD,
+                "template_dir": f"{self.scratch}/templates", "pause_s": 0.5 if self.host.is_lab else 0.1,
+                "concurrency": self.concurrency, "clones": self.clones})
         return settings
 
     # ---- steps ----
@@ -107,16 +121,6 @@ class Runner:
                 self.say(f"  run {len(runs)}: {item['ms']:.1f} ms")
         elif "series" not in item:
             self.say("  " + ", ".join(f"{key} {value}" for key, value in item.items()))
-
-
-def service_options(root, kind):
-    """What this hearthd is told for being of one kind, as far as it knows of it."""
-    known = subprocess.run([f"{root}/build/hearthd", "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           text=True, check=True).stdout
-    wanted = [("--ready-sessions", str(plan.READY if kind == plan.STOCK else 0)),
-              ("--template-dir", f"{SCRATCH}-templates"), ("--database", f"{SCRATCH}.db"),
-              *([("--boot-always", "true")] if kind == plan.COLD else [])]
-    return [word for name, value in wanted if f"  {name} " in known for word in (name, value)]
 
 
 def progress_line(began):
