@@ -34,6 +34,7 @@ def facts(root, host, memory_mib):
         "processor": processor(),
         "cpus": os.cpu_count() or 1,
         "memory_mib": int(memory[1]) // 1024 if len(memory) > 1 else 0,
+        "load": round(os.getloadavg()[0], 1),
         "kernel": release,
         "host_kernel": platform.release(),
         "versions": {name: text for name, text in (
@@ -51,7 +52,7 @@ def sentences(machine):
     """The same for people: a list of lines."""
     where = "in the lab (software emulation of AMD-V)" if machine["accelerator"] == "lab" else "on this machine's KVM"
     lines = [f"{machine['date']}, {where}: {machine['cpus']} CPUs ({machine['processor']}), "
-             f"{machine['memory_mib']} MiB, Linux {machine['kernel']}",
+             f"{machine['memory_mib']} MiB, Linux {machine['kernel']}; load average {machine['load']} before it began",
              "; ".join(f"{name}: {text}" for name, text in machine["versions"].items()),
              f"guest: {machine['guest_kernel']}, {machine['guest_image']}, {machine['session_memory_mib']} MiB, "
              f"{machine['session_cpus']} vCPU"]

@@ -72,8 +72,8 @@ def page(document):
     facts = "\n".join(f"- {line}" for line in header.sentences(document["machine"])[:3])
     lab = LAB_CAVEAT + "\n" if document["machine"]["accelerator"] == "lab" else ""
     parts = [
-        f"# Benchmarks\n\nMade by `make bench` and then `scripts/bench --page`; `scripts/bench --help` tells what else it can.\n"
-        f"\n{facts}\n\n{lab}Times are milliseconds of wall clock from the order to the result of `print(1)`, as a client "
+        "# Benchmarks\n\nMade by `make bench` and then `scripts/bench --page`; `scripts/bench --help` tells what else it can."
+        f"\n\n{facts}\n\n{lab}Times are milliseconds of wall clock from the order to the result of `print(1)`, as a client "
         "beside the\nservice sees them. p95 and p99 are nearest-rank: values that were measured.\n",
         part("Times", "", times(document)),
         part("Where the time goes", "Medians of the parts that hearthd tells in `x-hearth-timing` ([api.md](api.md)); "

@@ -40,7 +40,7 @@ HEARTH = (
          "reused_execution_ms"),
     Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, BARE, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, BARE, "resume_ms"),
-    Step("restore_counts", "hearth-vmm alone: a clone's process start, restore, first byte of the agent, print(1)", 50, 40, 5,
+    Step("restore_counts", "hearth-vmm alone: a clone's start, restore, first byte of the agent, print(1)", 50, 40, 5,
          BARE, "vmm_restore_ms"),
     Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 75, 50, STOCK, "warm_start_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),

@@ -14,7 +14,7 @@ import table
 import web_report
 
 MACHINE = {"date": "2026-01-02 03:04 UTC", "accelerator": "lab", "processor": "A <B> & C", "cpus": 2, "memory_mib": 6000,
-           "kernel": "6.1.0", "host_kernel": "6.1.0", "versions": {"hearth": "abc"}, "guest_kernel": "vmlinux-1",
+           "load": 0.5, "kernel": "6.1.0", "host_kernel": "6.1.0", "versions": {"hearth": "abc"}, "guest_kernel": "vmlinux-1",
            "guest_image": "image-1", "session_memory_mib": 512, "session_cpus": 1}
 
 
