@@ -29,7 +29,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
+       api/cli/bench.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -258,8 +259,8 @@ lint: ## formatting, clang-tidy, and the scripts' syntax
 format: ## settle the style of all C files
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
-bench: ## measure a cold start in its parts; writes docs/benchmarks.md
-	@$(BEGIN); scripts/prepare && exec scripts/bench
+bench: ## measure cold and warm starts, memory, and peers; ARGS="--quick" goes to scripts/bench; writes build/bench/
+	@$(BEGIN); scripts/prepare && scripts/setup bench && exec scripts/bench $(ARGS)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

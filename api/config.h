@@ -22,6 +22,7 @@ struct config {
 	char *kernel_arguments;
 	char *token_file;
 	char *template_dir;
+	int64_t boot_always; /* 0 or 1 */
 	char *lifecycle;
 	char *database;
 	char *log_level;

@@ -174,6 +174,8 @@ static int start_pools(struct hearthd *h, struct error *err)
 	h->service.templates = templates_create(&h->host, c->template_dir, on_templates_changed, h, err);
 	if (!h->service.templates)
 		return -err->code;
+	if (c->boot_always)
+		templates_forgo_builtin(h->service.templates);
 	h->service.pools = pools_create(&h->host, h->service.templates, &settings);
 	rc = h->service.pools ? start_all_pools(h, err) : error_set(err, ENOMEM, "out of memory");
 	if (rc == 0)

@@ -137,7 +137,8 @@ static struct snapshot *use_builtin(struct template *t)
 	char inputs[TEMPLATE_INPUTS_MAX], key[TEMPLATE_KEY_SIZE];
 	struct error err = { 0 };
 
-	if (t->state == TEMPLATE_BUILDING || t->state == TEMPLATE_FAILED || t->all->is_stopping)
+	if (t->state == TEMPLATE_BUILDING || t->state == TEMPLATE_FAILED || t->all->is_stopping ||
+	    t->all->has_no_builtin)
 		return NULL;
 	if (template_inputs(t->all->host, &t->shape, t->language, inputs, sizeof(inputs), &err) < 0) {
 		template_build_failed(t, err.text);
@@ -345,6 +346,11 @@ void templates_sweep(struct templates *all)
 {
 	for_each_folder(all->workspace, sweep_workspace, all);
 	for_each_folder(all->root, sweep_builtin, all);
+}
+
+void templates_forgo_builtin(struct templates *all)
+{
+	all->has_no_builtin = true;
 }
 
 void templates_stop(struct templates *all)

@@ -28,6 +28,9 @@ struct template;
 struct templates *templates_create(struct microvm_host *host, const char *directory, void (*changed)(void *data),
 				   void *data, struct error *err);
 
+/* From now on no built-in template is used or made: template_use() has none. Those of users stay. */
+void templates_forgo_builtin(struct templates *templates);
+
 /* Gives up what is being built, and builds nothing more. */
 void templates_stop(struct templates *templates);
 

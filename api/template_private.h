@@ -38,6 +38,7 @@ struct templates {
 	char workspace[SNAPSHOT_PATH_MAX - 96];
 	struct template *list;
 	bool is_stopping;
+	bool has_no_builtin; /* built-in ones are not used */
 };
 
 /* For the log. */

@@ -258,7 +258,12 @@ int control_start(struct control *control, struct event_loop *loop, struct vm *v
 
 void control_ended(struct control *control, enum vmm_exit status, const char *why)
 {
+	uint8_t unread[VMM_MESSAGE_MAX];
+
 	if (control->listener.fd >= 0 && control->connection.fd < 0)
 		accept_connection(control);
+	/* An order that nobody took would make the kernel tell the other end of a reset before it tells what is sent. */
+	while (control->connection.fd >= 0 && recv(control->connection.fd, unread, sizeof(unread), MSG_DONTWAIT) > 0)
+		;
 	send_message(control, VMM_ENDED, (uint16_t)status, 0, why);
 }

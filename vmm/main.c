@@ -110,6 +110,7 @@ static int start(struct process *process, const struct options *options, uint64_
 	process->vm = vm_prepare(&options->vm, &process->loop, err);
 	if (!process->vm)
 		return -err->code;
+	malloc_trim(0); /* what reading a snapshot took: a clone that waits should be small */
 	log_info("%s took_us=%llu", options->vm.restore ? "restored" : "prepared",
 		 (unsigned long long)(control_clock_us() - start_us));
 	status = event_loop_add(&process->loop, &process->signals, EPOLLIN);

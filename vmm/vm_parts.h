@@ -26,9 +26,9 @@ struct vm {
 	const struct vm_config *config;
 	uint32_t memory_mib, n_vcpus; /* the config's, or a snapshot's */
 	struct memory_chain chain;    /* the files below the memory; empty if the VM was booted */
+	int prefetcher; /* the vCPU that keeps prefetched page tables alive; -1: there is none */
 	struct working_set working_set;
 	struct working_set_recorder recorder;
-	int prefetcher; /* the vCPU that keeps prefetched page tables alive; -1: there is none */
 	struct guest_memory memory;
 	struct kvm kvm;
 	struct vcpus vcpus;

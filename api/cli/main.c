@@ -1,4 +1,5 @@
 /* hearth: the command line of the service. */
+#include "bench.h"
 #include "exit_status.h"
 #include "run.h"
 #include "session.h"
@@ -17,6 +18,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions\n"
 			   "  template     keep sessions as the beginning of others\n"
+			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
 			   "\n"
@@ -65,8 +67,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_command },   { "version", version_command }, { "--version", version_command },
-	{ "help", help_command }, { "--help", help_command },     { "-h", help_command },
+	{ "run", run_command },           { "bench", bench_command }, { "version", version_command },
+	{ "--version", version_command }, { "help", help_command },   { "--help", help_command },
+	{ "-h", help_command },
 };
 
 int main(int argc, char **argv)

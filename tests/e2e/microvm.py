@@ -49,8 +49,9 @@ class Guest(Connection):
         kind, about, body = self.frame()
         assert (kind, about) == (SETTLED, 1000) and not body, (kind, about, body)
 
-    def adopt(self, name="clone", identity=IDENTITY_NEW):
-        body = struct.pack("<QB7x", time.time_ns(), identity) + os.urandom(64) + name.encode()
+    def adopt(self, name="clone", identity=IDENTITY_NEW, ahead_s=0):
+        now = time.time_ns() + ahead_s * 10 ** 9
+        body = struct.pack("<QB7x", now, identity) + os.urandom(64) + name.encode()
         self.send_frame(ADOPT, 1001, body)
         kind, about, body = self.frame()
         assert (kind, about) == (ADOPTED, 1001), (kind, about, body)
@@ -115,7 +116,10 @@ class Vm:
         while True:
             if not select.select([self.control], [], [], LIMIT_S)[0]:
                 raise TimeoutError(f"no answer to order {kind}\n{self.log_text()}")
-            packet = self.control.recv(4096)
+            try:
+                packet = self.control.recv(4096)
+            except ConnectionResetError:  # it ended with an order unread; what it said is still to come
+                packet = self.control.recv(4096)
             if not packet:
                 raise Ended(f"hearth-vmm is gone\n{self.log_text()}")
             type_, status, sequence, _ = struct.unpack("<HHIQ", packet[:16])

@@ -1,0 +1,74 @@
+"""What the benchmark measures, in which order, how often, and for how long at most."""
+
+from dataclasses import dataclass
+
+import peers
+
+# Which hearthd a workload wants: one that always boots, one that keeps a stock of ready clones, one that keeps none.
+COLD, STOCK, BARE = "cold", "stock", "bare"
+READY = 4  # clones in the stock
+
+
+@dataclass
+class Step:
+    """One workload. It ends after `runs` runs, or sooner when `seconds` are over and `least` runs were made."""
+
+    name: str
+    title: str
+    runs: int
+    seconds: float
+    least: int = 3
+    service: str = ""  # "": none
+    figure: str = ""  # its name in the report; "" for none
+
+    def scaled(self, runs=None, quick=False):
+        """With another number of runs, or few of them."""
+        if quick:
+            return Step(self.name, self.title, min(self.runs, 5), self.seconds / 6, min(self.least, 2), self.service,
+                        self.figure)
+        if runs and self.runs > 1:
+            return Step(self.name, self.title, runs, self.seconds * max(1.0, runs / self.runs), self.least,
+                        self.service, self.figure)
+        return self
+
+
+HEARTH = (
+    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 110, 8, COLD, "cold_start_ms"),
+    Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 75, 50, BARE,
+         "restore_start_ms"),
+    Step("reused_execution", "the same print(1) in a session that was used before", 60, 30, 50, BARE,
+         "reused_execution_ms"),
+    Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, BARE, "fork_ms"),
+    Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, BARE, "resume_ms"),
+    Step("restore_counts", "hearth-vmm alone: a clone's start, restore, first byte of the agent, print(1)", 50, 40, 5,
+         BARE, "vmm_restore_ms"),
+    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 75, 50, STOCK, "warm_start_ms"),
+    Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
+    Step("footprint", "memory of ready and of used sessions", 1, 60, 1, STOCK),
+)
+SERVICE_TITLES = {COLD: "a hearthd that boots each session", STOCK: f"a hearthd with {READY} ready clones",
+                  BARE: "a hearthd without ready clones"}
+SCALES = {
+    "sessions": ("sessions alive at once, each having run code", 200),
+    "ready": ("ready clones", 1000),
+    "churn": ("sessions started, used and ended in a row", 2000),
+}
+TOTAL_SECONDS = 14 * 60  # the whole run; what then is still to do, is done with the least runs
+
+
+def steps():
+    """All of them; the peers come last, when Hearth's own services have ended."""
+    result = list(HEARTH)
+    for name in peers.NAMES:
+        peer = peers.load(name)
+        result.append(Step(name, peer.TITLE, peer.RUNS, peer.SECONDS, 3, figure=f"{name}_ms"))
+    return result
+
+
+def select(all_steps, names):
+    """Those that are named, in the order of the plan; all of them if none is."""
+    known = [step.name for step in all_steps]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no workload {name}; there are {', '.join(known)}")
+    return [step for step in all_steps if not names or step.name in names]

@@ -1,0 +1,18 @@
+"""What is measured of Hearth itself, all over its REST API. A workload is a function of (settings, say): see inside.py."""
+
+import importlib
+
+MODULES = {
+    "cold_start": "starts", "warm_start": "starts", "restore_start": "starts", "reused_execution": "starts",
+    "fork": "lifecycle", "resume": "lifecycle",
+    "throughput": "throughput",
+    "footprint": "footprint",
+    "restore_counts": "counts",
+    "sessions": "scale", "ready": "scale", "churn": "scale",
+}
+
+
+def load(name):
+    if name not in MODULES:
+        raise ValueError(f"there is no workload {name}")
+    return getattr(importlib.import_module(f"workloads.{MODULES[name]}"), name)
