@@ -82,6 +82,15 @@ void template_build_failed(struct template *t, const char *problem)
 	template_fail(t, problem);
 }
 
+int template_hide(struct template *t)
+{
+	char hidden[SNAPSHOT_PATH_MAX];
+
+	snprintf(hidden, sizeof(hidden), "%s/discarded-%.32s-%llx", t->all->workspace, template_label(t),
+		 (unsigned long long)uv_hrtime());
+	return snapshot_rename(t->snapshot->folder, hidden);
+}
+
 void template_discard(struct template *t)
 {
 	t->snapshot->is_temporary = true;
@@ -179,6 +188,7 @@ void template_tell(struct template *t, const struct snapshot *s, const char *pro
 	}
 	log_warn("template=%.8s cannot be restored and is built anew: %s", t->key, problem);
 	t->was_rebuilt = true;
+	template_hide(t);
 	template_discard(t);
 	template_tell_changed(t);
 }

@@ -50,6 +50,9 @@ struct template *template_add(struct templates *all);
 /* It cannot be used for a while. */
 void template_fail(struct template *t, const char *problem);
 
+/* Gives its snapshot's folder another name, so that its own is free at once. 0 or -errno. */
+int template_hide(struct template *t);
+
 /* Its snapshot is not to be used again; whoever runs over it goes on. */
 void template_discard(struct template *t);
 

@@ -121,15 +121,13 @@ bool templates_find(const struct templates *all, const char *name, struct templa
 int templates_delete(struct templates *all, const char *name)
 {
 	struct template *t = templates_user(all, name);
-	char hidden[SNAPSHOT_PATH_MAX];
 	int rc;
 
 	if (!t)
 		return -ENOENT;
 	template_build_abort(t);
 	/* The name is free at once; the files go when nobody runs over them. */
-	snprintf(hidden, sizeof(hidden), "%s/deleted-%s-%llx", all->workspace, name, (unsigned long long)uv_hrtime());
-	rc = snapshot_rename(t->snapshot->folder, hidden);
+	rc = template_hide(t);
 	if (rc < 0)
 		return rc;
 	template_discard(t);

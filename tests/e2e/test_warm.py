@@ -100,6 +100,18 @@ def test_many_at_once_are_served(template, make_pool):
     assert {a.source for a in answers} <= {"warm", "restore"}
 
 
+def test_a_ready_microvm_that_dies_is_replaced(template, service):
+    client = service.client()
+    client.wait_until_ready(2)
+    ready = f"cd {RUNTIME}; for d in [0-9a-f]*; do [ -e $d/session ] || cat $d/pid; done"
+    victim = int(service.host.shell(ready).split()[0])
+    service.host.run("kill", "-9", str(victim))
+    assert service.gone([victim], within=20)
+    time.sleep(0.5)
+    client.wait_until_ready(2)
+    assert victim not in map(int, service.host.shell(ready).split())
+
+
 def test_clones_differ(template, make_pool):
     client = make_pool(ready=2)
     client.wait_until_ready(2)

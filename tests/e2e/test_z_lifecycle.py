@@ -172,6 +172,29 @@ def test_microvms_that_nobody_takes_over_end_by_themselves(place):
     assert nothing_is_left(place)
 
 
+def test_a_damaged_template_is_made_anew(place):
+    folder = "/tmp/hearth-e2e-templates"
+    options = (*SMALL, "--ready-sessions", "1", "--template-dir", folder)
+    service = Service(place)
+    try:
+        service.start(*options)
+        service.client().wait_until_ready(1)
+        service.stop()
+        before = place.shell(f"cd {folder}/[0-9a-f]*/ && cat inputs && stat -c %i state && printf damage | "
+                             "dd of=state bs=1 seek=1000 conv=notrunc 2>/dev/null")
+        service.start(*options)
+        client = service.client()
+        client.wait_until_ready(1)
+        assert client.execute("one", "6 * 7").result == 42
+        after = place.shell(f"cd {folder}/[0-9a-f]*/ && cat inputs && stat -c %i state")
+        assert before.splitlines()[:-1] == after.splitlines()[:-1]
+        assert before != after
+    finally:
+        service.stop()
+        place.shell(f"rm -rf {folder}")
+    assert nothing_is_left(place)
+
+
 def test_a_vmm_that_is_killed_costs_its_session_only(small):
     client = small.client()
     client.execute("victim", "x = 1")
