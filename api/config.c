@@ -59,7 +59,8 @@ static const struct key keys[] = {
 	     "snapshots that sessions are started from, and suspended sessions; on a file system whose files can be "
 	     "mapped and linked; default: <home>/templates"),
 	BOOLEAN("boot-always", boot_always,
-		"boot each session's machine, instead of cloning a snapshot of a booted one; to measure what that costs"),
+		"boot each session's machine, instead of cloning a snapshot of a booted one; to measure what that "
+		"costs"),
 	TEXT("log-level", log_level, "info", "error, warn, info or debug"),
 	INTEGER("session-memory-mib", session_memory_mib, 1024, 128, 16384, "memory of a session's microVM"),
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),

@@ -112,6 +112,9 @@ def test_kill_minus_9_is_reported_as_what_it_was(session):
 
 def test_killing_everything_one_may_kill(session):
     session.python("import os, signal\nos.kill(-1, signal.SIGKILL)", timeout=20)
+    # The other interpreter may still be dying when the next code comes to it, and then says so.
+    answer = session.node("1")
+    assert answer.ok or tells_lost_state(answer), answer
     assert works_again(session)
 
 
