@@ -110,6 +110,7 @@ int vm_resume(struct vm *vm, struct error *err)
 	if (!vm->is_booted)
 		return error_set(err, EINVAL, "the VM was not booted yet");
 	if (!vm->is_running) {
+		vm_hand_over(vm);
 		arch_resumed(&vm->vcpus);
 		run(vm);
 	}

@@ -26,6 +26,7 @@ struct vm {
 	const struct vm_config *config;
 	uint32_t memory_mib, n_vcpus; /* the config's, or a snapshot's */
 	struct memory_chain chain;    /* the files below the memory; empty if the VM was booted */
+	unsigned n_resumes;
 	int prefetcher; /* the vCPU that keeps prefetched page tables alive; -1: there is none */
 	struct working_set working_set;
 	struct working_set_recorder recorder;
@@ -67,6 +68,12 @@ int vm_read_machine(struct vm *vm, struct state_reader *snapshot, struct memory_
 
 /* Fills the fresh memory from the snapshot's files, and reads the working set or prepares to record it. */
 int vm_map_memory(struct vm *vm, struct error *err);
+
+/*
+ * To be called before each resume. The first is for the clone to take its identity, after which it may wait for long, and
+ * small; with the second it is handed over, and what it will write next is copied.
+ */
+void vm_hand_over(struct vm *vm);
 
 /* Writes the recorded working set, if one was asked for. */
 void vm_end_recording(struct vm *vm);

@@ -111,7 +111,7 @@ int vm_map_memory(struct vm *vm, struct error *err)
 	if (config->working_set &&
 	    working_set_open(&vm->working_set, config->working_set, &vm->chain, &vm->memory, &ignored) < 0)
 		log_warn("nothing is prefetched: %s", ignored.text);
-	working_set_copy(&vm->working_set, &vm->memory);
+	working_set_copy(&vm->working_set, &vm->memory, 0, WORKING_SET_COPIES);
 	return 0;
 }
 
@@ -128,6 +128,13 @@ static void prefetch(struct vm *vm)
 				       vm->working_set.n_pages, &err);
 	if (vm->prefetcher < -1)
 		log_warn("%s", err.text);
+}
+
+void vm_hand_over(struct vm *vm)
+{
+	if (++vm->n_resumes == 2)
+		working_set_copy(&vm->working_set, &vm->memory, WORKING_SET_COPIES,
+				 WORKING_SET_COPIES + WORKING_SET_LATE_COPIES);
 }
 
 void vm_end_recording(struct vm *vm)

@@ -6,7 +6,8 @@
  *
  *     char[8] "HEARTHWS", u32 version, u32 number of pages that were written, u32 number of all pages, u8[16] id of the
  *     snapshot, u32 CRC-32 of all these fields and the list; zeros up to 4096
- *     list: u32 guest-physical page numbers; those written first, each kind in the order of the first touch
+ *     list: u32 guest-physical page numbers: the first WORKING_SET_COPIES that were written, the others that were
+ *     written, and those that were only read; each part in ascending order
  */
 #ifndef HEARTH_VMM_SNAPSHOT_WORKING_SET_H
 #define HEARTH_VMM_SNAPSHOT_WORKING_SET_H
@@ -25,6 +26,8 @@ enum {
 	 * clone larger: 1.6 MiB keeps one below 2 MiB, the VMM's own memory included.
 	 */
 	WORKING_SET_COPIES = 400,
+	/* Pages that are copied when the clone is handed over, in one go: a fault of the guest's costs many times more. */
+	WORKING_SET_LATE_COPIES = 400,
 };
 
 /* ---- using one --------------------------------------------------------------------------------------------------- */
@@ -44,8 +47,8 @@ int working_set_open(struct working_set *set, const char *path, const struct mem
 		     const struct guest_memory *memory, struct error *err);
 void working_set_close(struct working_set *set);
 
-/* Copies the pages that will be written, as far as the budget goes. */
-void working_set_copy(const struct working_set *set, const struct guest_memory *memory);
+/* Copies the pages that will be written from number `first` on, up to number `end`, in the order of the list. */
+void working_set_copy(const struct working_set *set, const struct guest_memory *memory, uint32_t first, uint32_t end);
 
 /* ---- recording one ----------------------------------------------------------------------------------------------- */
 
