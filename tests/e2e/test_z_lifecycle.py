@@ -113,7 +113,9 @@ def test_sessions_go_on_after_kill_minus_9(place):
         client = service.client()
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda name: client.execute(name, "x"), names))
-        assert [a.result for a in answers] == [i + 100 for i in range(20)] + [20, 21]
+        # One that was cut off before its code began has not changed anything.
+        assert all(a.result in (i, i + 100) for i, a in enumerate(answers[:20])), answers
+        assert [a.result for a in answers[20:]] == [20, 21]
         assert {name: client.session(name)["etag"] for name in names} == guids
         client.wait_until_ready(2)
     finally:
