@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	RECORDED_RUNS = 2,
+};
+
 static void clear(struct template *t)
 {
 	snapshot_writer_abort(&t->writer, t->all->host->loop);
@@ -192,12 +196,17 @@ static void recorder_display(void *owner, const struct mime_bundle *bundle, bool
 	(void)is_result;
 }
 
+/* The second execution touches what the first did not: a user's comes as soon as the first was answered. */
 static void recorder_done(void *owner, const struct agent_done *done)
 {
 	struct template *t = owner;
 	struct microvm *vm = t->microvm;
 
 	(void)done;
+	if (++t->n_runs < RECORDED_RUNS) {
+		recorder_ready(t);
+		return;
+	}
 	t->microvm = NULL;
 	microvm_destroy(vm, recorder_gone, t);
 }
@@ -223,6 +232,7 @@ void template_record(struct template *t)
 	struct error err = { 0 };
 
 	fresh_path(t, path);
+	t->n_runs = 0;
 	t->microvm = microvm_create(t->all->host, &start, &recorder_callbacks, t, &err);
 	if (!t->microvm)
 		recorder_lost(t, err.text);

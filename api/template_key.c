@@ -6,7 +6,7 @@
 #include <sys/utsname.h>
 
 enum {
-	TEMPLATE_FORMAT = 1, /* of what hearthd does to a guest before the snapshot */
+	TEMPLATE_FORMAT = 2, /* of what hearthd does to a guest before the snapshot */
 };
 
 /* The CPU's name, "unknown" where it is not told. */

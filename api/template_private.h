@@ -27,6 +27,7 @@ struct template
 	uint64_t began_ns;
 	struct microvm *microvm;
 	struct snapshot_writer writer;
+	unsigned int n_runs; /* of code while its working set is recorded */
 };
 
 struct templates {
