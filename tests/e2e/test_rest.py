@@ -116,8 +116,8 @@ def test_the_body_may_carry_the_identifier(client, session):
     assert Execution(response).result == 44
 
 
-@pytest.mark.parametrize("path", ["//code//execute/", "subscriptions/s/resourceGroups/g/sessionPools/p/code/execute",
-                                  "SUBSCRIPTIONS/s/resourcegroups/g/SESSIONPOOLS/p/code/execute"])
+@pytest.mark.parametrize("path", ["//code//execute/", "subscriptions/s/resourceGroups/g/sessionPools/default/code/execute",
+                                  "SUBSCRIPTIONS/s/resourcegroups/g/SESSIONPOOLS/default/code/execute"])
 def test_paths_are_read_generously(client, session, path):
     assert Execution(client.post(path, flat_body("42"), identifier=session.identifier)).result == 42
 

@@ -36,6 +36,7 @@ PYTHON = """
     }))
     """
 NODE = """
+    const crypto = require("crypto");
     console.log(JSON.stringify({
       randomUUID: crypto.randomUUID(), randomBytes: crypto.randomBytes(16).toString('hex'), mathRandom: Math.random(),
       randomInt: [1, 2, 3].map(() => crypto.randomInt(2 ** 47)).join(),
