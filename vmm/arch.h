@@ -33,14 +33,20 @@ int arch_save(const struct kvm *kvm, const struct vcpus *vcpus, struct state_wri
  */
 int arch_restore(const struct kvm *kvm, const struct vcpus *vcpus, struct state_reader *reader, struct error *err);
 
+/* Page numbers (u32, below 4 GiB, all in RAM) that stand at `start` of the guest. */
+struct arch_page_list {
+	gpa_t start;
+	uint32_t n_pages;
+};
+
 /*
- * Has the guest's `n_pages` pages whose numbers (u32, below 4 GiB, all in RAM) stand at `list` entered into the nested page
- * tables, readable or, where the host's page is writable, writable. `code_page` is the host's view of free bytes at the
- * guest address `code`; they are zero again after it. Makes a vCPU of the id `spare_vcpu_id`, which must never run
- * again, and returns its descriptor, to be kept open; -1 if there is nothing to do, other negatives with *err set.
+ * Has the pages of all lists entered into the nested page tables, readable or, where the host's page is writable,
+ * writable. `code_page` is the host's view of free bytes at the guest address `code`; they are zero again after it. Makes
+ * a vCPU of the id `spare_vcpu_id`, which must never run again, and returns its descriptor, to be kept open; negative
+ * with *err set.
  */
-int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, void *code_page, gpa_t code, gpa_t list,
-		  uint32_t n_pages, struct error *err);
+int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, void *code_page, gpa_t code,
+		  const struct arch_page_list *lists, unsigned n_lists, struct error *err);
 
 /* To be called when vCPUs are about to run on after a pause. */
 void arch_resumed(const struct vcpus *vcpus);

@@ -115,26 +115,37 @@ int vm_map_memory(struct vm *vm, struct error *err)
 	return 0;
 }
 
-/* Behind the generation id, which is all that a guest knows of its page, is room for a few instructions. */
+/*
+ * Behind the generation id, which is all that a guest knows of its page, is room for a few instructions. What is copied
+ * late is not entered: it would be taken out again with each copy, under a vCPU that runs.
+ */
 static void prefetch(struct vm *vm)
 {
 	enum { CODE_OFFSET = 2048, LIST_OFFSET = MACHINE_PAGE_SIZE };
+	const struct working_set *set = &vm->working_set;
+	const uint32_t n_early = working_set_n_early(set), n_late = working_set_n_late(set);
+	const gpa_t list = MACHINE_WORKING_SET_BASE + LIST_OFFSET;
+	const struct arch_page_list lists[] = {
+		{ list, n_early },
+		{ list + 4ULL * (n_early + n_late), set->n_pages - n_early - n_late },
+	};
 	struct error err = { 0 };
 
-	if (!vm->working_set.mapping)
+	if (!set->mapping)
 		return;
 	vm->prefetcher = arch_prefetch(&vm->kvm, vm->n_vcpus, (uint8_t *)vm->vmgenid + CODE_OFFSET,
-				       MACHINE_VMGENID_BASE + CODE_OFFSET, MACHINE_WORKING_SET_BASE + LIST_OFFSET,
-				       vm->working_set.n_pages, &err);
-	if (vm->prefetcher < -1)
+				       MACHINE_VMGENID_BASE + CODE_OFFSET, lists, 2, &err);
+	if (vm->prefetcher < 0)
 		log_warn("%s", err.text);
 }
 
 void vm_hand_over(struct vm *vm)
 {
+	const uint32_t n_early = working_set_n_early(&vm->working_set);
+
 	if (++vm->n_resumes == 2)
-		working_set_copy(&vm->working_set, &vm->memory, WORKING_SET_COPIES,
-				 WORKING_SET_COPIES + WORKING_SET_LATE_COPIES);
+		working_set_copy(&vm->working_set, &vm->memory, n_early,
+				 n_early + working_set_n_late(&vm->working_set));
 }
 
 void vm_end_recording(struct vm *vm)

@@ -4,12 +4,11 @@ docs/agent.md describes the protocol, common/agent_protocol.h the frames. This f
 standard streams, signals and forks; python_shell.py is about running code and showing values.
 """
 
+import _signal
 import fcntl
 import gc
-import importlib
 import io
 import os
-import signal
 import site
 import socket
 import struct
@@ -128,6 +127,7 @@ class Driver:
         self.running = False
         self.code_ran = False  # the user's
         self.restore_streams()
+        self.system_path = frozenset(path for path in sys.path if path)
         self.shell = python_shell.create(self.channel.send)
 
     def restore_streams(self):
@@ -155,9 +155,19 @@ class Driver:
         """
         self.restore_streams()
         self.channel.interrupt_is_due = False
-        signal.signal(signal.SIGINT, self.on_interrupt)
+        _signal.signal(_signal.SIGINT, self.on_interrupt)  # signal's own makes enumerations of everything
         add_user_packages()
-        importlib.invalidate_caches()
+        self.forget_listings()
+
+    def forget_listings(self):
+        """
+        Of the user's folders, what was listed for imports: a file that the last code made may be so young that the
+        folder's time has not changed. The system's folders, of which there are many, can wait for their time.
+        """
+        for path in sys.path:
+            finder = None if path in self.system_path else sys.path_importer_cache.get(path or os.getcwd())
+            if finder is not None:
+                finder.invalidate_caches()
 
     def run(self, code):
         """True if the code ran to its end without an exception."""

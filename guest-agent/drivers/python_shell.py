@@ -258,7 +258,7 @@ class Shell(InteractiveShell):
         try:
             yield
         finally:
-            self.plain.unstored = None
+            self.plain.unstored = []
             for container, before in zip(containers, saved):
                 put_back(container, before)
             for owner, attributes, traits in owners:
@@ -273,9 +273,9 @@ class Shell(InteractiveShell):
             self.InteractiveTB.set_mode("Plain")
         hook = self.plain.hook
         hook.take()
-        self.plain.store()
         succeeded = self.plain.run(code)
         if succeeded is None:
+            self.plain.store()
             result = self.run_cell(code, store_history=True)
             succeeded = result is not None and result.success
         bundle = hook.take()

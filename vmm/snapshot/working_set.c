@@ -91,6 +91,18 @@ void working_set_close(struct working_set *set)
 	*set = (struct working_set) { 0 };
 }
 
+uint32_t working_set_n_early(const struct working_set *set)
+{
+	return set->n_written < WORKING_SET_COPIES ? set->n_written : WORKING_SET_COPIES;
+}
+
+uint32_t working_set_n_late(const struct working_set *set)
+{
+	const uint32_t n = set->n_written - working_set_n_early(set);
+
+	return n < WORKING_SET_LATE_COPIES ? n : WORKING_SET_LATE_COPIES;
+}
+
 /* Touches each page, by a write that changes nothing and loses nothing of what the guest writes at the same moment. */
 static void touch(uint8_t *start, uint64_t size)
 {

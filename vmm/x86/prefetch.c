@@ -65,22 +65,32 @@ static int run(int vcpu_fd, struct kvm_run *run)
 	return -ETIME;
 }
 
-int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, void *code_page, gpa_t code, gpa_t list,
-		  uint32_t n_pages, struct error *err)
+static int read_all(int vcpu_fd, struct kvm_run *shared, gpa_t code, const struct arch_page_list *lists, unsigned n)
 {
-	int fd, status;
+	int status = 0;
+
+	for (unsigned i = 0; i < n && status == 0; i++) {
+		if (lists[i].n_pages == 0)
+			continue;
+		status = set_state(vcpu_fd, code, lists[i].start, lists[i].n_pages);
+		if (status == 0)
+			status = run(vcpu_fd, shared);
+	}
+	return status;
+}
+
+int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, void *code_page, gpa_t code,
+		  const struct arch_page_list *lists, unsigned n_lists, struct error *err)
+{
+	int fd = kvm_call_number(kvm->vm_fd, KVM_CREATE_VCPU, spare_vcpu_id);
+	int status;
 	struct kvm_run *shared;
 
-	if (n_pages == 0)
-		return -1;
-	fd = kvm_call_number(kvm->vm_fd, KVM_CREATE_VCPU, spare_vcpu_id);
 	if (fd < 0)
 		return error_set(err, errno, "KVM cannot create a vCPU to prefetch with: %s", strerror(errno));
 	memcpy(code_page, reader, sizeof(reader));
 	shared = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	status = shared == MAP_FAILED ? -errno : set_state(fd, code, list, n_pages);
-	if (status == 0)
-		status = run(fd, shared);
+	status = shared == MAP_FAILED ? -errno : read_all(fd, shared, code, lists, n_lists);
 	if (shared != MAP_FAILED)
 		munmap(shared, kvm->run_size);
 	memset(code_page, 0, sizeof(reader));
