@@ -2,17 +2,12 @@
 
 #include "common/cleanup.h"
 #include "vmm/kvm.h"
+#include "vmm/snapshot/file_io.h"
 
 #include <linux/kvm.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { NAME_MAX_SIZE = 256 };
-
-static bool read_at(int fd, void *data, size_t size, uint64_t offset)
-{
-	return pread(fd, data, size, (off_t)offset) == (ssize_t)size;
-}
 
 uint64_t kvm_stats_read(int vcpu_fd, const char *name)
 {
@@ -20,7 +15,7 @@ uint64_t kvm_stats_read(int vcpu_fd, const char *name)
 	struct kvm_stats_header header;
 	uint64_t size;
 
-	if (fd < 0 || !read_at(fd, &header, sizeof(header), 0) || header.name_size > NAME_MAX_SIZE)
+	if (fd < 0 || file_read_at(fd, &header, sizeof(header), 0) < 0 || header.name_size > NAME_MAX_SIZE)
 		return 0;
 	size = sizeof(struct kvm_stats_desc) + header.name_size;
 	for (uint32_t i = 0; i < header.num_desc; i++) {
@@ -29,11 +24,11 @@ uint64_t kvm_stats_read(int vcpu_fd, const char *name)
 		char found[NAME_MAX_SIZE + 1] = "";
 		uint64_t value;
 
-		if (!read_at(fd, &description, sizeof(description), at) ||
-		    !read_at(fd, found, header.name_size, at + sizeof(description)))
+		if (file_read_at(fd, &description, sizeof(description), at) < 0 ||
+		    file_read_at(fd, found, header.name_size, at + sizeof(description)) < 0)
 			return 0;
 		if (strcmp(found, name) == 0 && description.size == 1 &&
-		    read_at(fd, &value, sizeof(value), header.data_offset + description.offset))
+		    file_read_at(fd, &value, sizeof(value), header.data_offset + description.offset) == 0)
 			return value;
 	}
 	return 0;

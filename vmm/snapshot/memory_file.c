@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/crc32.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,24 +38,6 @@ struct writing {
 	size_t n_extents, capacity;
 	uint64_t run_start, run_end; /* offsets of pages that are to be written and are not yet */
 };
-
-static int write_at(int fd, const void *data, size_t size, uint64_t offset)
-{
-	const uint8_t *from = data;
-
-	while (size > 0) {
-		ssize_t n = pwrite(fd, from, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		from += n;
-		offset += (uint64_t)n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
 
 static uint8_t *page_at(const struct guest_memory *memory, uint64_t offset)
 {
@@ -93,7 +76,8 @@ static int write_run(struct writing *w)
 	int status = 0;
 
 	if (w->run_end > w->run_start) {
-		status = write_at(w->fd, page_at(w->memory, w->run_start), w->run_end - w->run_start, w->run_start);
+		status =
+			file_write_at(w->fd, page_at(w->memory, w->run_start), w->run_end - w->run_start, w->run_start);
 		if (status == 0)
 			status = add_extent(w);
 	}
@@ -153,8 +137,8 @@ static int write_trailer(struct writing *w, const struct memory_chain *chain, co
 	bytes_put_u64(&out, w->n_extents);
 	checksum = crc32_of(0, trailer, CHECKED_SIZE);
 	bytes_put_u32(&out, crc32_of(checksum, w->extents, w->n_extents * EXTENT_SIZE));
-	status = write_at(w->fd, trailer, sizeof(trailer), end);
-	return status < 0 ? status : write_at(w->fd, w->extents, w->n_extents * EXTENT_SIZE, end + TRAILER_SIZE);
+	status = file_write_at(w->fd, trailer, sizeof(trailer), end);
+	return status < 0 ? status : file_write_at(w->fd, w->extents, w->n_extents * EXTENT_SIZE, end + TRAILER_SIZE);
 }
 
 int memory_file_write(int fd, const struct guest_memory *memory, const struct memory_chain *chain,
@@ -189,24 +173,6 @@ struct mapping {
 	uint8_t id[SNAPSHOT_ID_SIZE], below[SNAPSHOT_ID_SIZE];
 };
 
-static bool read_at(int fd, void *data, size_t size, uint64_t offset)
-{
-	uint8_t *to = data;
-
-	while (size > 0) {
-		ssize_t n = pread(fd, to, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		to += n;
-		offset += (uint64_t)n;
-		size -= (size_t)n;
-	}
-	return true;
-}
-
 static int check_trailer(struct mapping *m, const uint8_t trailer[TRAILER_SIZE], uint64_t memory_size,
 			 uint64_t file_size, struct error *err)
 {
@@ -232,7 +198,7 @@ static int check_trailer(struct mapping *m, const uint8_t trailer[TRAILER_SIZE],
 	m->extents = malloc(m->n_extents * EXTENT_SIZE + 1);
 	if (!m->extents)
 		return error_set(err, ENOMEM, "out of memory");
-	if (!read_at(m->fd, m->extents, m->n_extents * EXTENT_SIZE, memory_size + TRAILER_SIZE))
+	if (file_read_at(m->fd, m->extents, m->n_extents * EXTENT_SIZE, memory_size + TRAILER_SIZE) < 0)
 		return error_set(err, EIO, "cannot be read");
 	if (crc32_of(crc32_of(0, trailer, CHECKED_SIZE), m->extents, m->n_extents * EXTENT_SIZE) != checksum)
 		return error_set(err, EINVAL, "damaged: its checksum is wrong");
@@ -249,7 +215,7 @@ static int open_file(struct mapping *m, const char *path, uint64_t memory_size, 
 		return error_set(err, errno, "cannot be opened: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < memory_size + TRAILER_SIZE)
 		return error_set(err, EINVAL, "truncated, or of a smaller guest");
-	if (!read_at(m->fd, trailer, sizeof(trailer), memory_size))
+	if (file_read_at(m->fd, trailer, sizeof(trailer), memory_size) < 0)
 		return error_set(err, EIO, "cannot be read");
 	return check_trailer(m, trailer, memory_size, (uint64_t)status.st_size, err);
 }

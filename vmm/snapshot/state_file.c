@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "common/crc32.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,7 @@ void state_section(struct state_writer *writer, uint32_t type, uint32_t instance
 
 int state_writer_finish(struct state_writer *writer, int fd, struct error *err)
 {
-	size_t done = 0;
+	int status;
 
 	end_section(writer);
 	if (writer->failed)
@@ -116,13 +117,9 @@ int state_writer_finish(struct state_writer *writer, int fd, struct error *err)
 	put_at(writer, OFFSET_COUNT, writer->n_sections, 4);
 	put_at(writer, OFFSET_LENGTH, writer->size, 8);
 	put_at(writer, OFFSET_CHECKSUM, crc32_of(0, writer->data + OFFSET_CHECKED, writer->size - OFFSET_CHECKED), 4);
-	while (done < writer->size) {
-		ssize_t n = pwrite(fd, writer->data + done, writer->size - done, (off_t)done);
-
-		if (n < 0 && errno != EINTR)
-			return error_set(err, errno, "cannot write the state file: %s", strerror(errno));
-		done += n > 0 ? (size_t)n : 0;
-	}
+	status = file_write_at(fd, writer->data, writer->size, 0);
+	if (status < 0)
+		return error_set(err, -status, "cannot write the state file: %s", strerror(-status));
 	if (fdatasync(fd) < 0 && errno != EINVAL && errno != EROFS)
 		return error_set(err, errno, "cannot sync the state file: %s", strerror(errno));
 	return 0;
@@ -198,22 +195,6 @@ int state_reader_init(struct state_reader *reader, uint8_t *data, size_t size, s
 	return status < 0 ? status : read_sections(reader, &in, n_sections, err);
 }
 
-static int read_all(int fd, uint8_t *data, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = read(fd, data + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 int state_reader_open(struct state_reader *reader, const char *path, struct error *err)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -229,7 +210,7 @@ int state_reader_open(struct state_reader *reader, const char *path, struct erro
 	data = malloc((size_t)status.st_size + 1);
 	if (!data)
 		return error_set(err, ENOMEM, "snapshot %s: out of memory", path);
-	result = read_all(fd, data, (size_t)status.st_size);
+	result = file_read_at(fd, data, (size_t)status.st_size, 0);
 	if (result < 0)
 		return error_set(err, -result, "snapshot %s: cannot read it: %s", path, strerror(-result));
 	if (state_reader_init(reader, STEAL(&data), (size_t)status.st_size, err) < 0)

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/crc32.h"
 #include "vmm/machine.h"
+#include "vmm/snapshot/file_io.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -137,23 +138,6 @@ void working_set_copy(const struct working_set *set, const struct guest_memory *
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const void *data, size_t size)
-{
-	const uint8_t *from = data;
-
-	while (size > 0) {
-		ssize_t n = write(fd, from, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		from += n;
-		size -= (size_t)n;
-	}
-	return true;
-}
-
 static void fill_header(uint8_t header[LIST_OFFSET], const uint8_t id[SNAPSHOT_ID_SIZE], uint32_t n_written,
 			const uint32_t *list, uint32_t n_pages)
 {
@@ -204,12 +188,14 @@ int working_set_write(struct working_set_recorder *recorder, const struct memory
 	AUTO_FREE uint32_t *list = malloc(((size_t)recorder->n_pages + 1) * 4);
 	uint8_t header[LIST_OFFSET] = { 0 };
 	uint32_t n_written = 0, n_pages;
+	int status;
 
 	if (fd < 0 || !list)
 		return error_set(err, errno, "cannot write the working set %s: %s", path, strerror(errno));
 	n_pages = sort_pages(recorder, list, &n_written);
 	fill_header(header, chain->ids[chain->n_files - 1], n_written, list, n_pages);
-	if (!write_all(fd, header, sizeof(header)) || !write_all(fd, list, (size_t)n_pages * 4))
-		return error_set(err, errno, "cannot write the working set %s: %s", path, strerror(errno));
-	return 0;
+	status = file_write_at(fd, header, sizeof(header), 0);
+	if (status == 0)
+		status = file_write_at(fd, list, (size_t)n_pages * 4, sizeof(header));
+	return status < 0 ? error_set(err, -status, "cannot write the working set %s: %s", path, strerror(-status)) : 0;
 }
