@@ -2,6 +2,7 @@
 
 #include "api/folder.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,6 +254,16 @@ static int link_bases(const char *folder, const struct snapshot *parent)
 	return 0;
 }
 
+/* Its parent's, which tells well enough what a session touches. One that cannot be linked is done without. */
+static void link_working_set(const char *folder, const struct snapshot *parent)
+{
+	char from[SNAPSHOT_PATH_MAX + 32], to[SNAPSHOT_PATH_MAX + 32];
+
+	if (parent->has_working_set && join(from, sizeof(from), parent->folder, "working-set") == 0 &&
+	    join(to, sizeof(to), folder, "working-set") == 0 && link(from, to) < 0)
+		log_debug("%s: %s", to, strerror(errno));
+}
+
 static void close_files(struct snapshot_writer *w)
 {
 	cleanup_fd(&w->state_fd);
@@ -275,6 +286,8 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 	rc = make_folder(w, root);
 	if (rc == 0 && parent)
 		rc = link_bases(w->folder, parent);
+	if (rc == 0 && parent)
+		link_working_set(w->folder, parent);
 	if (rc == 0)
 		rc = write_machine(w->folder, machine);
 	if (rc == 0)

@@ -33,10 +33,10 @@ class Step:
 
 
 HEARTH = (
-    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 110, 8, COLD, "cold_start_ms"),
+    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 180, 8, COLD, "cold_start_ms"),
     Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 75, 50, BARE,
          "restore_start_ms"),
-    Step("reused_execution", "the same print(1) in a session that was used before", 60, 30, 50, BARE,
+    Step("reused_execution", "the same print(1) in a session that was used before", 60, 60, 50, BARE,
          "reused_execution_ms"),
     Step("fork", "fork: a copy of a live session, order to its first result", 50, 75, 10, BARE, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 75, 10, BARE, "resume_ms"),

@@ -299,6 +299,22 @@ static void a_working_set_is_read_back_in_order(void **state)
 	guest_memory_fini(&memory);
 }
 
+static void a_working_set_serves_what_stands_on_its_snapshot(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_memory memory;
+	struct working_set set;
+	struct error err = { 0 };
+
+	save_base(f);
+	memory = restore(f);
+	record(f, &memory);
+	save(f, &memory);
+	assert_int_equal(working_set_open(&set, f->paths[8], &f->chain, &memory, &err), 0);
+	working_set_close(&set);
+	guest_memory_fini(&memory);
+}
+
 static void a_working_set_that_does_not_fit_is_refused(void **state)
 {
 	static const struct {
@@ -366,6 +382,7 @@ int main(void)
 		TEST(damage_has_its_words),
 		TEST(random_trailers_do_no_harm),
 		TEST(a_working_set_is_read_back_in_order),
+		TEST(a_working_set_serves_what_stands_on_its_snapshot),
 		TEST(a_working_set_that_does_not_fit_is_refused),
 		TEST(a_working_set_outside_of_memory_is_refused),
 	};

@@ -28,6 +28,15 @@ static uint32_t page_of(const struct working_set *set, uint32_t index)
 	return le32toh(set->pages[index]);
 }
 
+/* What a session was copied from still tells what its interpreter touches. */
+static bool is_in_chain(const uint8_t id[SNAPSHOT_ID_SIZE], const struct memory_chain *chain)
+{
+	for (unsigned i = 0; i < chain->n_files; i++)
+		if (memcmp(id, chain->ids[i], SNAPSHOT_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
 static int check(struct working_set *set, const struct memory_chain *chain, const struct guest_memory *memory,
 		 struct error *err)
 {
@@ -43,7 +52,7 @@ static int check(struct working_set *set, const struct memory_chain *chain, cons
 	checksum = bytes_get_u32(&in);
 	if (!is_ours || version != WORKING_SET_VERSION)
 		return error_set(err, EINVAL, "not a working set of this format");
-	if (memcmp(id, chain->ids[chain->n_files - 1], SNAPSHOT_ID_SIZE) != 0)
+	if (!is_in_chain(id, chain))
 		return error_set(err, EINVAL, "of another snapshot");
 	if (set->n_pages > WORKING_SET_PAGES_MAX || set->n_written > set->n_pages ||
 	    set->size != LIST_OFFSET + (size_t)set->n_pages * 4)

@@ -40,7 +40,7 @@ struct working_set {
 };
 
 /*
- * Maps the file at `path`, which must be of the snapshot at the end of `chain` and name pages of `memory` below 4 GiB.
+ * Maps the file at `path`, which must be of a snapshot of the `chain` and name pages of `memory` below 4 GiB.
  * Negative with *err set if it is not so. working_set_close() in any case.
  */
 int working_set_open(struct working_set *set, const char *path, const struct memory_chain *chain,
