@@ -60,7 +60,7 @@ class Guest(Connection):
 class Vm:
     """Its files are in a folder of its own, which close() removes."""
 
-    def __init__(self, *flags, disk=DISK, orphan_timeout=60):
+    def __init__(self, *flags, disk=DISK, orphan_timeout=60, wrapper=()):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-", dir="/tmp")
         self.vsock = os.path.join(self.folder, "vsock.sock")
         self.console = os.path.join(self.folder, "console.log")
@@ -74,7 +74,7 @@ class Vm:
         self.control_path = control
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            ["build/hearth-vmm", "--control", str(listener.fileno()), "--orphan-timeout", str(orphan_timeout), "--disk",
+            [*wrapper, "build/hearth-vmm", "--control", str(listener.fileno()), "--orphan-timeout", str(orphan_timeout), "--disk",
              f"{disk},ro", "--vsock", self.vsock, "--console", self.console, *flags],
             pass_fds=[listener.fileno()], stderr=self.log)
         listener.close()

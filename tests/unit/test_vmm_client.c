@@ -89,6 +89,7 @@ static void serve(int fd)
 static int be_vmm(void)
 {
 	alarm(60);
+	fcntl(VMM_CONTROL_FD, F_SETFL, 0); /* it comes non-blocking, and this VMM has nothing else to wait for */
 	for (;;) {
 		int fd = accept(VMM_CONTROL_FD, NULL, NULL);
 
