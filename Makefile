@@ -8,6 +8,7 @@ COMMON := common/error.c common/log.c common/base64.c common/crc32.c
 VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
+       vmm/x86/prefetch_guest.S \
        vmm/x86/probe_guest.S vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
        vmm/snapshot/working_set.c vmm/snapshot/working_set_recorder.c vmm/virtio/virtqueue.c vmm/virtio/device.c \
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
@@ -169,7 +170,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/obj/%.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	$(CC) -MMD -MP -c -o $@ $<
+	$(CC) -I. -MMD -MP -c -o $@ $<
 
 # Kernel headers (vm_sockets.h) come after the C library's own.
 $(BUILD)/static/%.o: %.c Makefile

@@ -39,14 +39,16 @@ struct arch_page_list {
 	uint32_t n_pages;
 };
 
+/* Shows the guest the code that arch_prefetch() runs. Before the interrupt controllers, like all memory. */
+int arch_prefetch_prepare(struct kvm *kvm, struct error *err);
+
 /*
  * Has the pages of all lists entered into the nested page tables, readable or, where the host's page is writable,
- * writable. `code_page` is the host's view of free bytes at the guest address `code`; they are zero again after it. Makes
- * a vCPU of the id `spare_vcpu_id`, which must never run again, and returns its descriptor, to be kept open; negative
- * with *err set.
+ * writable. Makes a vCPU of the id `spare_vcpu_id`, which must never run again, and returns its descriptor, to be kept
+ * open; negative with *err set.
  */
-int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, void *code_page, gpa_t code,
-		  const struct arch_page_list *lists, unsigned n_lists, struct error *err);
+int arch_prefetch(const struct kvm *kvm, unsigned spare_vcpu_id, const struct arch_page_list *lists, unsigned n_lists,
+		  struct error *err);
 
 /* To be called when vCPUs are about to run on after a pause. */
 void arch_resumed(const struct vcpus *vcpus);

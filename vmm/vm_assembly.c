@@ -111,6 +111,8 @@ static int prepare_kvm(struct vm *vm, struct error *err)
 	if (status == 0)
 		status = kvm_add_memory(&vm->kvm, MACHINE_VMGENID_BASE, MACHINE_PAGE_SIZE, vm->vmgenid, false, err);
 	if (status == 0 && vm->working_set.mapping)
+		status = arch_prefetch_prepare(&vm->kvm, err);
+	if (status == 0 && vm->working_set.mapping)
 		status = kvm_add_memory(&vm->kvm, MACHINE_WORKING_SET_BASE, whole_pages(vm->working_set.size),
 					vm->working_set.mapping, true, err);
 	if (status == 0 && vm->config->record_working_set)

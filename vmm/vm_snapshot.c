@@ -115,13 +115,10 @@ int vm_map_memory(struct vm *vm, struct error *err)
 	return 0;
 }
 
-/*
- * Behind the generation id, which is all that a guest knows of its page, is room for a few instructions. What is copied
- * late is not entered: it would be taken out again with each copy, under a vCPU that runs.
- */
+/* What is copied late is not entered: its copy would take it out again. */
 static void prefetch(struct vm *vm)
 {
-	enum { CODE_OFFSET = 2048, LIST_OFFSET = MACHINE_PAGE_SIZE };
+	enum { LIST_OFFSET = MACHINE_PAGE_SIZE };
 	const struct working_set *set = &vm->working_set;
 	const uint32_t n_early = working_set_n_early(set), n_late = working_set_n_late(set);
 	const gpa_t list = MACHINE_WORKING_SET_BASE + LIST_OFFSET;
@@ -133,8 +130,7 @@ static void prefetch(struct vm *vm)
 
 	if (!set->mapping)
 		return;
-	vm->prefetcher = arch_prefetch(&vm->kvm, vm->n_vcpus, (uint8_t *)vm->vmgenid + CODE_OFFSET,
-				       MACHINE_VMGENID_BASE + CODE_OFFSET, lists, 2, &err);
+	vm->prefetcher = arch_prefetch(&vm->kvm, vm->n_vcpus, lists, 2, &err);
 	if (vm->prefetcher < 0)
 		log_warn("%s", err.text);
 }
