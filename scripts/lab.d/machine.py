@@ -25,6 +25,8 @@ PROJECT = os.path.dirname(os.path.dirname(boot.HERE))
 # Patience while booting and between heartbeats. Both are counted in seconds in which we ourselves were awake.
 BOOT_SECONDS = 120
 POWER_OFF_SECONDS = 10
+# What a dying kernel, our init and QEMU say when they say why.
+TELLING_WORDS = ("panic", "BUG", "Oops", "RIP: 0010", "lab: ", "qemu")
 
 
 # struct flock: type, whence, start, length, process
@@ -151,7 +153,7 @@ def chosen_port():
 def read_settings():
     """All that the environment decides, checked before anything is started."""
     return {"memory_mib": setting("HEARTH_LAB_MEMORY_MIB", 6144, 1024, 1 << 20),
-            "cpus": setting("HEARTH_LAB_CPUS", 2, 1, 64),
+            "cpus": setting("HEARTH_LAB_CPUS", 1, 1, 64),
             "watchdog_seconds": setting("HEARTH_LAB_WATCHDOG_S", 60, 5, 86400),
             "idle_seconds": setting("HEARTH_LAB_IDLE_S", 7200, 0, 1 << 31),
             "http_port": chosen_port(), "qemu": find_qemu()}
@@ -308,7 +310,7 @@ class Supervisor:
 
     def last_words(self, status):
         said = (self.folder.read("qemu.log") + self.folder.read("console")).strip().splitlines()
-        telling = [line for line in said if "panic" in line or "lab: " in line or "qemu" in line] or said[-5:]
+        telling = [line for line in said if any(word in line for word in TELLING_WORDS)] or said[-5:]
         return "\n  ".join([f"the lab's machine ended by itself (QEMU's status {status}); see "
                             f"{self.folder.file('console')}"] + telling[:8])
 
