@@ -9,7 +9,7 @@ import guest
 from peers import qemu
 
 TITLE = "QEMU -M microvm, from its own snapshot (-incoming file), same guest"
-RUNS, SECONDS = 20, 60
+RUNS, SECONDS = 20, 50
 
 
 def is_available(settings):
