@@ -19,7 +19,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
-           api/execute_call.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
+           api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
+           api/operation.c api/rest_operation.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \

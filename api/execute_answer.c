@@ -267,6 +267,23 @@ static bool is_whole(const struct execute_answer *a)
 	       !a->result_data.failed;
 }
 
+/* The new family's members before the result. */
+static void put_head(const struct execute_answer *a, const char *status, struct buffer *json)
+{
+	buffer_put_text(json, "{\"id\":");
+	json_put_text(json, a->id);
+	buffer_put_text(json, ",\"identifier\":");
+	json_put_text(json, a->identifier);
+	buffer_put_format(json, ",\"executionType\":\"%s\",\"status\":\"%s\"",
+			  a->is_asynchronous ? "asynchronous" : "synchronous", status);
+}
+
+void execute_answer_put_pending(const struct execute_answer *a, bool is_running, struct buffer *json)
+{
+	put_head(a, is_running ? "Running" : "NotStarted", json);
+	buffer_put_text(json, "}");
+}
+
 void execute_answer_put(const struct execute_answer *a, const struct execution_report *report, struct buffer *json)
 {
 	bool ok = succeeded(report);
@@ -278,14 +295,8 @@ void execute_answer_put(const struct execute_answer *a, const struct execution_r
 	} else {
 		bool canceled = report->end == EXECUTION_RAN && report->outcome == AGENT_INTERRUPTED;
 
-		buffer_put_text(json, "{\"id\":");
-		json_put_text(json, a->id);
-		buffer_put_text(json, ",\"identifier\":");
-		json_put_text(json, a->identifier);
-		buffer_put_format(json, ",\"executionType\":\"synchronous\",\"status\":\"%s\",\"result\":{",
-				  ok         ? "Succeeded"
-				  : canceled ? "Canceled"
-					     : "Failed");
+		put_head(a, ok ? "Succeeded" : canceled ? "Canceled" : "Failed", json);
+		buffer_put_text(json, ",\"result\":{");
 		put_members(a, report, "executionResult", json);
 		buffer_put_text(json, "}}");
 	}

@@ -34,6 +34,7 @@ struct execute_answer {
 	enum execute_family family;
 	bool result_as_text; /* numbers as strings too, for a client that can read no other */
 	bool with_display_data;
+	bool is_asynchronous;
 	uint64_t output_limit;
 	char id[129];         /* of the new family's answer */
 	char identifier[257]; /* likewise */
@@ -67,6 +68,9 @@ struct execute_piece {
 	const char *text;
 	size_t size;
 } execute_answer_news(struct execute_answer *a, enum agent_frame_type stream);
+
+/* The new family's answer as long as there is no result: NotStarted or Running. */
+void execute_answer_put_pending(const struct execute_answer *a, bool is_running, struct buffer *json);
 
 /* Appends the whole answer. Only after execute_answer_finish(). */
 void execute_answer_put(const struct execute_answer *a, const struct execution_report *report, struct buffer *json);

@@ -2,7 +2,6 @@
 
 #include "api/execute_headers.h"
 #include "api/json_text.h"
-#include "common/cleanup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,19 +134,6 @@ static void respond_error(struct execute_call *c, unsigned int status, const cha
 	http_stream_end(c->http);
 }
 
-static void respond_not_submitted(struct execute_call *c, const struct pool *pool, const struct error *err)
-{
-	if (err->code == SESSIONS_FULL)
-		rest_error_retry(c->http, 429, "SessionsCountExceedsLimit", sessions_retry_after_s(pool_sessions(pool)),
-				 err->text);
-	else if (err->code == SESSIONS_QUEUE_FULL)
-		rest_error_retry(c->http, 429, "SessionQueueFull", 5, err->text);
-	else if (err->code == SESSIONS_STOPPING)
-		rest_error_retry(c->http, 503, "ServiceStopping", 10, err->text);
-	else
-		rest_error(c->http, 500, "SessionAllocationFailed", "The session could not be started: %s", err->text);
-}
-
 /* ---- the execution's events -------------------------------------------------------------------------------------- */
 
 static struct execute_call *call_of(struct execution *e)
@@ -238,41 +224,6 @@ static void on_gone(struct http_request *r)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t choose_timeout_ms(const struct service *s, int64_t wanted_s)
-{
-	int64_t timeout_s = wanted_s > 0 ? wanted_s : s->default_timeout_s;
-
-	return (uint32_t)(timeout_s < s->max_timeout_s ? timeout_s : s->max_timeout_s) * 1000;
-}
-
-static uint64_t choose_output_limit(const struct service *s, int64_t wanted)
-{
-	return wanted > 0 && (uint64_t)wanted < s->output_limit ? (uint64_t)wanted : s->output_limit;
-}
-
-static void fill_answer(struct execute_call *c, const char *identifier, const struct execute_request *request)
-{
-	struct execute_answer *a = &c->answer;
-
-	a->family = c->form.family;
-	a->result_as_text = c->form.result_as_text;
-	a->with_display_data = request->return_display_data;
-	a->output_limit = c->execution.output_limit;
-	snprintf(a->identifier, sizeof(a->identifier), "%s", identifier);
-	if (c->form.operation_id)
-		snprintf(a->id, sizeof(a->id), "%s", c->form.operation_id);
-	else
-		guid_make(a->id);
-}
-
-/* The request's language, else that of the pool's container type. */
-static enum agent_language choose_language(const struct pool *pool, const struct execute_request *request)
-{
-	if (request->language)
-		return request->language;
-	return pool_definition_of(pool)->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
-}
-
 void execute_call_start(struct service *service, struct pool *pool, struct http_request *r,
 			const struct execute_call_form *form, const char *identifier, struct execute_request *request)
 {
@@ -285,17 +236,12 @@ void execute_call_start(struct service *service, struct pool *pool, struct http_
 	}
 	c->http = r;
 	c->form = *form;
-	c->execution.language = choose_language(pool, request);
-	c->execution.code = STEAL(&request->code);
-	c->execution.code_size = request->code_size;
-	c->execution.timeout_ms = choose_timeout_ms(service, request->timeout_s);
-	c->execution.output_limit = choose_output_limit(service, request->output_limit);
+	execute_setup(service, pool, form, identifier, request, &c->execution, &c->answer);
 	c->execution.events = &execution_events;
-	fill_answer(c, identifier, request);
 	uv_timer_init(service->loop, &c->keep_alive);
 	c->keep_alive.data = c;
 	if (sessions_execute(pool_sessions(pool), identifier, &c->execution, &err) < 0) {
-		respond_not_submitted(c, pool, &err);
+		execute_refuse(r, pool, &err);
 		destroy(c);
 		return;
 	}

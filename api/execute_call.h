@@ -8,17 +8,7 @@
 #ifndef HEARTH_API_EXECUTE_CALL_H
 #define HEARTH_API_EXECUTE_CALL_H
 
-#include "api/execute_request.h"
-#include "api/execute_answer.h"
-#include "api/rest.h"
-
-struct execute_call_form {
-	enum execute_family family;
-	unsigned int status; /* of HTTP, for an execution that came to its end */
-	bool as_events;
-	bool result_as_text;
-	const char *operation_id; /* the client's, or NULL */
-};
+#include "api/execute_setup.h"
 
 /* Runs it in a session of `pool`. Takes the request over and answers it in any case. Takes request->code. */
 void execute_call_start(struct service *service, struct pool *pool, struct http_request *r,

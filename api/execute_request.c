@@ -30,6 +30,12 @@ static const struct word languages[] = {
 	{ NULL, 0 },
 };
 
+static const struct word execution_types[] = {
+	{ "synchronous", false },
+	{ "asynchronous", true },
+	{ NULL, 0 },
+};
+
 /* Reads a field that holds one of `words`, in any case; *value stays if it is missing. */
 static int get_word(const json_t *fields, const char *key, const struct word *words, int *value, struct error *err)
 {
@@ -45,19 +51,6 @@ static int get_word(const json_t *fields, const char *key, const struct word *wo
 		}
 	}
 	return error_set(err, EXECUTE_REQUEST_INVALID, "The field '%s' has a value that is not known.", key);
-}
-
-static int check_execution_type(const json_t *fields, struct error *err)
-{
-	const char *text = NULL;
-	int rc = json_get_text(fields, "executionType", &text, NULL, err);
-
-	if (rc < 0 || !text || strcasecmp(text, "synchronous") == 0)
-		return rc;
-	if (strcasecmp(text, "asynchronous") == 0)
-		return error_set(err, EXECUTE_REQUEST_NOT_SUPPORTED,
-				 "Asynchronous execution is not supported yet: use executionType 'Synchronous'.");
-	return error_set(err, EXECUTE_REQUEST_INVALID, "The field 'executionType' has a value that is not known.");
 }
 
 static int take_code(struct execute_request *request, const char *text, size_t size, enum code_input_type type,
@@ -106,16 +99,17 @@ static int parse_code(struct execute_request *request, const json_t *fields, str
 static int parse_fields(struct execute_request *request, const json_t *fields, struct error *err)
 {
 	const char *identifier = NULL;
-	int language = 0;
+	int language = 0, is_asynchronous = 0;
 
-	if (check_execution_type(fields, err) < 0 || parse_code(request, fields, err) < 0 ||
-	    get_word(fields, "language", languages, &language, err) < 0 ||
+	if (get_word(fields, "executionType", execution_types, &is_asynchronous, err) < 0 ||
+	    parse_code(request, fields, err) < 0 || get_word(fields, "language", languages, &language, err) < 0 ||
 	    json_get_integer(fields, "timeoutInSeconds", &request->timeout_s, err) < 0 ||
 	    json_get_integer(fields, "outputStreamsMaxLength", &request->output_limit, err) < 0 ||
 	    json_get_bool(fields, "returnDisplayData", &request->return_display_data, err) < 0 ||
 	    json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
 		return -1;
 	request->language = (enum agent_language)language;
+	request->is_asynchronous = is_asynchronous;
 	request->identifier = identifier ? strdup(identifier) : NULL;
 	return 0;
 }

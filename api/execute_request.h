@@ -17,6 +17,7 @@ struct execute_request {
 	int64_t timeout_s;            /* as the client wants it; 0: the default */
 	int64_t output_limit;         /* likewise, in bytes of each stream */
 	bool return_display_data;
+	bool is_asynchronous;
 };
 
 /* Codes of struct error of execute_request_parse(); each is a kind of answer. */
@@ -24,7 +25,6 @@ enum execute_request_error {
 	EXECUTE_REQUEST_MALFORMED = 1000, /* not JSON */
 	EXECUTE_REQUEST_INVALID,          /* a field has a wrong type or value */
 	EXECUTE_REQUEST_NO_CODE,
-	EXECUTE_REQUEST_NOT_SUPPORTED,
 	EXECUTE_REQUEST_TOO_LARGE, /* the code */
 };
 

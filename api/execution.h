@@ -81,7 +81,7 @@ struct execution {
 	enum agent_language language;
 	char *code; /* UTF-8; the caller's, until finished() */
 	size_t code_size;
-	uint32_t timeout_ms;
+	uint32_t timeout_ms;   /* 0: none */
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
 	const struct execution_events *events;
 

@@ -79,6 +79,8 @@ bool rest_check_version(struct http_request *r);
 void rest_health_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);
+void rest_operation_get(struct service *s, struct http_request *r);
+void rest_operation_cancel(struct service *s, struct http_request *r);
 
 void rest_session_get(struct service *s, struct http_request *r);
 void rest_session_delete(struct service *s, struct http_request *r);

@@ -1,6 +1,8 @@
 /* POST code/execute and POST executions: what differs between the two families, and between clients. */
 #include "api/execute_call.h"
+#include "api/operation.h"
 #include "api/rest.h"
+#include "api/rest_operation.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,9 +15,6 @@ static void respond_parse_error(struct http_request *r, const struct error *err)
 		break;
 	case EXECUTE_REQUEST_NO_CODE:
 		rest_error(r, 400, "SessionPropertiesMissing", "%s", err->text);
-		break;
-	case EXECUTE_REQUEST_NOT_SUPPORTED:
-		rest_error(r, 400, "SessionRequestNotSupported", "%s", err->text);
 		break;
 	case EXECUTE_REQUEST_TOO_LARGE:
 		rest_error(r, 413, "RequestBodyTooLarge", "%s", err->text);
@@ -48,7 +47,7 @@ static bool wants_text(const struct http_request *r, enum execute_family family)
 	return family == EXECUTE_NEW && agent && strstr(agent, "Semantic-Kernel/") && strstr(agent, "Language=dotnet");
 }
 
-static const char *operation_id(const struct http_request *r)
+static const char *chosen_operation_id(const struct http_request *r)
 {
 	const char *id = http_request_header(r, "operation-id");
 
@@ -60,6 +59,34 @@ static const char *operation_id(const struct http_request *r)
 	return id;
 }
 
+/* Repeating an id asks for what it began before. */
+static void start_operation(struct service *s, struct pool *pool, struct http_request *r,
+			    const struct execute_call_form *form, const char *identifier,
+			    struct execute_request *request)
+{
+	struct operation *o = form->operation_id ? operation_find(pool, identifier, form->operation_id) : NULL;
+	struct error err = { 0 };
+
+	if (!o)
+		o = operation_start(s, pool, form, identifier, request, &err);
+	if (o)
+		rest_operation_accepted(r, o, identifier, form->status);
+	else
+		execute_refuse(r, pool, &err);
+}
+
+static void start(struct service *s, struct pool *pool, struct http_request *r, const struct execute_call_form *form,
+		  const char *identifier, struct execute_request *request)
+{
+	if (!request->is_asynchronous)
+		execute_call_start(s, pool, r, form, identifier, request);
+	else if (form->family == EXECUTE_NEW)
+		start_operation(s, pool, r, form, identifier, request);
+	else
+		rest_error(r, 400, "SessionRequestNotSupported",
+			   "Asynchronous execution is a matter of the route 'executions'.");
+}
+
 static void execute(struct service *s, struct http_request *r, enum execute_family family)
 {
 	struct execute_call_form form = {
@@ -67,7 +94,7 @@ static void execute(struct service *s, struct http_request *r, enum execute_fami
 		.status = wants_202(r, family) ? 202 : 200,
 		.as_events = wants_events(r),
 		.result_as_text = wants_text(r, family),
-		.operation_id = operation_id(r),
+		.operation_id = chosen_operation_id(r),
 	};
 	struct execute_request request;
 	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
@@ -81,7 +108,7 @@ static void execute(struct service *s, struct http_request *r, enum execute_fami
 	} else {
 		identifier = rest_identifier(r, request.identifier);
 		if (identifier)
-			execute_call_start(s, pool, r, &form, identifier, &request);
+			start(s, pool, r, &form, identifier, &request);
 	}
 	execute_request_fini(&request);
 }

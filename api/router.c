@@ -38,6 +38,9 @@ static const struct route routes[] = {
 	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "python/execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "executions", BODY_CODE, rest_execute_new },
+	{ DATA, TOKEN, "GET", "executions/*", BODY_NONE, rest_operation_get },
+	{ DATA, TOKEN, "DELETE", "executions/*", BODY_NONE, rest_operation_cancel },
+	{ DATA, TOKEN, "POST", "executions/*/cancel", BODY_NONE, rest_operation_cancel },
 
 	{ DATA, TOKEN, "GET", "session", BODY_NONE, rest_session_get },
 	{ DATA, TOKEN, "DELETE", "session", BODY_NONE, rest_session_delete },

@@ -176,6 +176,29 @@ static void finish_queue(struct session *s, struct execution *queue, enum execut
 	}
 }
 
+void session_keep(const struct execution *e, struct session_keepsake *keepsake)
+{
+	keepsake->next = e->session->keepsakes;
+	e->session->keepsakes = keepsake;
+}
+
+struct session_keepsake **sessions_kept(const struct sessions *all, const char *identifier)
+{
+	struct session *s = session_find(all, identifier);
+
+	return s ? &s->keepsakes : NULL;
+}
+
+static void end_keepsakes(struct session *s)
+{
+	while (s->keepsakes) {
+		struct session_keepsake *keepsake = s->keepsakes;
+
+		s->keepsakes = keepsake->next;
+		keepsake->ended(keepsake);
+	}
+}
+
 void session_end(struct session *s, enum execution_end end, const char *reason, bool submit_queue)
 {
 	struct execution *current = s->current, *queue = s->queue;
@@ -198,6 +221,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	if (current)
 		session_finish_early(current, end, reason);
 	finish_queue(s, queue, end, reason, submit_queue);
+	end_keepsakes(s);
 	s->all->changed(s->all->data);
 	if (!vm)
 		on_microvm_gone(s);
@@ -240,6 +264,7 @@ static void leave(struct session *s)
 	if (current)
 		session_finish_early(current, EXECUTION_STOPPING, "hearthd is stopping");
 	finish_queue(s, queue, EXECUTION_STOPPING, "hearthd is stopping", false);
+	end_keepsakes(s);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
 }
 

@@ -95,6 +95,22 @@ void sessions_each(const struct sessions *sessions, void (*visit)(void *data, co
 		   void *data);
 
 /*
+ * What somebody keeps as long as a session lives, in the session's list; suspended sessions live. The owner of the memory
+ * is whoever made it.
+ */
+struct session_keepsake {
+	struct session_keepsake *next;
+	/* The session is over, and the keepsake in no list any more. Its executions have finished or are another's. */
+	void (*ended)(struct session_keepsake *keepsake);
+};
+
+/* Keeps it first in the list of the session of a submitted execution that is not finished. */
+void session_keep(const struct execution *e, struct session_keepsake *keepsake);
+
+/* The place of the first keepsake of that identifier's session, by which the list may be changed; NULL: no session. */
+struct session_keepsake **sessions_kept(const struct sessions *sessions, const char *identifier);
+
+/*
  * How an order below ended, told once and never from within the call that gave it. `info` is the session that it was
  * about (the new one of a fork); NULL if it failed, and then `err` says why, with a code as above.
  */

@@ -59,6 +59,7 @@ struct session {
 	struct execution *queue;   /* those that wait, oldest first */
 	unsigned int n_queued;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
+	struct session_keepsake *keepsakes;
 	char guid[GUID_SIZE];
 	char identifier[];
 };

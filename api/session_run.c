@@ -155,7 +155,10 @@ void session_vm_started(void *owner, uint64_t waited_us)
 	if (e->start.source == SESSION_WARM)
 		e->start.resume_us = microvm_timing(s->microvm)->resume_us;
 	s->next_source = SESSION_REUSED;
-	uv_timer_start(&s->timer, on_guard, e->timeout_ms + s->all->settings.answer_grace_ms, 0);
+	if (e->timeout_ms)
+		uv_timer_start(&s->timer, on_guard, e->timeout_ms + s->all->settings.answer_grace_ms, 0);
+	else
+		uv_timer_stop(&s->timer);
 	if (!e->is_mute)
 		e->events->started(e);
 }

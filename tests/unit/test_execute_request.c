@@ -110,14 +110,27 @@ static void wrong_types_name_the_field(void **state)
 		    "base64 of UTF-8");
 }
 
-static void missing_code_and_asynchronous_have_answers_of_their_own(void **state)
+static void the_execution_type_is_taken_in_any_case(void **state)
+{
+	static const char *const bodies[] = { "{\"code\":\"x\"}", "{\"code\":\"x\",\"executionType\":\"SYNCHRONOUS\"}",
+					      "{\"code\":\"x\",\"executionType\":\"asynchronouS\"}" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct error err = { 0 };
+
+		assert_int_equal(execute_request_parse(&request, bodies[i], strlen(bodies[i]), &err), 0);
+		assert_int_equal(request.is_asynchronous, i == 2);
+		execute_request_fini(&request);
+	}
+}
+
+static void missing_code_has_an_answer_of_its_own(void **state)
 {
 	(void)state;
 	check_error("{}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
 	check_error("{\"properties\":{}}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
 	check_error("{\"code\":null}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
-	check_error("{\"code\":\"x\",\"executionType\":\"Asynchronous\"}", EXECUTE_REQUEST_NOT_SUPPORTED,
-		    "not supported");
 }
 
 static void a_document_of_many_values_is_refused_before_it_is_parsed(void **state)
@@ -137,7 +150,8 @@ int main(void)
 		cmocka_unit_test(fields_are_read),
 		cmocka_unit_test(what_is_not_json_is_malformed),
 		cmocka_unit_test(wrong_types_name_the_field),
-		cmocka_unit_test(missing_code_and_asynchronous_have_answers_of_their_own),
+		cmocka_unit_test(the_execution_type_is_taken_in_any_case),
+		cmocka_unit_test(missing_code_has_an_answer_of_its_own),
 		cmocka_unit_test(a_document_of_many_values_is_refused_before_it_is_parsed),
 	};
 

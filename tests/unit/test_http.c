@@ -70,7 +70,7 @@ static void bad_bodies_get_the_right_answer(void **state)
 	assert_int_equal(post("/code/execute?identifier=a", AUTHORIZED, "{\"code\":1}"), 400);
 	check_has("'code' must be a string");
 	assert_int_equal(
-		post("/executions?identifier=a", AUTHORIZED, "{\"code\":\"1\",\"executionType\":\"asynchronous\"}"),
+		post("/code/execute?identifier=a", AUTHORIZED, "{\"code\":\"1\",\"executionType\":\"asynchronous\"}"),
 		400);
 	check_has("SessionRequestNotSupported");
 }

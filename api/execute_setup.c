@@ -1,0 +1,63 @@
+#include "api/execute_setup.h"
+
+#include "common/cleanup.h"
+
+#include <stdio.h>
+
+/* An asynchronous execution has no limit but its own: nobody waits for it with an open connection. */
+static uint32_t choose_timeout_ms(const struct service *s, const struct execute_request *request)
+{
+	int64_t limit_s = request->is_asynchronous ? UINT32_MAX / 1000 : s->max_timeout_s;
+	int64_t timeout_s = request->timeout_s;
+
+	if (timeout_s <= 0)
+		timeout_s = request->is_asynchronous ? 0 : s->default_timeout_s;
+	return (uint32_t)(timeout_s < limit_s ? timeout_s : limit_s) * 1000;
+}
+
+static uint64_t choose_output_limit(const struct service *s, int64_t wanted)
+{
+	return wanted > 0 && (uint64_t)wanted < s->output_limit ? (uint64_t)wanted : s->output_limit;
+}
+
+/* The request's language, else that of the pool's container type. */
+static enum agent_language choose_language(const struct pool *pool, const struct execute_request *request)
+{
+	if (request->language)
+		return request->language;
+	return pool_definition_of(pool)->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
+}
+
+void execute_setup(const struct service *service, const struct pool *pool, const struct execute_call_form *form,
+		   const char *identifier, struct execute_request *request, struct execution *execution,
+		   struct execute_answer *answer)
+{
+	execution->language = choose_language(pool, request);
+	execution->code = STEAL(&request->code);
+	execution->code_size = request->code_size;
+	execution->timeout_ms = choose_timeout_ms(service, request);
+	execution->output_limit = choose_output_limit(service, request->output_limit);
+	answer->family = form->family;
+	answer->result_as_text = form->result_as_text;
+	answer->with_display_data = request->return_display_data;
+	answer->is_asynchronous = request->is_asynchronous;
+	answer->output_limit = execution->output_limit;
+	snprintf(answer->identifier, sizeof(answer->identifier), "%s", identifier);
+	if (form->operation_id)
+		snprintf(answer->id, sizeof(answer->id), "%s", form->operation_id);
+	else
+		guid_make(answer->id);
+}
+
+void execute_refuse(struct http_request *r, const struct pool *pool, const struct error *err)
+{
+	if (err->code == SESSIONS_FULL)
+		rest_error_retry(r, 429, "SessionsCountExceedsLimit", sessions_retry_after_s(pool_sessions(pool)),
+				 err->text);
+	else if (err->code == SESSIONS_QUEUE_FULL)
+		rest_error_retry(r, 429, "SessionQueueFull", 5, err->text);
+	else if (err->code == SESSIONS_STOPPING)
+		rest_error_retry(r, 503, "ServiceStopping", 10, err->text);
+	else
+		rest_error(r, 500, "SessionAllocationFailed", "The session could not be started: %s", err->text);
+}
