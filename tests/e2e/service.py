@@ -11,10 +11,11 @@ import time
 import requests
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-STATE = os.path.join(ROOT, "build", "e2e")
+NAME = os.environ.get("HEARTH_SERVICE_NAME") or "e2e"  # the benchmark's may run beside the tests'
+STATE = os.path.join(ROOT, "build", NAME)
 TOKEN_FILE = os.path.join(STATE, "token")
-RUNTIME = "/tmp/hearth-e2e"
-LOG = os.path.join(ROOT, "build", "logs", "e2e-service.log")
+RUNTIME = f"/tmp/hearth-{NAME}"
+LOG = os.path.join(ROOT, "build", "logs", f"{NAME}-service.log")
 SESSION_MEMORY_MIB = 512
 MAX_SESSIONS = 8
 
