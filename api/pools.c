@@ -64,7 +64,7 @@ static void on_sessions_changed(void *data)
 	struct pool *p = data;
 
 	if (!p->all->is_stopping)
-		stock_refill(p->stock);
+		stock_refill_later(p->stock);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 enum {
-	REFILL_DELAY_MS = 150, /* so that the session that was just taken has the CPU for its first answer */
-	SURPLUS_MS = 10000,    /* one microVM that is too many goes each so often */
+	REFILL_DELAY_MS =
+		150, /* so that the session that was just taken has the CPU, and hearthd the time, for its first answer */
+	SURPLUS_MS = 10000, /* one microVM that is too many goes each so often */
 };
 
 struct item {
@@ -216,6 +217,12 @@ void stock_refill(struct stock *stock)
 	wait_ns = stock_policy_wait_ns(&stock->policy, uv_hrtime());
 	if (wait_ns)
 		refill_in(stock, wait_ns / 1000000 + 1);
+}
+
+void stock_refill_later(struct stock *stock)
+{
+	if (!uv_is_active((uv_handle_t *)&stock->timer))
+		refill_in(stock, REFILL_DELAY_MS);
 }
 
 struct stock *stock_create(struct microvm_host *host, struct refill *refill, unsigned int (*room)(void *data),

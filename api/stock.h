@@ -42,6 +42,9 @@ struct microvm *stock_take(struct stock *stock);
 /* Looks what is missing or too much. Whenever something that it depends on may have changed. */
 void stock_refill(struct stock *stock);
 
+/* The same in a moment: what has just happened, an answer for instance, goes first. */
+void stock_refill_later(struct stock *stock);
+
 struct stock_counts stock_count(const struct stock *stock);
 
 /* Ends what it holds and frees it, later. NULL is fine. */
