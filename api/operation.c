@@ -40,7 +40,7 @@ static void on_session_ended(struct session_keepsake *keepsake)
 		session_keep(&o->execution, keepsake);
 }
 
-/* Of those that are over, the oldest go. The list has the newest first. */
+/* Of those that are over, the oldest go, so that one more can come. The list has the newest first. */
 static void make_room(struct session_keepsake **link)
 {
 	size_t n = 0, n_bytes = 0;
@@ -50,8 +50,9 @@ static void make_room(struct session_keepsake **link)
 		struct operation *o = operation_of(*link);
 
 		if (o && o->is_over) {
+			n++;
 			n_bytes += o->json.size;
-			if (!is_newest && (++n >= OPERATIONS_MAX || n_bytes > OPERATIONS_BYTES_MAX)) {
+			if (!is_newest && (n >= OPERATIONS_MAX || n_bytes > OPERATIONS_BYTES_MAX)) {
 				*link = (*link)->next;
 				destroy(o);
 				continue;
