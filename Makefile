@@ -17,6 +17,7 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
 HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
            api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
+           api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
@@ -94,6 +95,10 @@ UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
+
+UNIT_TESTS += metrics_text rest_metrics
+UNIT_metrics_text := api/metrics_text.c api/buffer.c
+UNIT_rest_metrics := $(UNIT_http)
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
@@ -191,7 +196,7 @@ $(BUILD)/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 .PHONY: FORCE
-$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/cli/main.o api/cli/service.o): $(BUILD)/version
+$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
 -include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
 

@@ -102,6 +102,7 @@ static const struct key keys[] = {
 		"an HTTP connection that neither sends nor takes anything for so long is closed"),
 	INTEGER("body-budget-mib", body_budget_mib, 512, 64, 65536,
 		"memory for the bodies of all requests that are being received"),
+	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 
 enum {

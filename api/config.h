@@ -47,6 +47,7 @@ struct config {
 	int64_t max_connections;
 	int64_t idle_timeout_s;
 	int64_t body_budget_mib;
+	int64_t metrics_open; /* 0 or 1 */
 
 	bool wants_help;
 	bool wants_version;

@@ -192,6 +192,7 @@ static int start_service(struct hearthd *h, struct error *err)
 		.default_timeout_s = (uint32_t)c->execution_timeout_s,
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
+		.is_metrics_open = c->metrics_open,
 		.started_ns = uv_hrtime(),
 		.started_ms = timestamp_now_ms(),
 		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },
@@ -206,7 +207,7 @@ static int start_service(struct hearthd *h, struct error *err)
 static int start_http(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
-	const struct http_handler handler = { router_begin, router_complete, &h->service };
+	const struct http_handler handler = { router_begin, router_complete, router_over, &h->service };
 	const struct http_server_settings settings = {
 		.listen = c->listen,
 		.max_connections = (unsigned int)c->max_connections,

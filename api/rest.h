@@ -25,6 +25,7 @@ struct service {
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
 	uint64_t started_ns;   /* of uv_hrtime() */
 	int64_t started_ms;    /* of CLOCK_REALTIME */
+	bool is_metrics_open;  /* they are shown without a token */
 	bool is_stopping;
 };
 
@@ -77,6 +78,7 @@ bool rest_check_version(struct http_request *r);
 
 /* The handlers, in rest_<resource>.c. */
 void rest_health_get(struct service *s, struct http_request *r);
+void rest_metrics_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);
 void rest_operation_get(struct service *s, struct http_request *r);

@@ -1,3 +1,4 @@
+#include "api/metrics.h"
 #include "api/session_private.h"
 #include "common/log.h"
 
@@ -146,6 +147,7 @@ static void on_microvm_gone(void *data)
 	struct session *s = data;
 
 	session_move(s, SESSION_DESTROYED, "nothing of it is left");
+	metrics_count_ending(-1);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
 }
 
@@ -205,6 +207,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	struct microvm *vm = s->microvm;
 
 	session_move(s, SESSION_COOLING, reason);
+	metrics_count_ending(1);
 	unlink_session(s);
 	uv_timer_stop(&s->timer);
 	uv_timer_stop(&s->life);
@@ -323,8 +326,12 @@ struct sessions_counts sessions_count(const struct sessions *all)
 		counts.n_sessions += s->state != SESSION_SUSPENDED;
 		counts.n_suspended += s->state == SESSION_SUSPENDED;
 		counts.n_starting += s->state == SESSION_BOOTING;
+		counts.n_ready += s->state == SESSION_READY;
 		counts.n_busy += s->state == SESSION_BUSY;
+		counts.n_idle += s->state == SESSION_IDLE;
+		counts.n_saving += s->state == SESSION_SAVING;
 		counts.n_queued += s->n_queued;
+		counts.memory_mib += s->microvm ? microvm_shape_of(s->microvm)->memory_mib : 0;
 	}
 	return counts;
 }

@@ -67,9 +67,13 @@ struct session_info {
 struct sessions_counts {
 	unsigned int n_sessions; /* that count against the maximum: all but the suspended */
 	unsigned int n_starting;
+	unsigned int n_ready; /* never used */
 	unsigned int n_busy;
+	unsigned int n_idle;
+	unsigned int n_saving;
 	unsigned int n_suspended;
 	unsigned int n_queued; /* executions that wait */
+	uint64_t memory_mib;   /* of the machines that they have */
 };
 
 /*

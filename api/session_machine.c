@@ -2,6 +2,7 @@
  * Where a session's machine comes from: the stock, else the template, else a boot; or the snapshot that the session was
  * suspended to; or an earlier hearthd.
  */
+#include "api/metrics.h"
 #include "api/session_private.h"
 #include "common/log.h"
 
@@ -14,6 +15,7 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 {
 	s->microvm = vm;
 	s->source = s->next_source = source;
+	metrics_count_session(source);
 	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%.64s", s->guid, microvm_id(vm),
 		 session_source_name(source), s->all->rules.pool, s->identifier);
 }
@@ -165,6 +167,7 @@ static void vm_lost(void *owner, const char *reason)
 	bool was_starting = s->state == SESSION_BOOTING;
 
 	tell_template(s, reason);
+	metrics_count_error(METRICS_SESSION_LOST);
 	s->microvm = NULL;
 	s->has_record = false;
 	if (boot_instead(s, reason) || suspend_again(s, reason))

@@ -1,4 +1,5 @@
 /* A session's executions, one after the other, and the time between them. */
+#include "api/metrics.h"
 #include "api/session_private.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ static void finish(struct execution *e, struct execution_report *report)
 	if (e->started_ns && (now_ns - e->started_ns) / 1000 > report->ran_us)
 		report->read_us = (now_ns - e->started_ns) / 1000 - report->ran_us;
 	e->session = NULL;
+	metrics_count_execution(e->language, report);
 	e->events->finished(e, report);
 }
 
@@ -94,6 +96,7 @@ static void fill_start(struct session *s, struct execution *e)
 	e->start.source = s->next_source;
 	if (e->start.source == SESSION_REUSED)
 		return;
+	metrics_observe_allocation(e->start.source, e->start.allocation_us);
 	e->start.vmm_us = timing->vmm_us;
 	e->start.kernel_us = timing->kernel_us;
 	e->start.agent_us = timing->agent_us;
@@ -239,6 +242,14 @@ static struct session *get(struct sessions *all, const char *identifier, struct 
 	return s;
 }
 
+static void count_refusal(int code)
+{
+	metrics_count_error(code == SESSIONS_FULL         ? METRICS_POOL_FULL
+			    : code == SESSIONS_QUEUE_FULL ? METRICS_QUEUE_FULL
+			    : code == SESSIONS_STOPPING   ? METRICS_STOPPING
+							  : METRICS_ALLOCATION_FAILED);
+}
+
 int sessions_execute(struct sessions *all, const char *identifier, struct execution *e, struct error *err)
 {
 	struct execution **link;
@@ -248,8 +259,10 @@ int sessions_execute(struct sessions *all, const char *identifier, struct execut
 		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
 	e->submitted_ns = uv_hrtime();
 	s = get(all, identifier, err);
-	if (!s)
+	if (!s) {
+		count_refusal(err->code);
 		return -err->code;
+	}
 	for (link = &s->queue; *link;)
 		link = &(*link)->next;
 	*link = e;

@@ -162,7 +162,7 @@ static inline void start_pools(void)
 static inline int set_up(void **state)
 {
 	static const char *const names[] = { "run", "templates", "hearth.db" };
-	const struct http_handler handler = { router_begin, router_complete, &service };
+	const struct http_handler handler = { router_begin, router_complete, router_over, &service };
 	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
 	struct error err;
 
