@@ -14,7 +14,7 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
 
-HEARTHD := api/hearthd.c api/config.c api/toml.c \
+HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
            api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
@@ -33,7 +33,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
-       api/cli/bench.c
+       api/cli/bench.c api/cli/logs.c api/cli/log_filter.c api/cli/since.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -96,9 +96,14 @@ UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c 
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 
-UNIT_TESTS += metrics_text rest_metrics
+UNIT_TESTS += metrics_text rest_metrics log_json service_log
+UNIT_log_json := api/log_json.c api/json_text.c api/utf8.c api/buffer.c api/timestamp.c
+UNIT_service_log := api/service_log.c $(UNIT_log_json)
 UNIT_metrics_text := api/metrics_text.c api/buffer.c
 UNIT_rest_metrics := $(UNIT_http)
+
+UNIT_TESTS += cli_log_filter
+UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c

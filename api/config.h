@@ -26,6 +26,8 @@ struct config {
 	char *lifecycle;
 	char *database;
 	char *log_level;
+	char *log_format;
+	char *log_file; /* "": stderr */
 	int64_t session_memory_mib;
 	int64_t session_vcpus;
 	int64_t max_sessions;

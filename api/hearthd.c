@@ -7,6 +7,7 @@
 #include "api/http_server.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
+#include "api/service_log.h"
 #include "api/stock_policy.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
@@ -34,6 +35,7 @@ struct hearthd {
 	struct http_server *http;
 	int runtime_lock;
 	uv_signal_t signals[N_SIGNALS];
+	uv_signal_t hangup; /* runs if there is a log file */
 	uv_timer_t drain;
 	uint64_t drain_since_ms;
 };
@@ -67,6 +69,7 @@ static void stop(struct hearthd *h, bool is_leaving)
 	h->service.is_stopping = true;
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		uv_close((uv_handle_t *)&h->signals[i], NULL);
+	uv_close((uv_handle_t *)&h->hangup, NULL);
 	http_server_quiesce(h->http);
 	if (is_leaving)
 		pools_leave(h->service.pools);
@@ -89,6 +92,13 @@ static void on_signal(uv_signal_t *handle, int number)
 		 is_leaving ? "; sessions are left to the next hearthd" : "");
 	if (!h->service.is_stopping)
 		stop(h, is_leaving);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	(void)handle;
+	(void)number;
+	service_log_reopen();
 }
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
@@ -229,6 +239,10 @@ static void watch_signals(struct hearthd *h)
 		h->signals[i].data = h;
 		uv_signal_start(&h->signals[i], on_signal, numbers[i]);
 	}
+	/* Without a file, hanging up ends it as it ends other programs. */
+	uv_signal_init(&h->loop, &h->hangup);
+	if (*h->config.log_file)
+		uv_signal_start(&h->hangup, on_hangup, SIGHUP);
 	uv_timer_init(&h->loop, &h->drain);
 	h->drain.data = h;
 }
@@ -307,10 +321,13 @@ int main(int argc, char *argv[])
 		config_print(&h.config, stdout);
 	else if (rc == 0) {
 		log_threshold((enum log_level)log_level_from_name(h.config.log_level));
-		rc = serve(&h, &err);
+		rc = service_log_open(h.config.log_file, strcmp(h.config.log_format, "json") == 0, &err);
+		if (rc == 0)
+			rc = serve(&h, &err);
 	}
 	if (rc < 0)
 		log_error("%s", err.text);
+	service_log_close();
 	config_fini(&h.config);
 	return rc < 0 ? 1 : 0;
 }

@@ -84,6 +84,11 @@ static enum ending ending_of(const struct execution_report *report)
 	}
 }
 
+const char *metrics_execution_status(const struct execution_report *report)
+{
+	return ending_names[ending_of(report)];
+}
+
 void metrics_count_execution(enum agent_language language, const struct execution_report *report)
 {
 	enum ending ending = ending_of(report);

@@ -42,6 +42,9 @@ void metrics_count_error(enum metrics_error reason);
 /* `status` 0: the client went before there was an answer. */
 void metrics_count_request(enum metrics_route route, unsigned int status);
 
+/* How an execution ended, in a word. */
+const char *metrics_execution_status(const struct execution_report *report);
+
 /* An execution is over; its time counts if the code ran. */
 void metrics_count_execution(enum agent_language language, const struct execution_report *report);
 

@@ -45,6 +45,7 @@ int64_t session_now_ms(void)
 
 void session_move(struct session *s, enum session_state state, const char *reason)
 {
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
 	uint64_t now_ns = uv_hrtime();
 
 	if (!(may_become[s->state] & 1u << state)) {
@@ -52,8 +53,9 @@ void session_move(struct session *s, enum session_state state, const char *reaso
 		abort();
 	}
 	log_message(state == SESSION_BUSY || s->state == SESSION_BUSY ? LOG_DEBUG : LOG_INFO,
-		    "session=%.8s vm=%s state=%s->%s took_ms=%.1f reason=%s", s->guid,
-		    s->microvm ? microvm_id(s->microvm) : "-", state_names[s->state], state_names[state],
+		    "session=%.8s vm=%s pool=%s identifier=%s state=%s->%s took_ms=%.1f reason=%s", s->guid,
+		    s->microvm ? microvm_id(s->microvm) : "-", s->pool,
+		    log_quote(identifier, sizeof(identifier), s->identifier), state_names[s->state], state_names[state],
 		    (double)(now_ns - s->state_since_ns) / 1e6, reason);
 	s->state = state;
 	s->state_since_ns = now_ns;
@@ -109,6 +111,7 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 	else
 		guid_make(s->guid);
 	s->all = all;
+	snprintf(s->pool, sizeof(s->pool), "%s", all->rules.pool);
 	s->state_since_ns = uv_hrtime();
 	s->created_ms = session_now_ms();
 	s->writer = (struct snapshot_writer) { .state_fd = -1, .memory_fd = -1 };

@@ -13,11 +13,13 @@
 
 static void use(struct session *s, struct microvm *vm, enum session_source source)
 {
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
+
 	s->microvm = vm;
 	s->source = s->next_source = source;
 	metrics_count_session(source);
-	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%.64s", s->guid, microvm_id(vm),
-		 session_source_name(source), s->all->rules.pool, s->identifier);
+	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%s", s->guid, microvm_id(vm),
+		 session_source_name(source), s->pool, log_quote(identifier, sizeof(identifier), s->identifier));
 }
 
 int session_restore(struct session *s, struct snapshot *snapshot, enum session_source source, struct error *err)

@@ -60,6 +60,7 @@ struct session {
 	unsigned int n_queued;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;
+	char pool[POOL_NAME_SIZE];
 	char guid[GUID_SIZE];
 	char identifier[];
 };

@@ -1,6 +1,7 @@
 /* A session's executions, one after the other, and the time between them. */
 #include "api/metrics.h"
 #include "api/session_private.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,6 +12,18 @@ enum {
 
 /* ---- the end of an execution ------------------------------------------------------------------------------------- */
 
+/* Neither its code nor its output: only how it went. */
+static void log_execution(const struct session *s, const struct execution *e, const struct execution_report *report)
+{
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
+
+	log_info("session=%.8s vm=%s pool=%s identifier=%s execution=%s language=%s ran_ms=%.3f wall_ms=%.3f%s%.200s",
+		 s->guid, s->microvm ? microvm_id(s->microvm) : "-", s->pool,
+		 log_quote(identifier, sizeof(identifier), s->identifier), metrics_execution_status(report),
+		 e->language == AGENT_NODE ? "node" : "python", (double)report->ran_us / 1000,
+		 (double)report->wall_us / 1000, *report->sentence ? " reason=" : "", report->sentence);
+}
+
 static void finish(struct execution *e, struct execution_report *report)
 {
 	uint64_t now_ns = uv_hrtime();
@@ -19,6 +32,8 @@ static void finish(struct execution *e, struct execution_report *report)
 		report->wall_us = (now_ns - e->ordered_ns) / 1000;
 	if (e->started_ns && (now_ns - e->started_ns) / 1000 > report->ran_us)
 		report->read_us = (now_ns - e->started_ns) / 1000 - report->ran_us;
+	if (e->session)
+		log_execution(e->session, e, report);
 	e->session = NULL;
 	metrics_count_execution(e->language, report);
 	e->events->finished(e, report);
