@@ -26,6 +26,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
+           api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
@@ -33,7 +34,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
-       api/cli/bench.c api/cli/logs.c api/cli/log_filter.c api/cli/since.c
+       api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -102,7 +103,8 @@ UNIT_service_log := api/service_log.c $(UNIT_log_json)
 UNIT_metrics_text := api/metrics_text.c api/buffer.c
 UNIT_rest_metrics := $(UNIT_http)
 
-UNIT_TESTS += cli_log_filter
+UNIT_TESTS += cli_log_filter usage_store
+UNIT_usage_store := api/usage_store.c api/pool_store.c api/pool_definition.c
 UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt

@@ -104,6 +104,9 @@ static const struct key keys[] = {
 		"an HTTP connection that neither sends nor takes anything for so long is closed"),
 	INTEGER("body-budget-mib", body_budget_mib, 512, 64, 65536,
 		"memory for the bodies of all requests that are being received"),
+	INTEGER("usage-interval-seconds", usage_interval_s, 300, 1, 86400,
+		"time between two usage records of a session that goes on"),
+	INTEGER("usage-keep-days", usage_keep_days, 90, 0, 36500, "how long usage records are kept; 0: for ever"),
 	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 

@@ -11,6 +11,7 @@
 #include "api/stock_policy.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
+#include "api/usage.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -49,6 +50,7 @@ static void on_drain(uv_timer_t *timer)
 	if (http_server_n_requests(h->http) && uv_now(&h->loop) - h->drain_since_ms < DRAIN_MS)
 		return;
 	http_server_destroy(h->http);
+	usage_destroy(h->service.usage);
 	uv_close((uv_handle_t *)&h->drain, NULL);
 	/* Nothing holds the loop now, and uv_run() returns. */
 }
@@ -176,6 +178,8 @@ static int start_pools(struct hearthd *h, struct error *err)
 			.answer_grace_ms = (uint64_t)c->answer_grace_s * 1000,
 			.suspend_after_ms = (uint64_t)c->suspend_after_s * 1000,
 			.suspended_keep_ms = (uint64_t)c->suspended_keep_s * 1000,
+			.used = usage_take,
+			.used_data = h->service.usage,
 		},
 		.refill_concurrency = (unsigned int)(c->refill_concurrency ? c->refill_concurrency : n_cpus / 2),
 	};
@@ -188,9 +192,26 @@ static int start_pools(struct hearthd *h, struct error *err)
 		templates_forgo_builtin(h->service.templates);
 	h->service.pools = pools_create(&h->host, h->service.templates, &settings);
 	rc = h->service.pools ? start_all_pools(h, err) : error_set(err, ENOMEM, "out of memory");
-	if (rc == 0)
-		pools_adopt(h->service.pools);
-	return rc;
+	if (rc < 0)
+		return rc;
+	pools_adopt(h->service.pools);
+	usage_watch(h->service.usage, h->service.pools);
+	return 0;
+}
+
+static int start_usage(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	const struct usage_settings settings = {
+		.interval_ms = (uint64_t)c->usage_interval_s * 1000,
+		.keep_ms = (uint64_t)c->usage_keep_days * 86400000,
+	};
+
+	h->service.usage_store = usage_store_open(c->database, err);
+	if (!h->service.usage_store)
+		return -err->code;
+	h->service.usage = usage_create(&h->loop, h->service.usage_store, &settings);
+	return h->service.usage ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
 static int start_service(struct hearthd *h, struct error *err)
@@ -211,7 +232,7 @@ static int start_service(struct hearthd *h, struct error *err)
 		return -err->code;
 	fill_host(h);
 	h->service.store = pool_store_open(c->database, err);
-	return h->service.store ? 0 : -err->code;
+	return h->service.store ? start_usage(h, err) : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
@@ -298,6 +319,7 @@ static int serve(struct hearthd *h, struct error *err)
 		run(h);
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
+	usage_store_close(h->service.usage_store);
 	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);

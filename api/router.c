@@ -37,6 +37,7 @@ struct route {
 static const struct route routes[] = {
 	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
 	{ DATA, METRICS, "GET", "metrics", BODY_NONE, rest_metrics_get },
+	{ DATA, TOKEN, "GET", "usage", BODY_NONE, rest_usage_get },
 
 	{ DATA, TOKEN, "POST", "code/execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },

@@ -209,6 +209,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	struct execution *current = s->current, *queue = s->queue;
 	struct microvm *vm = s->microvm;
 
+	session_account(s);
 	session_move(s, SESSION_COOLING, reason);
 	metrics_count_ending(1);
 	unlink_session(s);
@@ -226,6 +227,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	session_fail_jobs(s, reason);
 	if (current)
 		session_finish_early(current, end, reason);
+	session_tell_usage(s, true, reason);
 	finish_queue(s, queue, end, reason, submit_queue);
 	end_keepsakes(s);
 	s->all->changed(s->all->data);
@@ -256,6 +258,7 @@ static void leave(struct session *s)
 
 	log_info("session=%.8s vm=%s state=%s is left to the next hearthd", s->guid,
 		 s->microvm ? microvm_id(s->microvm) : "-", state_names[s->state]);
+	session_account(s);
 	unlink_session(s);
 	snapshot_writer_abort(&s->writer, s->all->host->loop);
 	if (s->suspended)
@@ -269,6 +272,7 @@ static void leave(struct session *s)
 	session_fail_jobs(s, "hearthd is stopping");
 	if (current)
 		session_finish_early(current, EXECUTION_STOPPING, "hearthd is stopping");
+	session_tell_usage(s, false, "");
 	finish_queue(s, queue, EXECUTION_STOPPING, "hearthd is stopping", false);
 	end_keepsakes(s);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);

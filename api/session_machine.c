@@ -15,6 +15,7 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 {
 	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
 
+	session_account(s);
 	s->microvm = vm;
 	s->source = s->next_source = source;
 	metrics_count_session(source);
@@ -170,6 +171,7 @@ static void vm_lost(void *owner, const char *reason)
 
 	tell_template(s, reason);
 	metrics_count_error(METRICS_SESSION_LOST);
+	session_account(s);
 	s->microvm = NULL;
 	s->has_record = false;
 	if (boot_instead(s, reason) || suspend_again(s, reason))
@@ -225,6 +227,7 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 					strlen(templates_workspace(all->templates))) == 0)
 			snapshot->is_temporary = true;
 	}
+	session_account(s);
 	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, &session_microvm_callbacks, s, &err);
 	snapshot_release(snapshot);
 	if (!s->microvm) {

@@ -32,8 +32,11 @@ static void finish(struct execution *e, struct execution_report *report)
 		report->wall_us = (now_ns - e->ordered_ns) / 1000;
 	if (e->started_ns && (now_ns - e->started_ns) / 1000 > report->ran_us)
 		report->read_us = (now_ns - e->started_ns) / 1000 - report->ran_us;
-	if (e->session)
+	if (e->session) {
 		log_execution(e->session, e, report);
+		e->session->usage.ran_us += report->ran_us;
+		e->session->usage.n_executions += report->end != EXECUTION_NOT_STARTED;
+	}
 	e->session = NULL;
 	metrics_count_execution(e->language, report);
 	e->events->finished(e, report);

@@ -6,6 +6,7 @@
 #include "session.h"
 #include "sessionpool.h"
 #include "template.h"
+#include "usage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  logs         show what hearthd has logged\n"
+			   "  usage        show what sessions have used\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
@@ -33,7 +35,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 
 static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands };
 
-static const struct command *const singles[] = { &logs_command };
+static const struct command *const singles[] = { &logs_command, &usage_command };
 
 static const struct command *find_single(const char *name)
 {

@@ -36,6 +36,8 @@ static const char *const segments[] = {
 	"listSessions",
 	"stopSession",
 	"templates",
+	"usage",
+	"metrics",
 	"t1",
 	"*",
 	"healthz",
