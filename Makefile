@@ -26,7 +26,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
-           api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c \
+           api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
@@ -196,6 +196,9 @@ $(BUILD)/san/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(CC) $(BASE) $(SANITIZE) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
+
+# It holds the document.
+$(BUILD)/obj/api/rest_openapi.o $(BUILD)/san/api/rest_openapi.o: api/openapi.json
 
 # What tells its version is built anew when that changes. Not so the agent: it would make a new guest image each time.
 $(BUILD)/version: FORCE

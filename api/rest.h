@@ -84,6 +84,7 @@ bool rest_check_version(struct http_request *r);
 /* The handlers, in rest_<resource>.c. */
 void rest_health_get(struct service *s, struct http_request *r);
 void rest_metrics_get(struct service *s, struct http_request *r);
+void rest_openapi_get(struct service *s, struct http_request *r);
 void rest_usage_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);

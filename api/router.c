@@ -36,6 +36,7 @@ struct route {
 
 static const struct route routes[] = {
 	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
+	{ DATA, ANYBODY, "GET", "openapi.json", BODY_NONE, rest_openapi_get },
 	{ DATA, METRICS, "GET", "metrics", BODY_NONE, rest_metrics_get },
 	{ DATA, TOKEN, "GET", "usage", BODY_NONE, rest_usage_get },
 

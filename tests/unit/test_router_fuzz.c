@@ -38,6 +38,7 @@ static const char *const segments[] = {
 	"templates",
 	"usage",
 	"metrics",
+	"openapi.json",
 	"t1",
 	"*",
 	"healthz",
