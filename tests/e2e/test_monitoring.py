@@ -21,10 +21,8 @@ def monitored(host, service):
     monitored = Service(host)
     host.run("rm", "-f", LOG)
     monitored.start("--session-memory-mib", str(SESSION_MEMORY_MIB), "--max-sessions", "2", "--ready-sessions", "0",
-                    "--log-format", "json", "--log-file", LOG, "--keep-sessions", "true", "--usage-interval-seconds",
-                    "1", "--max-queued", "1")
+                    "--log-format", "json", "--log-file", LOG, "--usage-interval-seconds", "1")
     yield monitored
-    monitored.client().http.delete(f"{monitored.url}/session", params={"identifier": "survivor"})
     monitored.stop()
     service.start()
 
