@@ -14,9 +14,10 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
 
-HEARTHD := api/hearthd.c api/config.c api/toml.c \
+HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
            api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
+           api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
@@ -25,6 +26,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
+           api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
@@ -32,7 +34,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
-       api/cli/bench.c
+       api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -94,6 +96,16 @@ UNIT_pool_store := api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
+
+UNIT_TESTS += metrics_text rest_metrics log_json service_log
+UNIT_log_json := api/log_json.c api/json_text.c api/utf8.c api/buffer.c api/timestamp.c
+UNIT_service_log := api/service_log.c $(UNIT_log_json)
+UNIT_metrics_text := api/metrics_text.c api/buffer.c
+UNIT_rest_metrics := $(UNIT_http)
+
+UNIT_TESTS += cli_log_filter usage_store
+UNIT_usage_store := api/usage_store.c api/pool_store.c api/pool_definition.c
+UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
 UNIT_guest_frame := guest-agent/frame.c
@@ -185,13 +197,16 @@ $(BUILD)/san/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(CC) $(BASE) $(SANITIZE) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
+# It holds the document.
+$(BUILD)/obj/api/rest_openapi.o $(BUILD)/san/api/rest_openapi.o: api/openapi.json
+
 # What tells its version is built anew when that changes. Not so the agent: it would make a new guest image each time.
 $(BUILD)/version: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 .PHONY: FORCE
-$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/cli/main.o api/cli/service.o): $(BUILD)/version
+$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
 -include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
 

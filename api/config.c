@@ -62,6 +62,8 @@ static const struct key keys[] = {
 		"boot each session's machine, instead of cloning a snapshot of a booted one; to measure what that "
 		"costs"),
 	TEXT("log-level", log_level, "info", "error, warn, info or debug"),
+	TEXT("log-format", log_format, "text", "text, or json: one object a line"),
+	TEXT("log-file", log_file, "", "file that the log is appended to, opened again on SIGHUP; default: stderr"),
 	INTEGER("session-memory-mib", session_memory_mib, 1024, 128, 16384, "memory of a session's microVM"),
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
 	INTEGER("max-sessions", max_sessions, 100, 1, 10000, "sessions that exist at a time"),
@@ -102,6 +104,10 @@ static const struct key keys[] = {
 		"an HTTP connection that neither sends nor takes anything for so long is closed"),
 	INTEGER("body-budget-mib", body_budget_mib, 512, 64, 65536,
 		"memory for the bodies of all requests that are being received"),
+	INTEGER("usage-interval-seconds", usage_interval_s, 300, 1, 86400,
+		"time between two usage records of a session that goes on"),
+	INTEGER("usage-keep-days", usage_keep_days, 90, 0, 36500, "how long usage records are kept; 0: for ever"),
+	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 
 enum {
@@ -384,6 +390,8 @@ static int check(const struct config *c, struct error *err)
 {
 	if (log_level_from_name(c->log_level) < 0)
 		return error_set(err, EINVAL, "log-level must be error, warn, info or debug, not %s", c->log_level);
+	if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
+		return error_set(err, EINVAL, "log-format must be text or json, not %s", c->log_format);
 	if (pool_lifecycle_from_name(c->lifecycle) < 0)
 		return error_set(err, EINVAL, "lifecycle must be Timed or MaxLifetime, not %s", c->lifecycle);
 	if (c->ready_sessions > c->max_sessions)

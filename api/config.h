@@ -26,6 +26,8 @@ struct config {
 	char *lifecycle;
 	char *database;
 	char *log_level;
+	char *log_format;
+	char *log_file; /* "": stderr */
 	int64_t session_memory_mib;
 	int64_t session_vcpus;
 	int64_t max_sessions;
@@ -47,6 +49,9 @@ struct config {
 	int64_t max_connections;
 	int64_t idle_timeout_s;
 	int64_t body_budget_mib;
+	int64_t metrics_open; /* 0 or 1 */
+	int64_t usage_interval_s;
+	int64_t usage_keep_days;
 
 	bool wants_help;
 	bool wants_version;

@@ -7,9 +7,11 @@
 #include "api/http_server.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
+#include "api/service_log.h"
 #include "api/stock_policy.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
+#include "api/usage.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -34,6 +36,7 @@ struct hearthd {
 	struct http_server *http;
 	int runtime_lock;
 	uv_signal_t signals[N_SIGNALS];
+	uv_signal_t hangup; /* runs if there is a log file */
 	uv_timer_t drain;
 	uint64_t drain_since_ms;
 };
@@ -47,6 +50,7 @@ static void on_drain(uv_timer_t *timer)
 	if (http_server_n_requests(h->http) && uv_now(&h->loop) - h->drain_since_ms < DRAIN_MS)
 		return;
 	http_server_destroy(h->http);
+	usage_destroy(h->service.usage);
 	uv_close((uv_handle_t *)&h->drain, NULL);
 	/* Nothing holds the loop now, and uv_run() returns. */
 }
@@ -67,6 +71,7 @@ static void stop(struct hearthd *h, bool is_leaving)
 	h->service.is_stopping = true;
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		uv_close((uv_handle_t *)&h->signals[i], NULL);
+	uv_close((uv_handle_t *)&h->hangup, NULL);
 	http_server_quiesce(h->http);
 	if (is_leaving)
 		pools_leave(h->service.pools);
@@ -89,6 +94,13 @@ static void on_signal(uv_signal_t *handle, int number)
 		 is_leaving ? "; sessions are left to the next hearthd" : "");
 	if (!h->service.is_stopping)
 		stop(h, is_leaving);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	(void)handle;
+	(void)number;
+	service_log_reopen();
 }
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
@@ -166,6 +178,8 @@ static int start_pools(struct hearthd *h, struct error *err)
 			.answer_grace_ms = (uint64_t)c->answer_grace_s * 1000,
 			.suspend_after_ms = (uint64_t)c->suspend_after_s * 1000,
 			.suspended_keep_ms = (uint64_t)c->suspended_keep_s * 1000,
+			.used = usage_take,
+			.used_data = h->service.usage,
 		},
 		.refill_concurrency = (unsigned int)(c->refill_concurrency ? c->refill_concurrency : n_cpus / 2),
 	};
@@ -178,9 +192,26 @@ static int start_pools(struct hearthd *h, struct error *err)
 		templates_forgo_builtin(h->service.templates);
 	h->service.pools = pools_create(&h->host, h->service.templates, &settings);
 	rc = h->service.pools ? start_all_pools(h, err) : error_set(err, ENOMEM, "out of memory");
-	if (rc == 0)
-		pools_adopt(h->service.pools);
-	return rc;
+	if (rc < 0)
+		return rc;
+	pools_adopt(h->service.pools);
+	usage_watch(h->service.usage, h->service.pools);
+	return 0;
+}
+
+static int start_usage(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	const struct usage_settings settings = {
+		.interval_ms = (uint64_t)c->usage_interval_s * 1000,
+		.keep_ms = (uint64_t)c->usage_keep_days * 86400000,
+	};
+
+	h->service.usage_store = usage_store_open(c->database, err);
+	if (!h->service.usage_store)
+		return -err->code;
+	h->service.usage = usage_create(&h->loop, h->service.usage_store, &settings);
+	return h->service.usage ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
 static int start_service(struct hearthd *h, struct error *err)
@@ -192,6 +223,7 @@ static int start_service(struct hearthd *h, struct error *err)
 		.default_timeout_s = (uint32_t)c->execution_timeout_s,
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
+		.is_metrics_open = c->metrics_open,
 		.started_ns = uv_hrtime(),
 		.started_ms = timestamp_now_ms(),
 		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },
@@ -200,13 +232,13 @@ static int start_service(struct hearthd *h, struct error *err)
 		return -err->code;
 	fill_host(h);
 	h->service.store = pool_store_open(c->database, err);
-	return h->service.store ? 0 : -err->code;
+	return h->service.store ? start_usage(h, err) : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
-	const struct http_handler handler = { router_begin, router_complete, &h->service };
+	const struct http_handler handler = { router_begin, router_complete, router_over, &h->service };
 	const struct http_server_settings settings = {
 		.listen = c->listen,
 		.max_connections = (unsigned int)c->max_connections,
@@ -228,6 +260,10 @@ static void watch_signals(struct hearthd *h)
 		h->signals[i].data = h;
 		uv_signal_start(&h->signals[i], on_signal, numbers[i]);
 	}
+	/* Without a file, hanging up ends it as it ends other programs. */
+	uv_signal_init(&h->loop, &h->hangup);
+	if (*h->config.log_file)
+		uv_signal_start(&h->hangup, on_hangup, SIGHUP);
 	uv_timer_init(&h->loop, &h->drain);
 	h->drain.data = h;
 }
@@ -283,6 +319,7 @@ static int serve(struct hearthd *h, struct error *err)
 		run(h);
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
+	usage_store_close(h->service.usage_store);
 	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);
@@ -306,10 +343,13 @@ int main(int argc, char *argv[])
 		config_print(&h.config, stdout);
 	else if (rc == 0) {
 		log_threshold((enum log_level)log_level_from_name(h.config.log_level));
-		rc = serve(&h, &err);
+		rc = service_log_open(h.config.log_file, strcmp(h.config.log_format, "json") == 0, &err);
+		if (rc == 0)
+			rc = serve(&h, &err);
 	}
 	if (rc < 0)
 		log_error("%s", err.text);
+	service_log_close();
 	config_fini(&h.config);
 	return rc < 0 ? 1 : 0;
 }

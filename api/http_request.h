@@ -31,6 +31,7 @@ struct http_request {
 	uint64_t received_ns;
 
 	const void *route;           /* the router's */
+	unsigned int route_class;    /* likewise: an enum metrics_route */
 	const char *path_identifier; /* likewise: {ID} of a path /identifier/{ID}/…, in url; NULL if none */
 	const char *pool;            /* likewise: the name in …/sessionPools/<name>/…; NULL if none */
 	size_t n_pool_segments;      /* likewise: how many segments of url lead to the pool, or to the list of pools */

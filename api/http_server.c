@@ -297,6 +297,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 		return;
 	*slot = NULL;
 	tell_gone(x);
+	if (x->has_begun && s->handler.over)
+		s->handler.over(s->handler.data, &x->request, x->status);
 	stop_watch(x);
 	if (x->previous)
 		x->previous->next = x->next;

@@ -18,6 +18,8 @@ struct http_handler {
 	 * begin() answered.
 	 */
 	void (*complete)(void *data, struct http_request *r);
+	/* It is over; `status` is that of its answer, 0 if the client went before there was one. May be NULL. */
+	void (*over)(void *data, const struct http_request *r, unsigned int status);
 	void *data;
 };
 

@@ -174,9 +174,10 @@ void microvm_tell_ready(struct microvm *vm)
 	uv_timer_stop(&vm->timer);
 	if (vm->timing.total_us == 0 && vm->spawned_ns) {
 		vm->timing.total_us = microvm_since_us(vm->spawned_ns);
-		log_info("vm=%s %s: total_ms=%.1f vmm_ms=%.1f kernel_ms=%.1f agent_ms=%.1f adopt_ms=%.1f", vm->id,
-			 vm->snapshot ? "restore" : "cold start", (double)t->total_us / 1000, (double)t->vmm_us / 1000,
-			 (double)t->kernel_us / 1000, (double)t->agent_us / 1000, (double)t->adopt_us / 1000);
+		log_info("vm=%s started=%s total_ms=%.1f vmm_ms=%.1f kernel_ms=%.1f agent_ms=%.1f adopt_ms=%.1f",
+			 vm->id, vm->snapshot ? "restore" : "boot", (double)t->total_us / 1000,
+			 (double)t->vmm_us / 1000, (double)t->kernel_us / 1000, (double)t->agent_us / 1000,
+			 (double)t->adopt_us / 1000);
 	}
 	if (vm->callbacks)
 		vm->callbacks->ready(vm->owner);

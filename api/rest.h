@@ -13,18 +13,24 @@
 #include <stdint.h>
 #include <uv.h>
 
+struct usage;
+struct usage_store;
+
 struct service {
 	uv_loop_t *loop;
 	struct auth auth;
 	struct pools *pools;
 	struct templates *templates; /* the users' own, and the built-in ones */
 	struct pool_store *store;
+	struct usage_store *usage_store;
+	struct usage *usage;
 	struct pool_limits pool_limits;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
 	uint64_t started_ns;   /* of uv_hrtime() */
 	int64_t started_ms;    /* of CLOCK_REALTIME */
+	bool is_metrics_open;  /* they are shown without a token */
 	bool is_stopping;
 };
 
@@ -77,6 +83,9 @@ bool rest_check_version(struct http_request *r);
 
 /* The handlers, in rest_<resource>.c. */
 void rest_health_get(struct service *s, struct http_request *r);
+void rest_metrics_get(struct service *s, struct http_request *r);
+void rest_openapi_get(struct service *s, struct http_request *r);
+void rest_usage_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);
 void rest_operation_get(struct service *s, struct http_request *r);

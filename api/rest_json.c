@@ -7,7 +7,8 @@
 
 void rest_json(struct http_request *r, unsigned int status, json_t *json)
 {
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	/* Fifteen digits are what every decimal number keeps: 0.1 is not 0.10000000000000001. */
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	struct buffer body = { 0 };
 
 	json_decref(json);

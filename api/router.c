@@ -1,5 +1,7 @@
 #include "api/router.h"
 
+#include "api/metrics.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 enum permission {
 	ANYBODY,
 	TOKEN,
+	METRICS, /* as TOKEN, unless the settings open them to everybody */
 };
 
 /* What the path is about, before its route. */
@@ -33,6 +36,9 @@ struct route {
 
 static const struct route routes[] = {
 	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
+	{ DATA, ANYBODY, "GET", "openapi.json", BODY_NONE, rest_openapi_get },
+	{ DATA, METRICS, "GET", "metrics", BODY_NONE, rest_metrics_get },
+	{ DATA, TOKEN, "GET", "usage", BODY_NONE, rest_usage_get },
 
 	{ DATA, TOKEN, "POST", "code/execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },
@@ -144,6 +150,32 @@ static const struct route *find(struct http_request *r, char *allowed, size_t si
 	return NULL;
 }
 
+/* What is counted together. The first that fits. */
+static enum metrics_route class_of(const struct route *route)
+{
+	static const struct {
+		const char *part; /* of the path */
+		enum metrics_route class;
+	} classes[] = {
+		{ "files", METRICS_ROUTE_FILE },         { "File", METRICS_ROUTE_FILE },
+		{ "execut", METRICS_ROUTE_EXECUTION },   { "ession", METRICS_ROUTE_SESSION },
+		{ "templates", METRICS_ROUTE_TEMPLATE }, { "healthz", METRICS_ROUTE_MONITORING },
+		{ "metrics", METRICS_ROUTE_MONITORING }, { "usage", METRICS_ROUTE_MONITORING },
+	};
+
+	if (route->place != DATA)
+		return METRICS_ROUTE_POOL;
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (strstr(route->path, classes[i].part))
+			return classes[i].class;
+	return METRICS_ROUTE_OTHER;
+}
+
+static bool is_open(const struct service *s, const struct route *route)
+{
+	return route->permission == ANYBODY || (route->permission == METRICS && s->is_metrics_open);
+}
+
 static void echo_request_id(struct http_request *r)
 {
 	const char *id = http_request_header(r, "x-ms-client-request-id");
@@ -167,8 +199,9 @@ void router_begin(void *data, struct http_request *r)
 		return;
 	}
 	route = find(r, allowed, sizeof(allowed));
-	if (route &&
-	    (route->permission == ANYBODY || auth_permits(&s->auth, http_request_header(r, "Authorization")))) {
+	if (route)
+		r->route_class = class_of(route);
+	if (route && (is_open(s, route) || auth_permits(&s->auth, http_request_header(r, "Authorization")))) {
 		r->route = route;
 		r->body_max = route->body_max;
 	} else if (route) {
@@ -192,8 +225,16 @@ void router_complete(void *data, struct http_request *r)
 		rest_error(r, 413, "RequestBodyTooLarge", "The body is larger than %zu bytes.", r->body_max);
 	else if (r->body_refused)
 		rest_error_retry(r, 503, "ServiceBusy", 1, "Too many large requests are being received.");
-	else if (s->is_stopping && route->permission != ANYBODY)
+	else if (s->is_stopping && route->permission == TOKEN)
 		rest_error_retry(r, 503, "ServiceStopping", 10, "The service is stopping.");
 	else
 		route->handle(s, r);
+}
+
+void router_over(void *data, const struct http_request *r, unsigned int status)
+{
+	(void)data;
+	metrics_count_request((enum metrics_route)r->route_class, status);
+	if (status == 401 || status == 403)
+		metrics_count_error(METRICS_UNAUTHORIZED);
 }

@@ -11,4 +11,7 @@
 void router_begin(void *service, struct http_request *r);
 void router_complete(void *service, struct http_request *r);
 
+/* http_handler.over: counts the request. */
+void router_over(void *service, const struct http_request *r, unsigned int status);
+
 #endif

@@ -1,3 +1,4 @@
+#include "api/metrics.h"
 #include "api/session_private.h"
 #include "common/log.h"
 
@@ -44,6 +45,7 @@ int64_t session_now_ms(void)
 
 void session_move(struct session *s, enum session_state state, const char *reason)
 {
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
 	uint64_t now_ns = uv_hrtime();
 
 	if (!(may_become[s->state] & 1u << state)) {
@@ -51,8 +53,9 @@ void session_move(struct session *s, enum session_state state, const char *reaso
 		abort();
 	}
 	log_message(state == SESSION_BUSY || s->state == SESSION_BUSY ? LOG_DEBUG : LOG_INFO,
-		    "session=%.8s vm=%s state=%s->%s took_ms=%.1f reason=%s", s->guid,
-		    s->microvm ? microvm_id(s->microvm) : "-", state_names[s->state], state_names[state],
+		    "session=%.8s vm=%s pool=%s identifier=%s state=%s->%s took_ms=%.1f reason=%s", s->guid,
+		    s->microvm ? microvm_id(s->microvm) : "-", s->pool,
+		    log_quote(identifier, sizeof(identifier), s->identifier), state_names[s->state], state_names[state],
 		    (double)(now_ns - s->state_since_ns) / 1e6, reason);
 	s->state = state;
 	s->state_since_ns = now_ns;
@@ -108,6 +111,7 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 	else
 		guid_make(s->guid);
 	s->all = all;
+	snprintf(s->pool, sizeof(s->pool), "%s", all->rules.pool);
 	s->state_since_ns = uv_hrtime();
 	s->created_ms = session_now_ms();
 	s->writer = (struct snapshot_writer) { .state_fd = -1, .memory_fd = -1 };
@@ -146,6 +150,7 @@ static void on_microvm_gone(void *data)
 	struct session *s = data;
 
 	session_move(s, SESSION_DESTROYED, "nothing of it is left");
+	metrics_count_ending(-1);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
 }
 
@@ -204,7 +209,9 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	struct execution *current = s->current, *queue = s->queue;
 	struct microvm *vm = s->microvm;
 
+	session_account(s);
 	session_move(s, SESSION_COOLING, reason);
+	metrics_count_ending(1);
 	unlink_session(s);
 	uv_timer_stop(&s->timer);
 	uv_timer_stop(&s->life);
@@ -220,6 +227,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	session_fail_jobs(s, reason);
 	if (current)
 		session_finish_early(current, end, reason);
+	session_tell_usage(s, true, reason);
 	finish_queue(s, queue, end, reason, submit_queue);
 	end_keepsakes(s);
 	s->all->changed(s->all->data);
@@ -250,6 +258,7 @@ static void leave(struct session *s)
 
 	log_info("session=%.8s vm=%s state=%s is left to the next hearthd", s->guid,
 		 s->microvm ? microvm_id(s->microvm) : "-", state_names[s->state]);
+	session_account(s);
 	unlink_session(s);
 	snapshot_writer_abort(&s->writer, s->all->host->loop);
 	if (s->suspended)
@@ -263,6 +272,7 @@ static void leave(struct session *s)
 	session_fail_jobs(s, "hearthd is stopping");
 	if (current)
 		session_finish_early(current, EXECUTION_STOPPING, "hearthd is stopping");
+	session_tell_usage(s, false, "");
 	finish_queue(s, queue, EXECUTION_STOPPING, "hearthd is stopping", false);
 	end_keepsakes(s);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
@@ -323,8 +333,12 @@ struct sessions_counts sessions_count(const struct sessions *all)
 		counts.n_sessions += s->state != SESSION_SUSPENDED;
 		counts.n_suspended += s->state == SESSION_SUSPENDED;
 		counts.n_starting += s->state == SESSION_BOOTING;
+		counts.n_ready += s->state == SESSION_READY;
 		counts.n_busy += s->state == SESSION_BUSY;
+		counts.n_idle += s->state == SESSION_IDLE;
+		counts.n_saving += s->state == SESSION_SAVING;
 		counts.n_queued += s->n_queued;
+		counts.memory_mib += s->microvm ? microvm_shape_of(s->microvm)->memory_mib : 0;
 	}
 	return counts;
 }

@@ -18,6 +18,7 @@
 #include "api/guid.h"
 #include "api/microvm.h"
 #include "api/pool_definition.h"
+#include "api/session_usage.h"
 #include "common/error.h"
 
 struct sessions;
@@ -33,6 +34,9 @@ struct sessions_settings {
 	uint64_t answer_grace_ms;   /* from the end of an execution's time until the agent must have answered */
 	uint64_t suspend_after_ms;  /* idle time after which a session is suspended; 0: never */
 	uint64_t suspended_keep_ms; /* time after which a suspended session is destroyed */
+	/* Is told what each session used, at its end and by sessions_tell_usage(). NULL: nobody. */
+	void (*used)(void *data, const struct session_usage *usage);
+	void *used_data;
 };
 
 /* Codes of struct error of the functions below. */
@@ -67,9 +71,13 @@ struct session_info {
 struct sessions_counts {
 	unsigned int n_sessions; /* that count against the maximum: all but the suspended */
 	unsigned int n_starting;
+	unsigned int n_ready; /* never used */
 	unsigned int n_busy;
+	unsigned int n_idle;
+	unsigned int n_saving;
 	unsigned int n_suspended;
 	unsigned int n_queued; /* executions that wait */
+	uint64_t memory_mib;   /* of the machines that they have */
 };
 
 /*
@@ -84,6 +92,9 @@ bool sessions_end(struct sessions *sessions, const char *identifier);
 
 /* After how many seconds it makes sense to try again when all places are taken. */
 unsigned int sessions_retry_after_s(const struct sessions *sessions);
+
+/* Tells what all of them have used since they last did. */
+void sessions_tell_usage(struct sessions *sessions);
 
 struct sessions_counts sessions_count(const struct sessions *sessions);
 

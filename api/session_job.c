@@ -260,6 +260,7 @@ static void finish_suspend(struct session *s, struct session_job *job)
 	rc = write_record(s, snapshot);
 	if (rc < 0)
 		log_warn("session=%.8s cannot be taken over later: %s", s->guid, strerror(-rc));
+	session_account(s);
 	s->suspended = snapshot;
 	s->microvm = NULL;
 	s->has_record = false;

@@ -2,6 +2,7 @@
  * Where a session's machine comes from: the stock, else the template, else a boot; or the snapshot that the session was
  * suspended to; or an earlier hearthd.
  */
+#include "api/metrics.h"
 #include "api/session_private.h"
 #include "common/log.h"
 
@@ -12,10 +13,14 @@
 
 static void use(struct session *s, struct microvm *vm, enum session_source source)
 {
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
+
+	session_account(s);
 	s->microvm = vm;
 	s->source = s->next_source = source;
-	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%.64s", s->guid, microvm_id(vm),
-		 session_source_name(source), s->all->rules.pool, s->identifier);
+	metrics_count_session(source);
+	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%s", s->guid, microvm_id(vm),
+		 session_source_name(source), s->pool, log_quote(identifier, sizeof(identifier), s->identifier));
 }
 
 int session_restore(struct session *s, struct snapshot *snapshot, enum session_source source, struct error *err)
@@ -165,6 +170,8 @@ static void vm_lost(void *owner, const char *reason)
 	bool was_starting = s->state == SESSION_BOOTING;
 
 	tell_template(s, reason);
+	metrics_count_error(METRICS_SESSION_LOST);
+	session_account(s);
 	s->microvm = NULL;
 	s->has_record = false;
 	if (boot_instead(s, reason) || suspend_again(s, reason))
@@ -220,6 +227,7 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 					strlen(templates_workspace(all->templates))) == 0)
 			snapshot->is_temporary = true;
 	}
+	session_account(s);
 	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, &session_microvm_callbacks, s, &err);
 	snapshot_release(snapshot);
 	if (!s->microvm) {

@@ -60,6 +60,12 @@ struct session {
 	unsigned int n_queued;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;
+	struct {
+		uint64_t since_ns; /* up to which its machine's time is counted */
+		uint64_t vcpu_us, mib_us, ran_us, n_executions;
+		bool is_told;
+	} usage; /* that was not told yet */
+	char pool[POOL_NAME_SIZE];
 	char guid[GUID_SIZE];
 	char identifier[];
 };
@@ -104,6 +110,14 @@ void session_start_life(struct session *s);
 
 /* Writes it down for a later hearthd. */
 void session_record(struct session *s);
+
+/* ---- session_usage.c: what it uses ---- */
+
+/* Counts its machine's time up to now. Before it gets or loses one, and before its usage is told. */
+void session_account(struct session *s);
+
+/* Tells what was counted. `reason` is that of its end, or "". */
+void session_tell_usage(struct session *s, bool is_over, const char *reason);
 
 /* ---- session_machine.c: where its machine comes from ---- */
 

@@ -1,5 +1,7 @@
 /* A session's executions, one after the other, and the time between them. */
+#include "api/metrics.h"
 #include "api/session_private.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,6 +12,18 @@ enum {
 
 /* ---- the end of an execution ------------------------------------------------------------------------------------- */
 
+/* Neither its code nor its output: only how it went. */
+static void log_execution(const struct session *s, const struct execution *e, const struct execution_report *report)
+{
+	char identifier[2 * SESSION_IDENTIFIER_MAX + 4];
+
+	log_info("session=%.8s vm=%s pool=%s identifier=%s execution=%s language=%s ran_ms=%.3f wall_ms=%.3f%s%.200s",
+		 s->guid, s->microvm ? microvm_id(s->microvm) : "-", s->pool,
+		 log_quote(identifier, sizeof(identifier), s->identifier), metrics_execution_status(report),
+		 e->language == AGENT_NODE ? "node" : "python", (double)report->ran_us / 1000,
+		 (double)report->wall_us / 1000, *report->sentence ? " reason=" : "", report->sentence);
+}
+
 static void finish(struct execution *e, struct execution_report *report)
 {
 	uint64_t now_ns = uv_hrtime();
@@ -18,7 +32,13 @@ static void finish(struct execution *e, struct execution_report *report)
 		report->wall_us = (now_ns - e->ordered_ns) / 1000;
 	if (e->started_ns && (now_ns - e->started_ns) / 1000 > report->ran_us)
 		report->read_us = (now_ns - e->started_ns) / 1000 - report->ran_us;
+	if (e->session) {
+		log_execution(e->session, e, report);
+		e->session->usage.ran_us += report->ran_us;
+		e->session->usage.n_executions += report->end != EXECUTION_NOT_STARTED;
+	}
 	e->session = NULL;
+	metrics_count_execution(e->language, report);
 	e->events->finished(e, report);
 }
 
@@ -94,6 +114,7 @@ static void fill_start(struct session *s, struct execution *e)
 	e->start.source = s->next_source;
 	if (e->start.source == SESSION_REUSED)
 		return;
+	metrics_observe_allocation(e->start.source, e->start.allocation_us);
 	e->start.vmm_us = timing->vmm_us;
 	e->start.kernel_us = timing->kernel_us;
 	e->start.agent_us = timing->agent_us;
@@ -239,6 +260,14 @@ static struct session *get(struct sessions *all, const char *identifier, struct 
 	return s;
 }
 
+static void count_refusal(int code)
+{
+	metrics_count_error(code == SESSIONS_FULL         ? METRICS_POOL_FULL
+			    : code == SESSIONS_QUEUE_FULL ? METRICS_QUEUE_FULL
+			    : code == SESSIONS_STOPPING   ? METRICS_STOPPING
+							  : METRICS_ALLOCATION_FAILED);
+}
+
 int sessions_execute(struct sessions *all, const char *identifier, struct execution *e, struct error *err)
 {
 	struct execution **link;
@@ -248,8 +277,10 @@ int sessions_execute(struct sessions *all, const char *identifier, struct execut
 		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
 	e->submitted_ns = uv_hrtime();
 	s = get(all, identifier, err);
-	if (!s)
+	if (!s) {
+		count_refusal(err->code);
 		return -err->code;
+	}
 	for (link = &s->queue; *link;)
 		link = &(*link)->next;
 	*link = e;

@@ -1,5 +1,6 @@
 #include "api/stock.h"
 
+#include "api/metrics.h"
 #include "api/stock_policy.h"
 #include "common/log.h"
 
@@ -93,6 +94,7 @@ static void vm_lost(void *owner, const char *reason)
 	bool was_ready = item->is_ready;
 	struct snapshot *snapshot = snapshot_hold(item->snapshot);
 
+	metrics_count_error(METRICS_STOCK_LOST);
 	remove_item(item);
 	stock_policy_failed(&stock->policy, uv_hrtime());
 	log_warn("a microVM was lost %s the stock, the next try is in %.0f s", was_ready ? "in" : "on its way to",

@@ -10,6 +10,7 @@
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 static char log_prefix[64] = "hearth";
 static enum log_level log_max = LOG_INFO;
+static void (*log_writer)(enum log_level level, const char *identity, const char *text);
 
 void log_identity(const char *identity)
 {
@@ -29,15 +30,45 @@ int log_level_from_name(const char *name)
 	return -EINVAL;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+void log_write_with(void (*write_line)(enum log_level level, const char *identity, const char *text))
+{
+	log_writer = write_line;
+}
+
+const char *log_quote(char *out, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	if (*text && strcspn(text, " \"=\\:") == strlen(text)) {
+		snprintf(out, size, "%s", text);
+		return out;
+	}
+	out[n++] = '"';
+	/* Room for an escaped character, the quote and NUL. */
+	for (; *text && n + 4 <= size; text++) {
+		if (*text == '"' || *text == '\\')
+			out[n++] = '\\';
+		out[n++] = *text;
+	}
+	out[n++] = '"';
+	out[n] = '\0';
+	return out;
+}
+
 void log_message(enum log_level level, const char *format, ...)
 {
 	char line[1024];
 	va_list args;
-	int length;
+	int prefix, length;
 
 	if (level > log_max)
 		return;
-	length = snprintf(line, sizeof(line), "%s: %s: ", log_prefix, level_names[level]);
+	length = prefix = snprintf(line, sizeof(line), "%s: %s: ", log_prefix, level_names[level]);
 	va_start(args, format);
 	length += vsnprintf(line + length, sizeof(line) - (size_t)length, format, args);
 	va_end(args);
@@ -47,6 +78,11 @@ void log_message(enum log_level level, const char *format, ...)
 	for (int i = 0; i < length; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = ' ';
+	if (log_writer) {
+		line[length] = '\0';
+		log_writer(level, log_prefix, line + prefix);
+		return;
+	}
 	line[length++] = '\n';
 	/* One write, so that lines of several threads do not mix. */
 	if (write(STDERR_FILENO, line, (size_t)length) < 0)

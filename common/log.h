@@ -6,6 +6,7 @@
 #define HEARTH_COMMON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -18,6 +19,15 @@ void log_threshold(enum log_level level);
 
 /* Level by its name (error, warn, info, debug), or -EINVAL. */
 int log_level_from_name(const char *name);
+
+/* The name of a level. */
+const char *log_level_name(enum log_level level);
+
+/* Writes lines in another way than to stderr; `text` has no control characters. NULL: to stderr again. */
+void log_write_with(void (*write_line)(enum log_level level, const char *identity, const char *text));
+
+/* `text` as one word of a message: as it is, or in quotes where something in it could be taken for more. Cut to fit. */
+const char *log_quote(char *out, size_t size, const char *text);
 
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -22,11 +22,17 @@ void command_group_print_help(const struct command_group *group, FILE *out)
 		group->examples);
 }
 
-static void print_command_help(const struct command_group *group, const struct command *c, FILE *out)
+/* `group` ends with a space, or is empty. */
+static void print_help(const char *group, const struct command *c, FILE *out)
 {
-	fprintf(out, "Usage: hearth %s %s [OPTION]...%s%s\n\n%s\n\n", group->name, c->name, *c->arguments ? " " : "",
+	fprintf(out, "Usage: hearth %s%s [OPTION]...%s%s\n\n%s\n\n", group, c->name, *c->arguments ? " " : "",
 		c->arguments, c->summary);
 	options_print_help(c->options, out);
+}
+
+void command_print_help(const struct command *command, FILE *out)
+{
+	print_help("", command, out);
 }
 
 static int finish_help(void)
@@ -59,11 +65,32 @@ static const struct command *find(const struct command_group *group, const char 
 	return NULL;
 }
 
+/* argv[0] is the command's name. */
+static int parse_and_run(const char *group, const struct command *c, int argc, char **argv)
+{
+	struct error err = { 0 };
+	struct options options;
+
+	if (options_parse(&options, c->options, c->n_arguments_max, argc, argv, &err) < 0) {
+		error_wrap(&err, "%s%s", group, c->name);
+		return report(&err);
+	}
+	if (options.help) {
+		print_help(group, c, stdout);
+		return finish_help();
+	}
+	return run(c, &options, &err) < 0 ? report(&err) : STATUS_OK;
+}
+
+int command_run(const struct command *command, int argc, char **argv)
+{
+	return parse_and_run("", command, argc, argv);
+}
+
 int command_group_run(const struct command_group *group, int argc, char **argv)
 {
 	const struct command *c = argc > 1 ? find(group, argv[1]) : NULL;
-	struct error err = { 0 };
-	struct options options;
+	char name[32];
 
 	if (argc > 1 &&
 	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
@@ -74,15 +101,8 @@ int command_group_run(const struct command_group *group, int argc, char **argv)
 		command_group_print_help(group, stderr);
 		return STATUS_USAGE;
 	}
-	if (options_parse(&options, c->options, c->n_arguments_max, argc - 1, argv + 1, &err) < 0) {
-		error_wrap(&err, "%s %s", group->name, c->name);
-		return report(&err);
-	}
-	if (options.help) {
-		print_command_help(group, c, stdout);
-		return finish_help();
-	}
-	return run(c, &options, &err) < 0 ? report(&err) : STATUS_OK;
+	snprintf(name, sizeof(name), "%s ", group->name);
+	return parse_and_run(name, c, argc - 1, argv + 1);
 }
 
 /* ---- for commands ------------------------------------------------------------------------------------------------ */

@@ -1,10 +1,12 @@
 /* hearth: the command line of the service. */
 #include "bench.h"
 #include "exit_status.h"
+#include "logs.h"
 #include "run.h"
 #include "session.h"
 #include "sessionpool.h"
 #include "template.h"
+#include "usage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions\n"
 			   "  template     keep sessions as the beginning of others\n"
+			   "  logs         show what hearthd has logged\n"
+			   "  usage        show what sessions have used\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
@@ -30,6 +34,16 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth help run\n";
 
 static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands };
+
+static const struct command *const singles[] = { &logs_command, &usage_command };
+
+static const struct command *find_single(const char *name)
+{
+	for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
+		if (strcmp(singles[i]->name, name) == 0)
+			return singles[i];
+	return NULL;
+}
 
 static const struct command_group *find_group(const char *name)
 {
@@ -55,8 +69,11 @@ static int version_command(int argc, char **argv)
 static int help_command(int argc, char **argv)
 {
 	const struct command_group *group = argc > 1 ? find_group(argv[1]) : NULL;
+	const struct command *single = argc > 1 ? find_single(argv[1]) : NULL;
 
-	if (group)
+	if (single)
+		command_print_help(single, stdout);
+	else if (group)
 		command_group_print_help(group, stdout);
 	else
 		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
@@ -75,6 +92,7 @@ static const struct {
 int main(int argc, char **argv)
 {
 	const struct command_group *group;
+	const struct command *single;
 
 	if (argc < 2) {
 		fputs(help, stderr);
@@ -83,6 +101,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
+	single = find_single(argv[1]);
+	if (single)
+		return command_run(single, argc - 1, argv + 1);
 	group = find_group(argv[1]);
 	if (group)
 		return command_group_run(group, argc - 1, argv + 1);

@@ -33,11 +33,15 @@ struct options {
 	const char *cpu;
 	const char *memory;
 	const char *template;
+	const char *since;
+	const char *by;
+	const char *file;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;
 	long ready_sessions;
 	bool yes;
+	bool follow;
 	bool help;
 };
 

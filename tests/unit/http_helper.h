@@ -9,6 +9,7 @@
 #include "api/router.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
+#include "api/usage.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,8 +141,9 @@ static inline void on_templates_changed(void *data)
 
 static inline void start_pools(void)
 {
-	const struct pools_settings settings = {
-		.sessions = { .max_queued = 4, .start_grace_ms = 1000, .answer_grace_ms = 1000 },
+	const struct usage_settings usage = { .interval_ms = 60000 };
+	struct pools_settings settings = {
+		.sessions = { .max_queued = 4, .start_grace_ms = 1000, .answer_grace_ms = 1000, .used = usage_take },
 		.refill_concurrency = 1,
 	};
 	struct pool_definition standard = pool_definition_default(POOL_DEFAULT_NAME);
@@ -149,6 +151,11 @@ static inline void start_pools(void)
 
 	service.store = pool_store_open(paths[DATABASE], &err);
 	assert_non_null(service.store);
+	service.usage_store = usage_store_open(paths[DATABASE], &err);
+	assert_non_null(service.usage_store);
+	service.usage = usage_create(&loop, service.usage_store, &usage);
+	assert_non_null(service.usage);
+	settings.sessions.used_data = service.usage;
 	service.templates = templates_create(&host, paths[TEMPLATES], on_templates_changed, NULL, &err);
 	assert_non_null(service.templates);
 	service.pools = pools_create(&host, service.templates, &settings);
@@ -157,12 +164,13 @@ static inline void start_pools(void)
 	standard.ready_session_instances = 0;
 	assert_int_equal(stored_pools_start(service.pools, service.store, &standard, &err), 0);
 	pools_adopt(service.pools);
+	usage_watch(service.usage, service.pools);
 }
 
 static inline int set_up(void **state)
 {
 	static const char *const names[] = { "run", "templates", "hearth.db" };
-	const struct http_handler handler = { router_begin, router_complete, &service };
+	const struct http_handler handler = { router_begin, router_complete, router_over, &service };
 	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
 	struct error err;
 
@@ -204,9 +212,11 @@ static inline int tear_down(void **state)
 	(void)state;
 	pools_stop(service.pools);
 	http_server_destroy(server);
+	usage_destroy(service.usage);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
+	usage_store_close(service.usage_store);
 	pool_store_close(service.store);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {

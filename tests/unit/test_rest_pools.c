@@ -165,9 +165,11 @@ static void pools_are_there_again_after_a_restart(void **state)
 							"{\"maxConcurrentSessions\":4}}}"),
 			 200);
 	pools_stop(service.pools);
+	usage_destroy(service.usage);
 	run_loop_for(50);
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
+	usage_store_close(service.usage_store);
 	pool_store_close(service.store);
 	run_loop_for(5);
 	start_pools();
