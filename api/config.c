@@ -51,9 +51,10 @@ static const struct key keys[] = {
 	TEXT("image", image, NULL, "guest image; default: <home>/images/code-interpreter.erofs"),
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
-	TEXT("token-file", token_file, NULL, "holds the bearer token that clients must send; default: <home>/token"),
+	TEXT("token-file", token_file, NULL, "holds the administrator's bearer token; default: <home>/token"),
 	TEXT("database", database, NULL,
-	     "keeps the pools that were created; on a file system with locks and shared memory; default: "
+	     "keeps the pools that were created and the API keys; on a file system with locks and shared memory; "
+	     "default: "
 	     "<home>/hearth.db"),
 	TEXT("template-dir", template_dir, NULL,
 	     "snapshots that sessions are started from, and suspended sessions; on a file system whose files can be "

@@ -200,7 +200,10 @@ static int start_service(struct hearthd *h, struct error *err)
 		return -err->code;
 	fill_host(h);
 	h->service.store = pool_store_open(c->database, err);
-	return h->service.store ? 0 : -err->code;
+	if (!h->service.store)
+		return -err->code;
+	h->service.auth.keys = api_keys_open(c->database, err);
+	return h->service.auth.keys ? 0 : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
@@ -283,6 +286,7 @@ static int serve(struct hearthd *h, struct error *err)
 		run(h);
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
+	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);

@@ -314,6 +314,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	http_release_body(&x->request);
 	buffer_fini(&x->stream);
 	url_fini(&x->request.url);
+	free(x->request.principal);
 	free(x);
 }
 

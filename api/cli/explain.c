@@ -43,12 +43,12 @@ static int explain_status(const struct failure *f, struct error *err)
 	case 413:
 		return error_set(err, STATUS_USAGE, "the service refused the request: %s", message);
 	case 401:
+		return error_set(err, STATUS_SERVICE,
+				 "%s does not accept the token (401): give one of the service's with --token, "
+				 "HEARTH_TOKEN or HEARTH_TOKEN_FILE",
+				 f->url);
 	case 403:
-		return error_set(
-			err, STATUS_SERVICE,
-			"%s does not accept the token (%ld): give the service's own with --token, HEARTH_TOKEN or "
-			"HEARTH_TOKEN_FILE",
-			f->url, status);
+		return error_set(err, STATUS_SERVICE, "the token is not enough for this (403): %s", message);
 	case 429:
 		return error_set(err, STATUS_SERVICE,
 				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "

@@ -1,6 +1,7 @@
 /* hearth: the command line of the service. */
 #include "bench.h"
 #include "exit_status.h"
+#include "key.h"
 #include "run.h"
 #include "session.h"
 #include "sessionpool.h"
@@ -18,6 +19,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions\n"
 			   "  template     keep sessions as the beginning of others\n"
+			   "  key          create, list and revoke API keys\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
@@ -29,7 +31,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands };
+static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands,
+						      &key_commands };
 
 static const struct command_group *find_group(const char *name)
 {

@@ -33,6 +33,9 @@ struct options {
 	const char *cpu;
 	const char *memory;
 	const char *template;
+	const char *name;
+	const char *role;
+	const char *expires_in;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;

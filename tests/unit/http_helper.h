@@ -149,6 +149,8 @@ static inline void start_pools(void)
 
 	service.store = pool_store_open(paths[DATABASE], &err);
 	assert_non_null(service.store);
+	service.auth.keys = api_keys_open(paths[DATABASE], &err);
+	assert_non_null(service.auth.keys);
 	service.templates = templates_create(&host, paths[TEMPLATES], on_templates_changed, NULL, &err);
 	assert_non_null(service.templates);
 	service.pools = pools_create(&host, service.templates, &settings);
@@ -207,6 +209,7 @@ static inline int tear_down(void **state)
 	uv_run(&loop, UV_RUN_DEFAULT);
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
+	api_keys_close(service.auth.keys);
 	pool_store_close(service.store);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
