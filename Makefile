@@ -22,6 +22,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/operation.c api/rest_operation.c \
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
+           api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
@@ -65,15 +66,18 @@ UNIT_memory_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapsho
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
 KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/pool_store.c api/pool_definition.c
+JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c
 
-UNIT_TESTS += utf8 base64 json_text url auth api_keys config
+UNIT_TESTS += utf8 base64 json_text url auth api_keys jwt issuer config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
-UNIT_auth := api/auth.c $(KEYS)
+UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c api/buffer.c $(KEYS)
 UNIT_api_keys := $(KEYS)
-UNIT_config := api/config.c api/toml.c api/pool_definition.c
+UNIT_jwt := $(JWT)
+UNIT_issuer := api/issuer.c api/key_source.c api/buffer.c $(JWT)
+UNIT_config := api/config.c api/toml.c api/pool_definition.c api/principal.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c

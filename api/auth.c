@@ -95,6 +95,8 @@ bool auth_identify(struct auth *auth, const char *authorization, int64_t now_ms,
 		become(principal, key->role, key->pools, "key", key->id);
 		return true;
 	}
+	if (auth->issuer && jwt_looks_like(given))
+		return issuer_identify(auth->issuer, given, now_ms, principal, why);
 	*why = "The token is not one of this service, or it has expired, or it was revoked.";
 	return false;
 }

@@ -6,6 +6,7 @@
 #define HEARTH_API_AUTH_H
 
 #include "api/api_keys.h"
+#include "api/issuer.h"
 #include "api/principal.h"
 #include "common/error.h"
 
@@ -22,6 +23,7 @@ struct auth {
 	char token[AUTH_TOKEN_MAX + 1];
 	size_t token_size;
 	struct api_keys *keys; /* not owned; NULL: none */
+	struct issuer *issuer; /* likewise */
 };
 
 /*

@@ -1,6 +1,7 @@
 #include "api/config.h"
 
 #include "api/pool_definition.h"
+#include "api/principal.h"
 #include "api/toml.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -52,6 +53,18 @@ static const struct key keys[] = {
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
 	TEXT("token-file", token_file, NULL, "holds the administrator's bearer token; default: <home>/token"),
+	TEXT("jwt-issuer", jwt_issuer, "",
+	     "the issuer (claim iss) whose JSON Web Tokens are accepted as bearer tokens; empty: none are"),
+	TEXT("jwt-keys", jwt_keys, "",
+	     "the issuer's public keys: a JWKS in a file, or at a URL (https://, or http:// on a loopback address)"),
+	TEXT("jwt-audiences", jwt_audiences, "https://dynamicsessions.io https://acasessions.io",
+	     "of these, with spaces between, a token must name one (claim aud); a slash at the end does not matter"),
+	TEXT("jwt-role-claim", jwt_role_claim, "roles",
+	     "the claim with the role: reader, executor or manager, also after `hearth.`; in a claim within a claim: "
+	     "outer.inner"),
+	TEXT("jwt-pools-claim", jwt_pools_claim, "pools",
+	     "the claim with the session pools that the role is for; a token without it: all"),
+	TEXT("jwt-default-role", jwt_default_role, "", "the role of a token without the role's claim; empty: none"),
 	TEXT("database", database, NULL,
 	     "keeps the pools that were created and the API keys; on a file system with locks and shared memory; "
 	     "default: "
@@ -106,9 +119,11 @@ static const struct key keys[] = {
 };
 
 enum {
-	N_KEYS = sizeof(keys) / sizeof(keys[0]),
+	N_KEYS = sizeof(keys) / sizeof(keys[0]), /* at most 64: see apply_line() */
 	UNSET = INT64_MIN,
 };
+
+_Static_assert(sizeof(keys) / sizeof(keys[0]) <= 64, "apply_line() has a bit for each key in a uint64_t");
 
 static char **text_of(const struct config *c, const struct key *k)
 {
@@ -387,6 +402,13 @@ static int check(const struct config *c, struct error *err)
 		return error_set(err, EINVAL, "log-level must be error, warn, info or debug, not %s", c->log_level);
 	if (pool_lifecycle_from_name(c->lifecycle) < 0)
 		return error_set(err, EINVAL, "lifecycle must be Timed or MaxLifetime, not %s", c->lifecycle);
+	if (*c->jwt_default_role && role_from_name(c->jwt_default_role) < 0)
+		return error_set(err, EINVAL, "jwt-default-role must be reader, executor, manager or empty, not %s",
+				 c->jwt_default_role);
+	if (!*c->jwt_issuer != !*c->jwt_keys)
+		return error_set(err, EINVAL, "jwt-issuer and jwt-keys must be set together");
+	if (*c->jwt_issuer && !*c->jwt_audiences)
+		return error_set(err, EINVAL, "jwt-audiences must name an audience");
 	if (c->ready_sessions > c->max_sessions)
 		return error_set(err, EINVAL, "ready-sessions is more than max-sessions");
 	if (c->execution_timeout_s > c->max_execution_timeout_s)

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -47,6 +48,7 @@ static void on_drain(uv_timer_t *timer)
 	if (http_server_n_requests(h->http) && uv_now(&h->loop) - h->drain_since_ms < DRAIN_MS)
 		return;
 	http_server_destroy(h->http);
+	issuer_close(h->service.auth.issuer);
 	uv_close((uv_handle_t *)&h->drain, NULL);
 	/* Nothing holds the loop now, and uv_run() returns. */
 }
@@ -183,6 +185,26 @@ static int start_pools(struct hearthd *h, struct error *err)
 	return rc;
 }
 
+static int start_issuer(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	const struct issuer_settings settings = {
+		.keys = c->jwt_keys,
+		.rules = {
+			.issuer = c->jwt_issuer,
+			.audiences = c->jwt_audiences,
+			.role_claim = c->jwt_role_claim,
+			.pools_claim = c->jwt_pools_claim,
+			.default_role = role_from_name(c->jwt_default_role),
+		},
+	};
+
+	if (!*c->jwt_issuer)
+		return 0;
+	h->service.auth.issuer = issuer_create(&h->loop, &settings, err);
+	return h->service.auth.issuer ? 0 : -err->code;
+}
+
 static int start_service(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
@@ -203,7 +225,7 @@ static int start_service(struct hearthd *h, struct error *err)
 	if (!h->service.store)
 		return -err->code;
 	h->service.auth.keys = api_keys_open(c->database, err);
-	return h->service.auth.keys ? 0 : -err->code;
+	return h->service.auth.keys ? start_issuer(h, err) : -err->code;
 }
 
 static int start_http(struct hearthd *h, struct error *err)
@@ -301,6 +323,7 @@ int main(int argc, char *argv[])
 	int rc;
 
 	log_identity("hearthd");
+	curl_global_init(CURL_GLOBAL_DEFAULT);
 	rc = config_load(&h.config, argc, argv, &err);
 	if (rc == 0 && h.config.wants_help)
 		config_print_help(stdout);

@@ -7,6 +7,7 @@
 
 /* Each may what those before it may. docs/api.md says what that is. */
 enum role {
+	ROLE_NONE = -1,
 	ROLE_READER,   /* looks: at pools, sessions, files */
 	ROLE_EXECUTOR, /* uses the pool: runs code, changes files, ends sessions */
 	ROLE_MANAGER,  /* changes the pool itself */
@@ -41,7 +42,7 @@ bool pool_list_add(char list[POOL_LIST_SIZE], const char *pool);
 /* Puts a text there for logs: cut to the size, with what is not printable ASCII replaced. */
 void principal_set_name(struct principal *p, const char *kind, const char *text);
 
-/* True if they have that role, or a higher one, on that pool; NULL: on all pools. */
+/* True if they have that role, or a higher one, on that pool; NULL: on all pools. No role permits nothing. */
 bool principal_may(const struct principal *p, enum role role, const char *pool);
 
 #endif
