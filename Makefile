@@ -15,7 +15,7 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c \
-           api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
+           api/http_server.c api/http_listener.c api/tls.c api/hang_up_watch.c api/url.c \
            api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
@@ -34,7 +34,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
-       api/cli/key.c \
+       api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/bench.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \

@@ -53,6 +53,12 @@ static const struct key keys[] = {
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
 	TEXT("token-file", token_file, NULL, "holds the administrator's bearer token; default: <home>/token"),
+	TEXT("tls-certificate", tls_certificate, "",
+	     "serve HTTPS with this certificate: a file in PEM, the server's own first, then those that lead to its "
+	     "authority; `hearth cert init` makes one for trying"),
+	TEXT("tls-key", tls_key, "", "the certificate's private key, a file in PEM"),
+	BOOLEAN("allow-plain-http", allow_plain_http,
+		"serve plain HTTP on other addresses than loopback ones, too: for use behind a proxy with TLS"),
 	TEXT("jwt-issuer", jwt_issuer, "",
 	     "the issuer (claim iss) whose JSON Web Tokens are accepted as bearer tokens; empty: none are"),
 	TEXT("jwt-keys", jwt_keys, "",
@@ -402,6 +408,8 @@ static int check(const struct config *c, struct error *err)
 		return error_set(err, EINVAL, "log-level must be error, warn, info or debug, not %s", c->log_level);
 	if (pool_lifecycle_from_name(c->lifecycle) < 0)
 		return error_set(err, EINVAL, "lifecycle must be Timed or MaxLifetime, not %s", c->lifecycle);
+	if (!*c->tls_certificate != !*c->tls_key)
+		return error_set(err, EINVAL, "tls-certificate and tls-key must be set together");
 	if (*c->jwt_default_role && role_from_name(c->jwt_default_role) < 0)
 		return error_set(err, EINVAL, "jwt-default-role must be reader, executor, manager or empty, not %s",
 				 c->jwt_default_role);

@@ -232,14 +232,22 @@ static int start_http(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
 	const struct http_handler handler = { router_begin, router_complete, &h->service };
+	struct tls_pair tls = { 0 };
 	const struct http_server_settings settings = {
 		.listen = c->listen,
 		.max_connections = (unsigned int)c->max_connections,
 		.idle_timeout_s = (unsigned int)c->idle_timeout_s,
 		.body_budget = (size_t)c->body_budget_mib << 20,
+		.tls = *c->tls_certificate ? &tls : NULL,
+		.allow_plain_http = c->allow_plain_http,
 	};
 
+	if (settings.tls && tls_pair_load(&tls, c->tls_certificate, c->tls_key, err) < 0) {
+		tls_pair_fini(&tls);
+		return -err->code;
+	}
 	h->http = http_server_create(&h->loop, &settings, &handler, err);
+	tls_pair_fini(&tls);
 	return h->http ? 0 : -err->code;
 }
 
@@ -278,7 +286,8 @@ static void run(struct hearthd *h)
 	watch_signals(h);
 	log_info("version %s, at most %lld sessions of %lld MiB", HEARTH_VERSION, (long long)h->config.max_sessions,
 		 (long long)h->config.session_memory_mib);
-	printf("hearthd: serving on http://%s\n", http_server_address(h->http));
+	printf("hearthd: serving on %s://%s\n", http_server_has_tls(h->http) ? "https" : "http",
+	       http_server_address(h->http));
 	fflush(stdout);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	log_info("stopped");

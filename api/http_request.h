@@ -31,6 +31,7 @@ struct http_request {
 	enum http_body_refused body_refused;
 	struct buffer body; /* complete when http_handler.complete is called */
 	uint64_t received_ns;
+	bool has_tls; /* it came encrypted */
 
 	const void *route;           /* the router's */
 	const char *path_identifier; /* likewise: {ID} of a path /identifier/{ID}/…, in url; NULL if none */

@@ -48,7 +48,9 @@ void pool_address_put_endpoint(struct buffer *out, const struct http_request *r,
 	const char *scheme = http_request_header(r, "X-Forwarded-Proto");
 
 	if (host && is_host(host)) {
-		buffer_put_text(out, scheme && strcasecmp(scheme, "https") == 0 ? "https://" : "http://");
+		bool is_https = scheme ? strcasecmp(scheme, "https") == 0 : r->has_tls;
+
+		buffer_put_text(out, is_https ? "https://" : "http://");
 		buffer_put_text(out, host);
 	}
 	put_path(out, r, name, "");

@@ -13,7 +13,7 @@ void pool_address_put_id(struct buffer *out, const struct http_request *r, const
 
 /*
  * Appends the endpoint of its data plane: the scheme and host by which the client got here, and a path like Azure's.
- * Behind a proxy, X-Forwarded-Proto says the scheme, and Host must be passed on.
+ * Behind a proxy, X-Forwarded-Proto says the scheme, where it differs, and Host must be passed on.
  */
 void pool_address_put_endpoint(struct buffer *out, const struct http_request *r, const char *name);
 

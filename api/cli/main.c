@@ -1,5 +1,6 @@
 /* hearth: the command line of the service. */
 #include "bench.h"
+#include "cert.h"
 #include "exit_status.h"
 #include "key.h"
 #include "run.h"
@@ -20,6 +21,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  key          create, list and revoke API keys\n"
+			   "  cert         make certificates for trying HTTPS\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
@@ -61,6 +63,8 @@ static int help_command(int argc, char **argv)
 
 	if (group)
 		command_group_print_help(group, stdout);
+	else if (argc > 1 && strcmp(argv[1], "cert") == 0)
+		cert_print_help(stdout);
 	else
 		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
 	return finish();
@@ -70,9 +74,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_command },           { "bench", bench_command }, { "version", version_command },
-	{ "--version", version_command }, { "help", help_command },   { "--help", help_command },
-	{ "-h", help_command },
+	{ "run", run_command },         { "bench", bench_command },       { "cert", cert_command },
+	{ "version", version_command }, { "--version", version_command }, { "help", help_command },
+	{ "--help", help_command },     { "-h", help_command },
 };
 
 int main(int argc, char **argv)

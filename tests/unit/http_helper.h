@@ -165,7 +165,12 @@ static inline int set_up(void **state)
 {
 	static const char *const names[] = { "run", "templates", "hearth.db" };
 	const struct http_handler handler = { router_begin, router_complete, &service };
-	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
+	const struct http_server_settings http = {
+		.listen = "127.0.0.1:0",
+		.max_connections = 50,
+		.idle_timeout_s = 1,
+		.body_budget = 64 << 20,
+	};
 	struct error err;
 
 	(void)state;
