@@ -106,7 +106,7 @@ struct api_keys *api_keys_open(const char *database, struct error *err)
 /* What fails is tried again with the next one: nothing depends on it. */
 static void flush(struct api_keys *keys)
 {
-	AUTO_FREE const struct api_key **touched = calloc(keys->n + 1, sizeof(*touched));
+	AUTO_FREE const struct api_key **touched = calloc(keys->n + 1, sizeof(void *));
 	struct error err = { 0 };
 	size_t n = 0;
 
