@@ -46,7 +46,7 @@ bool pool_list_add(char list[POOL_LIST_SIZE], const char *pool)
 	size_t used = strlen(list);
 
 	if (strcmp(pool, POOL_LIST_ALL) == 0) {
-		strcpy(list, POOL_LIST_ALL);
+		snprintf(list, POOL_LIST_SIZE, POOL_LIST_ALL);
 		return true;
 	}
 	if (!pool_name_is_valid(pool))

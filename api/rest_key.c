@@ -5,6 +5,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -93,7 +94,7 @@ static int read_name(struct api_key *key, const json_t *body, struct error *err)
 	if (strlen(name) != size || !api_key_name_is_valid(name))
 		return error_set(err, EINVAL, "The field 'name' must have at most %d printable ASCII characters.",
 				 API_KEY_NAME_SIZE - 1);
-	strcpy(key->name, name);
+	snprintf(key->name, sizeof(key->name), "%s", name);
 	return 0;
 }
 
@@ -118,7 +119,7 @@ static int read_pools(struct api_key *key, const json_t *body, struct error *err
 	size_t i;
 
 	if (!list) {
-		strcpy(key->pools, POOL_LIST_ALL);
+		(void)pool_list_add(key->pools, POOL_LIST_ALL);
 		return 0;
 	}
 	if (!json_is_array(list) || json_array_size(list) == 0)
