@@ -83,7 +83,9 @@ UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
-UNIT_TESTS += execute_answer http
+UNIT_TESTS += execute_answer http http_tls
+UNIT_http_tls := api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c api/buffer.c api/tls.c \
+                 api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
