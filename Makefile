@@ -15,13 +15,15 @@ VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assemb
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
-           api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c \
-           api/router.c api/auth.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
+           api/http_server.c api/http_listener.c api/tls.c api/hang_up_watch.c api/url.c \
+           api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/operation.c api/rest_operation.c \
+           api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
+           api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
@@ -34,6 +36,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
+       api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
@@ -64,19 +67,27 @@ UNIT_state_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c
 UNIT_memory_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
-UNIT_TESTS += utf8 base64 json_text url auth config
+KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/pool_store.c api/pool_definition.c
+JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c
+
+UNIT_TESTS += utf8 base64 json_text url auth api_keys jwt issuer config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
-UNIT_auth := api/auth.c
-UNIT_config := api/config.c api/toml.c api/pool_definition.c
+UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c api/buffer.c $(KEYS)
+UNIT_api_keys := $(KEYS)
+UNIT_jwt := $(JWT)
+UNIT_issuer := api/issuer.c api/key_source.c api/buffer.c $(JWT)
+UNIT_config := api/config.c api/toml.c api/pool_definition.c api/principal.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
-UNIT_TESTS += execute_answer http
+UNIT_TESTS += execute_answer http http_tls
+UNIT_http_tls := api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c api/buffer.c api/tls.c \
+                 api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
@@ -88,8 +99,9 @@ UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
 UNIT_snapshot := api/snapshot.c api/folder.c
 UNIT_session_record := api/session_record.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools rest_keys router_fuzz
 UNIT_rest_pools := $(UNIT_http)
+UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c
 UNIT_pool_store := api/pool_store.c api/pool_definition.c
@@ -134,8 +146,8 @@ LINK     := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 VMM_LIBS     := -lfdt -lpthread
-HEARTHD_LIBS := -luv -lmicrohttpd -ljansson -lsqlite3 -lm
-CLI_LIBS     := -ljansson -lcurl
+HEARTHD_LIBS := -luv -lmicrohttpd -lgnutls -ljansson -lsqlite3 -lcurl -lm
+CLI_LIBS     := -ljansson -lcurl -lgnutls
 
 # What is built is named in a word; V=1 shows the commands, --silent nothing.
 ifneq ($(V),1)
@@ -243,7 +255,7 @@ unit-names: # for scripts/test
 $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lsqlite3 -lpthread -lm
+	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lgnutls -lcurl -lsqlite3 -lpthread -lm
 
 .PHONY: clean
 clean:

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -47,21 +48,57 @@ int auth_load(struct auth *auth, const char *path, struct error *err)
 	return 0;
 }
 
-bool auth_permits(const struct auth *auth, const char *authorization)
+/* The token of a header "Bearer <token>", or NULL. */
+static const char *bearer_of(const char *authorization)
 {
 	const char *given;
-	size_t size;
-	uint8_t difference;
 
 	if (!authorization || strncasecmp(authorization, "Bearer", 6) != 0 || authorization[6] != ' ')
-		return false;
+		return NULL;
 	given = authorization + 6 + strspn(authorization + 6, " ");
-	size = strlen(given);
-	difference = size != auth->token_size;
+	return *given ? given : NULL;
+}
+
+static bool is_administrator(const struct auth *auth, const char *given)
+{
+	size_t size = strlen(given);
+	uint8_t difference = size != auth->token_size;
+
 	/* As many steps as the client's text has characters, whatever the token is. */
 	for (size_t i = 0; i < size; i++)
 		difference |= (uint8_t)(given[i] ^ auth->token[i % auth->token_size]);
 	return difference == 0;
+}
+
+static void become(struct principal *principal, enum role role, const char *pools, const char *kind, const char *name)
+{
+	principal->role = role;
+	snprintf(principal->pools, sizeof(principal->pools), "%s", pools);
+	principal_set_name(principal, kind, name);
+}
+
+bool auth_identify(struct auth *auth, const char *authorization, int64_t now_ms, struct principal *principal,
+		   const char **why)
+{
+	const char *given = bearer_of(authorization);
+	const struct api_key *key;
+
+	*why = NULL;
+	if (!given)
+		return false;
+	if (is_administrator(auth, given)) {
+		become(principal, ROLE_MANAGER, POOL_LIST_ALL, "administrator", "");
+		return true;
+	}
+	key = auth->keys ? api_keys_identify(auth->keys, given, now_ms) : NULL;
+	if (key) {
+		become(principal, key->role, key->pools, "key", key->id);
+		return true;
+	}
+	if (auth->issuer && jwt_looks_like(given))
+		return issuer_identify(auth->issuer, given, now_ms, principal, why);
+	*why = "The token is not one of this service, or it has expired, or it was revoked.";
+	return false;
 }
 
 void auth_fini(struct auth *auth)

@@ -1,6 +1,7 @@
 #include "api/config.h"
 
 #include "api/pool_definition.h"
+#include "api/principal.h"
 #include "api/toml.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -51,9 +52,28 @@ static const struct key keys[] = {
 	TEXT("image", image, NULL, "guest image; default: <home>/images/code-interpreter.erofs"),
 	TEXT("kernel-arguments", kernel_arguments, "",
 	     "further arguments for the guest kernel, e.g. loglevel=7 for its log on the console"),
-	TEXT("token-file", token_file, NULL, "holds the bearer token that clients must send; default: <home>/token"),
+	TEXT("token-file", token_file, NULL, "holds the administrator's bearer token; default: <home>/token"),
+	TEXT("tls-certificate", tls_certificate, "",
+	     "serve HTTPS with this certificate: a file in PEM, the server's own first, then those that lead to its "
+	     "authority; `hearth cert init` makes one for trying"),
+	TEXT("tls-key", tls_key, "", "the certificate's private key, a file in PEM"),
+	BOOLEAN("allow-plain-http", allow_plain_http,
+		"serve plain HTTP on other addresses than loopback ones, too: for use behind a proxy with TLS"),
+	TEXT("jwt-issuer", jwt_issuer, "",
+	     "the issuer (claim iss) whose JSON Web Tokens are accepted as bearer tokens; empty: none are"),
+	TEXT("jwt-keys", jwt_keys, "",
+	     "the issuer's public keys: a JWKS in a file, or at a URL (https://, or http:// on a loopback address)"),
+	TEXT("jwt-audiences", jwt_audiences, "https://dynamicsessions.io https://acasessions.io",
+	     "of these, with spaces between, a token must name one (claim aud); a slash at the end does not matter"),
+	TEXT("jwt-role-claim", jwt_role_claim, "roles",
+	     "the claim with the role: reader, executor or manager, also after `hearth.`; in a claim within a claim: "
+	     "outer.inner"),
+	TEXT("jwt-pools-claim", jwt_pools_claim, "pools",
+	     "the claim with the session pools that the role is for; a token without it: all"),
+	TEXT("jwt-default-role", jwt_default_role, "", "the role of a token without the role's claim; empty: none"),
 	TEXT("database", database, NULL,
-	     "keeps the pools that were created; on a file system with locks and shared memory; default: "
+	     "keeps the pools that were created and the API keys; on a file system with locks and shared memory; "
+	     "default: "
 	     "<home>/hearth.db"),
 	TEXT("template-dir", template_dir, NULL,
 	     "snapshots that sessions are started from, and suspended sessions; on a file system whose files can be "
@@ -111,9 +131,11 @@ static const struct key keys[] = {
 };
 
 enum {
-	N_KEYS = sizeof(keys) / sizeof(keys[0]),
+	N_KEYS = sizeof(keys) / sizeof(keys[0]), /* at most 64: see apply_line() */
 	UNSET = INT64_MIN,
 };
+
+_Static_assert(sizeof(keys) / sizeof(keys[0]) <= 64, "apply_line() has a bit for each key in a uint64_t");
 
 static char **text_of(const struct config *c, const struct key *k)
 {
@@ -394,6 +416,15 @@ static int check(const struct config *c, struct error *err)
 		return error_set(err, EINVAL, "log-format must be text or json, not %s", c->log_format);
 	if (pool_lifecycle_from_name(c->lifecycle) < 0)
 		return error_set(err, EINVAL, "lifecycle must be Timed or MaxLifetime, not %s", c->lifecycle);
+	if (!*c->tls_certificate != !*c->tls_key)
+		return error_set(err, EINVAL, "tls-certificate and tls-key must be set together");
+	if (*c->jwt_default_role && role_from_name(c->jwt_default_role) < 0)
+		return error_set(err, EINVAL, "jwt-default-role must be reader, executor, manager or empty, not %s",
+				 c->jwt_default_role);
+	if (!*c->jwt_issuer != !*c->jwt_keys)
+		return error_set(err, EINVAL, "jwt-issuer and jwt-keys must be set together");
+	if (*c->jwt_issuer && !*c->jwt_audiences)
+		return error_set(err, EINVAL, "jwt-audiences must name an audience");
 	if (c->ready_sessions > c->max_sessions)
 		return error_set(err, EINVAL, "ready-sessions is more than max-sessions");
 	if (c->execution_timeout_s > c->max_execution_timeout_s)

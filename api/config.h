@@ -21,6 +21,15 @@ struct config {
 	char *image;
 	char *kernel_arguments;
 	char *token_file;
+	char *tls_certificate; /* "": plain HTTP */
+	char *tls_key;
+	int64_t allow_plain_http; /* 0 or 1 */
+	char *jwt_issuer;         /* "": no JSON Web Tokens */
+	char *jwt_keys;
+	char *jwt_audiences;
+	char *jwt_role_claim;
+	char *jwt_pools_claim;
+	char *jwt_default_role; /* "": none */
 	char *template_dir;
 	int64_t boot_always; /* 0 or 1 */
 	char *lifecycle;

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static void on_drain(uv_timer_t *timer)
 		return;
 	http_server_destroy(h->http);
 	usage_destroy(h->service.usage);
+	issuer_close(h->service.auth.issuer);
 	uv_close((uv_handle_t *)&h->drain, NULL);
 	/* Nothing holds the loop now, and uv_run() returns. */
 }
@@ -214,6 +216,26 @@ static int start_usage(struct hearthd *h, struct error *err)
 	return h->service.usage ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
+static int start_issuer(struct hearthd *h, struct error *err)
+{
+	const struct config *c = &h->config;
+	const struct issuer_settings settings = {
+		.keys = c->jwt_keys,
+		.rules = {
+			.issuer = c->jwt_issuer,
+			.audiences = c->jwt_audiences,
+			.role_claim = c->jwt_role_claim,
+			.pools_claim = c->jwt_pools_claim,
+			.default_role = role_from_name(c->jwt_default_role),
+		},
+	};
+
+	if (!*c->jwt_issuer)
+		return 0;
+	h->service.auth.issuer = issuer_create(&h->loop, &settings, err);
+	return h->service.auth.issuer ? 0 : -err->code;
+}
+
 static int start_service(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
@@ -232,21 +254,34 @@ static int start_service(struct hearthd *h, struct error *err)
 		return -err->code;
 	fill_host(h);
 	h->service.store = pool_store_open(c->database, err);
-	return h->service.store ? start_usage(h, err) : -err->code;
+	if (!h->service.store)
+		return -err->code;
+	h->service.auth.keys = api_keys_open(c->database, err);
+	if (!h->service.auth.keys || start_issuer(h, err) < 0)
+		return -err->code;
+	return start_usage(h, err);
 }
 
 static int start_http(struct hearthd *h, struct error *err)
 {
 	const struct config *c = &h->config;
 	const struct http_handler handler = { router_begin, router_complete, router_over, &h->service };
+	struct tls_pair tls = { 0 };
 	const struct http_server_settings settings = {
 		.listen = c->listen,
 		.max_connections = (unsigned int)c->max_connections,
 		.idle_timeout_s = (unsigned int)c->idle_timeout_s,
 		.body_budget = (size_t)c->body_budget_mib << 20,
+		.tls = *c->tls_certificate ? &tls : NULL,
+		.allow_plain_http = c->allow_plain_http,
 	};
 
+	if (settings.tls && tls_pair_load(&tls, c->tls_certificate, c->tls_key, err) < 0) {
+		tls_pair_fini(&tls);
+		return -err->code;
+	}
 	h->http = http_server_create(&h->loop, &settings, &handler, err);
+	tls_pair_fini(&tls);
 	return h->http ? 0 : -err->code;
 }
 
@@ -289,7 +324,8 @@ static void run(struct hearthd *h)
 	watch_signals(h);
 	log_info("version %s, at most %lld sessions of %lld MiB", HEARTH_VERSION, (long long)h->config.max_sessions,
 		 (long long)h->config.session_memory_mib);
-	printf("hearthd: serving on http://%s\n", http_server_address(h->http));
+	printf("hearthd: serving on %s://%s\n", http_server_has_tls(h->http) ? "https" : "http",
+	       http_server_address(h->http));
 	fflush(stdout);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	log_info("stopped");
@@ -320,6 +356,7 @@ static int serve(struct hearthd *h, struct error *err)
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
 	usage_store_close(h->service.usage_store);
+	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);
@@ -334,6 +371,7 @@ int main(int argc, char *argv[])
 	int rc;
 
 	log_identity("hearthd");
+	curl_global_init(CURL_GLOBAL_DEFAULT);
 	rc = config_load(&h.config, argc, argv, &err);
 	if (rc == 0 && h.config.wants_help)
 		config_print_help(stdout);

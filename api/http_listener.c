@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,4 +79,16 @@ int http_listen(const char *where, char *address, size_t size, struct error *err
 		return error_set(err, -fd, "cannot listen on %s: %s", where, strerror(-fd));
 	describe(fd, address, size);
 	return fd;
+}
+
+bool http_is_loopback(int fd)
+{
+	struct sockaddr_storage s = { 0 };
+	socklen_t length = sizeof(s);
+
+	if (getsockname(fd, (struct sockaddr *)&s, &length) < 0)
+		return false;
+	if (s.ss_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)&s)->sin_addr.s_addr) >> 24 == 127;
+	return s.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&s)->sin6_addr);
 }

@@ -3,6 +3,7 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -10,5 +11,8 @@
  * in the same form. Returns the descriptor (non-blocking, close-on-exec), or negative with *err filled.
  */
 int http_listen(const char *where, char *address, size_t size, struct error *err);
+
+/* True if only this machine can connect to what the descriptor listens on. */
+bool http_is_loopback(int fd);
 
 #endif

@@ -15,6 +15,8 @@ enum {
 	HTTP_HEADERS_MAX = 24, /* of an answer */
 };
 
+struct principal;
+
 enum http_body_refused {
 	HTTP_BODY_TAKEN = 0,
 	HTTP_BODY_TOO_LARGE, /* over body_max */
@@ -29,6 +31,7 @@ struct http_request {
 	enum http_body_refused body_refused;
 	struct buffer body; /* complete when http_handler.complete is called */
 	uint64_t received_ns;
+	bool has_tls; /* it came encrypted */
 
 	const void *route;           /* the router's */
 	unsigned int route_class;    /* likewise: an enum metrics_route */
@@ -36,6 +39,7 @@ struct http_request {
 	const char *pool;            /* likewise: the name in …/sessionPools/<name>/…; NULL if none */
 	size_t n_pool_segments;      /* likewise: how many segments of url lead to the pool, or to the list of pools */
 	const char *path_name;       /* likewise: the segment where the route has a star; NULL if none */
+	struct principal *principal; /* likewise: who sent it, NULL if the route asks nobody; freed with the request */
 
 	/* the handler's, if it answers later */
 	void *owner;

@@ -12,9 +12,13 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* In GnuTLS's words. */
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 
 enum {
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
@@ -28,6 +32,7 @@ struct http_server {
 	struct http_handler handler;
 	struct http_server_settings settings;
 	char address[80];
+	bool has_tls;
 	uv_poll_t poll;    /* the library's epoll descriptor */
 	uv_timer_t timer;  /* when the library wants to run next */
 	int n_open;        /* handles that libuv still uses */
@@ -276,6 +281,7 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
 	x->server = s;
 	x->connection = connection;
 	x->request.received_ns = uv_hrtime();
+	x->request.has_tls = s->has_tls;
 	x->request.url_error = url_split(&x->request.url, target);
 	x->next = s->exchanges;
 	if (x->next)
@@ -316,6 +322,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	http_release_body(&x->request);
 	buffer_fini(&x->stream);
 	url_fini(&x->request.url);
+	free(x->request.principal);
 	free(x);
 }
 
@@ -410,17 +417,38 @@ static void on_library_log(void *data, const char *format, va_list args)
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
 
-static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd)
+/* The library keeps the pointers, and reads the texts, only while it starts. */
+static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, const struct tls_pair *tls)
 {
 	const struct http_server_settings *settings = &s->settings;
+	struct MHD_OptionItem for_tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
 
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-				s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-				listen_fd, MHD_OPTION_CONNECTION_LIMIT, settings->max_connections,
-				MHD_OPTION_CONNECTION_TIMEOUT, settings->idle_timeout_s,
+	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+				MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+				settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, settings->idle_timeout_s,
 				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 				MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-				MHD_OPTION_END);
+				MHD_OPTION_ARRAY, tls ? for_tls : for_tls + 3, MHD_OPTION_END);
+}
+
+static int listen_safely(struct http_server *s, struct error *err)
+{
+	int fd = http_listen(s->settings.listen, s->address, sizeof(s->address), err);
+
+	if (fd < 0 || s->settings.tls || s->settings.allow_plain_http || http_is_loopback(fd))
+		return fd;
+	close(fd);
+	return error_set(
+		err, EINVAL,
+		"on %s, tokens would cross the network in the clear: set tls-certificate and tls-key (`hearth cert "
+		"init` makes a pair for trying), or allow-plain-http if a proxy with TLS is in front",
+		s->address);
 }
 
 struct http_server *http_server_create(uv_loop_t *loop, const struct http_server_settings *settings,
@@ -436,10 +464,12 @@ struct http_server *http_server_create(uv_loop_t *loop, const struct http_server
 	s->loop = loop;
 	s->settings = *settings;
 	s->handler = *handler;
-	fd = http_listen(settings->listen, s->address, sizeof(s->address), err);
+	fd = listen_safely(s, err);
 	if (fd < 0)
 		goto fail;
-	s->daemon = start_daemon(s, fd);
+	s->has_tls = settings->tls != NULL;
+	s->daemon = start_daemon(s, fd, settings->tls);
+	s->settings.tls = NULL;
 	if (!s->daemon) {
 		error_set(err, EIO, "the HTTP library did not start: see the log at level debug");
 		goto fail;
@@ -456,6 +486,11 @@ struct http_server *http_server_create(uv_loop_t *loop, const struct http_server
 fail:
 	free(s);
 	return NULL;
+}
+
+bool http_server_has_tls(const struct http_server *s)
+{
+	return s->has_tls;
 }
 
 const char *http_server_address(const struct http_server *s)

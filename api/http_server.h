@@ -6,6 +6,7 @@
 #define HEARTH_API_HTTP_SERVER_H
 
 #include "api/http_request.h"
+#include "api/tls.h"
 #include "common/error.h"
 
 #include <uv.h>
@@ -30,11 +31,16 @@ struct http_server_settings {
 	unsigned int max_connections;
 	unsigned int idle_timeout_s; /* of a connection that neither sends nor takes; not while a handler works */
 	size_t body_budget;          /* bytes of all bodies in memory at a time */
+	const struct tls_pair *tls;  /* NULL: plain HTTP; used until the server is created */
+	bool allow_plain_http;       /* on other addresses than loopback ones */
 };
 
 /* Starts to serve. NULL on failure, with *err filled. */
 struct http_server *http_server_create(uv_loop_t *loop, const struct http_server_settings *settings,
 				       const struct http_handler *handler, struct error *err);
+
+/* True if clients speak TLS with it. */
+bool http_server_has_tls(const struct http_server *s);
 
 /* "127.0.0.1:8080": where it really listens. */
 const char *http_server_address(const struct http_server *s);

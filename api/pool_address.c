@@ -42,14 +42,21 @@ static bool is_host(const char *text)
 	return *text && strlen(text) <= 255 && text[strspn(text, allowed)] == '\0';
 }
 
-void pool_address_put_endpoint(struct buffer *out, const struct http_request *r, const char *name)
+void pool_address_put_origin(struct buffer *out, const struct http_request *r)
 {
 	const char *host = http_request_header(r, "Host");
 	const char *scheme = http_request_header(r, "X-Forwarded-Proto");
 
 	if (host && is_host(host)) {
-		buffer_put_text(out, scheme && strcasecmp(scheme, "https") == 0 ? "https://" : "http://");
+		bool is_https = scheme ? strcasecmp(scheme, "https") == 0 : r->has_tls;
+
+		buffer_put_text(out, is_https ? "https://" : "http://");
 		buffer_put_text(out, host);
 	}
+}
+
+void pool_address_put_endpoint(struct buffer *out, const struct http_request *r, const char *name)
+{
+	pool_address_put_origin(out, r);
 	put_path(out, r, name, "");
 }

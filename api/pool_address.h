@@ -12,9 +12,12 @@
 void pool_address_put_id(struct buffer *out, const struct http_request *r, const char *name);
 
 /*
- * Appends the endpoint of its data plane: the scheme and host by which the client got here, and a path like Azure's.
- * Behind a proxy, X-Forwarded-Proto says the scheme, and Host must be passed on.
+ * Appends the scheme and host by which the client got here, or nothing if it names no host. Behind a proxy,
+ * X-Forwarded-Proto says the scheme, where it differs, and Host must be passed on.
  */
+void pool_address_put_origin(struct buffer *out, const struct http_request *r);
+
+/* Appends the endpoint of its data plane: that origin, and a path like Azure's. */
 void pool_address_put_endpoint(struct buffer *out, const struct http_request *r, const char *name);
 
 #endif

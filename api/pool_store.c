@@ -65,6 +65,17 @@ static const char *const migrations[] = {
 	"created_ms INTEGER NOT NULL, "
 	"modified_ms INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID",
+	"CREATE TABLE api_keys ("
+	"id TEXT PRIMARY KEY, "
+	"name TEXT NOT NULL, "
+	"role TEXT NOT NULL, "
+	"pools TEXT NOT NULL, "
+	"hash BLOB NOT NULL, "
+	"created_by TEXT NOT NULL, "
+	"created_ms INTEGER NOT NULL, "
+	"expires_ms INTEGER NOT NULL, "
+	"last_used_ms INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID",
 };
 
 enum {

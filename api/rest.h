@@ -106,6 +106,11 @@ void rest_template_get(struct service *s, struct http_request *r);
 void rest_template_put(struct service *s, struct http_request *r);
 void rest_template_delete(struct service *s, struct http_request *r);
 
+void rest_key_list(struct service *s, struct http_request *r);
+void rest_key_get(struct service *s, struct http_request *r);
+void rest_key_post(struct service *s, struct http_request *r);
+void rest_key_delete(struct service *s, struct http_request *r);
+
 void rest_pool_list(struct service *s, struct http_request *r);
 void rest_pool_get(struct service *s, struct http_request *r);
 void rest_pool_put(struct service *s, struct http_request *r);

@@ -1,23 +1,16 @@
 #include "api/rest_operation.h"
 
+#include "api/pool_address.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-/* A client's Host goes into a header of ours: only what a host and a port are made of. */
-static bool is_host(const char *host)
-{
-	return host && *host && strlen(host) <= 255 &&
-	       strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_") == strlen(host);
-}
 
 /* Clients call it as it is: absolute, with the identifier and the version that they would have to add. */
 static void put_location(struct buffer *out, const struct http_request *r, const char *id, const char *identifier)
 {
-	const char *host = http_request_header(r, "Host");
 	const char *version = url_parameter(&r->url, "api-version");
 
-	if (is_host(host))
-		buffer_put_format(out, "http://%s", host);
+	pool_address_put_origin(out, r);
 	for (size_t i = 0; i < r->n_pool_segments; i++) {
 		buffer_put_text(out, "/");
 		url_put_encoded(out, r->url.segments[i]);

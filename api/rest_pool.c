@@ -145,7 +145,11 @@ void rest_pool_list(struct service *s, struct http_request *r)
 		return;
 	array = json_array();
 	for (struct pool *pool = pools_next(s->pools, NULL); pool; pool = pools_next(s->pools, pool)) {
-		if (find_record(s, pool_definition_of(pool)->name, &record, &err) < 0) {
+		const char *name = pool_definition_of(pool)->name;
+
+		if (!principal_may(r->principal, ROLE_READER, name))
+			continue;
+		if (find_record(s, name, &record, &err) < 0) {
 			json_decref(array);
 			respond_store_error(r, &err);
 			return;

@@ -1,16 +1,25 @@
 #include "api/router.h"
 
 #include "api/metrics.h"
+#include "api/timestamp.h"
+#include "common/cleanup.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+/* Of the pool that the path is about. The administrator may everything. */
 enum permission {
 	ANYBODY,
-	TOKEN,
-	METRICS, /* as TOKEN, unless the settings open them to everybody */
+	TOKEN,      /* by the method: GET is for readers, others for executors; on the pool itself, for managers */
+	READ,       /* readers, by whatever method */
+	READ_ANY,   /* readers of any pool; the handler leaves out what is of others */
+	READ_ALL,   /* readers of all pools, since what is shown is of all */
+	READ_NAMED, /* readers of the pool that the path names; without one, of all pools */
+	METRICS,    /* as READ_ALL, unless the settings open them to everybody */
+	MANAGE,     /* managers */
+	MANAGE_ALL, /* managers of all pools */
 };
 
 /* What the path is about, before its route. */
@@ -38,7 +47,7 @@ static const struct route routes[] = {
 	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
 	{ DATA, ANYBODY, "GET", "openapi.json", BODY_NONE, rest_openapi_get },
 	{ DATA, METRICS, "GET", "metrics", BODY_NONE, rest_metrics_get },
-	{ DATA, TOKEN, "GET", "usage", BODY_NONE, rest_usage_get },
+	{ DATA, READ_NAMED, "GET", "usage", BODY_NONE, rest_usage_get },
 
 	{ DATA, TOKEN, "POST", "code/execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },
@@ -56,18 +65,23 @@ static const struct route routes[] = {
 	{ DATA, TOKEN, "POST", "session/suspend", BODY_NONE, rest_session_suspend },
 	{ DATA, TOKEN, "POST", "session/resume", BODY_NONE, rest_session_resume },
 	/* GET as well, which some clients try when POST is not what they hoped for. */
-	{ DATA, TOKEN, "POST", ".management/getSession", BODY_NONE, rest_management_get_session },
+	{ DATA, READ, "POST", ".management/getSession", BODY_NONE, rest_management_get_session },
 	{ DATA, TOKEN, "GET", ".management/getSession", BODY_NONE, rest_management_get_session },
-	{ DATA, TOKEN, "POST", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
+	{ DATA, READ, "POST", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
 	{ DATA, TOKEN, "GET", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
 	{ DATA, TOKEN, "POST", ".management/stopSession", BODY_NONE, rest_management_stop_session },
 
 	{ DATA, TOKEN, "GET", "templates", BODY_NONE, rest_template_list },
 	{ DATA, TOKEN, "GET", "templates/*", BODY_NONE, rest_template_get },
-	{ DATA, TOKEN, "PUT", "templates/*", BODY_NONE, rest_template_put },
-	{ DATA, TOKEN, "DELETE", "templates/*", BODY_NONE, rest_template_delete },
+	{ DATA, MANAGE, "PUT", "templates/*", BODY_NONE, rest_template_put },
+	{ DATA, MANAGE_ALL, "DELETE", "templates/*", BODY_NONE, rest_template_delete },
 
-	{ POOLS, TOKEN, "GET", "", BODY_NONE, rest_pool_list },
+	{ DATA, MANAGE_ALL, "GET", "keys", BODY_NONE, rest_key_list },
+	{ DATA, MANAGE_ALL, "POST", "keys", BODY_NONE, rest_key_post },
+	{ DATA, MANAGE_ALL, "GET", "keys/*", BODY_NONE, rest_key_get },
+	{ DATA, MANAGE_ALL, "DELETE", "keys/*", BODY_NONE, rest_key_delete },
+
+	{ POOLS, READ_ANY, "GET", "", BODY_NONE, rest_pool_list },
 	{ POOL, TOKEN, "GET", "", BODY_NONE, rest_pool_get },
 	{ POOL, TOKEN, "PUT", "", BODY_POOL, rest_pool_put },
 	{ POOL, TOKEN, "PATCH", "", BODY_POOL, rest_pool_patch },
@@ -185,6 +199,77 @@ static void echo_request_id(struct http_request *r)
 	http_add_header(r, "x-ms-client-request-id", id);
 }
 
+/* ---- permission -------------------------------------------------------------------------------------------------- */
+
+static enum role role_for(const struct route *route, const char *method)
+{
+	switch (route->permission) {
+	case READ:
+	case READ_ANY:
+	case READ_ALL:
+	case READ_NAMED:
+	case METRICS:
+		return ROLE_READER;
+	case MANAGE:
+	case MANAGE_ALL:
+		return ROLE_MANAGER;
+	default:
+		if (method_matches("GET", method))
+			return ROLE_READER;
+		return route->place == DATA ? ROLE_EXECUTOR : ROLE_MANAGER;
+	}
+}
+
+/* Clients of Azure send a key in a header of its own to some routes. */
+static bool identify(struct service *s, struct http_request *r)
+{
+	const char *authorization = http_request_header(r, "Authorization");
+	const char *key = http_request_header(r, "x-ms-apikey");
+	AUTO_FREE char *made = NULL;
+	const char *why = NULL;
+
+	r->principal = malloc(sizeof(*r->principal));
+	if (!authorization && key && asprintf(&made, "Bearer %s", key) < 0)
+		made = NULL;
+	if (r->principal &&
+	    auth_identify(&s->auth, made ? made : authorization, timestamp_now_ms(), r->principal, &why))
+		return true;
+	free(r->principal);
+	r->principal = NULL;
+	/* RFC 6750, 3.1: no error code where there was no token. */
+	http_add_header(r, "WWW-Authenticate", why ? "Bearer error=\"invalid_token\"" : "Bearer");
+	rest_error(r, 401, "Unauthorized", "%s",
+		   why ? why
+		       : "The request needs the header 'Authorization: Bearer <token>' with a token of this service.");
+	return false;
+}
+
+static bool may_call(struct http_request *r, const struct route *route)
+{
+	bool is_of_all = route->permission == READ_ALL || route->permission == MANAGE_ALL ||
+			 route->permission == METRICS || (route->permission == READ_NAMED && !r->pool);
+	const char *pool = r->pool ? r->pool : POOL_DEFAULT_NAME;
+	enum role role = role_for(route, r->method);
+
+	if (route->permission == READ_ANY || principal_may(r->principal, role, is_of_all ? NULL : pool))
+		return true;
+	http_add_header(r, "WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
+	if (is_of_all)
+		rest_error(r, 403, "Forbidden", "This needs the role '%s' on all pools, which %s has not.",
+			   role_name(role), r->principal->name);
+	else
+		rest_error(r, 403, "Forbidden", "This needs the role '%s' on the session pool '%s', which %s has not.",
+			   role_name(role), pool, r->principal->name);
+	return false;
+}
+
+static bool is_permitted(struct service *s, struct http_request *r, const struct route *route)
+{
+	return is_open(s, route) || (identify(s, r) && may_call(r, route));
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
 void router_begin(void *data, struct http_request *r)
 {
 	struct service *s = data;
@@ -199,15 +284,12 @@ void router_begin(void *data, struct http_request *r)
 		return;
 	}
 	route = find(r, allowed, sizeof(allowed));
-	if (route)
+	if (route) {
 		r->route_class = class_of(route);
-	if (route && (is_open(s, route) || auth_permits(&s->auth, http_request_header(r, "Authorization")))) {
+		if (!is_permitted(s, r, route))
+			return;
 		r->route = route;
 		r->body_max = route->body_max;
-	} else if (route) {
-		http_add_header(r, "WWW-Authenticate", "Bearer");
-		rest_error(r, 401, "Unauthorized",
-			   "The request needs the header 'Authorization: Bearer <token>' with this service's token.");
 	} else if (*allowed) {
 		http_add_header(r, "Allow", allowed);
 		rest_error(r, 405, "MethodNotAllowed", "This path knows %s only.", allowed);
@@ -225,7 +307,7 @@ void router_complete(void *data, struct http_request *r)
 		rest_error(r, 413, "RequestBodyTooLarge", "The body is larger than %zu bytes.", r->body_max);
 	else if (r->body_refused)
 		rest_error_retry(r, 503, "ServiceBusy", 1, "Too many large requests are being received.");
-	else if (s->is_stopping && route->permission == TOKEN)
+	else if (s->is_stopping && route->permission != ANYBODY && route->permission != METRICS)
 		rest_error_retry(r, 503, "ServiceStopping", 10, "The service is stopping.");
 	else
 		route->handle(s, r);

@@ -44,7 +44,7 @@ static int finish_help(void)
 
 static int run(const struct command *c, const struct options *o, struct error *err)
 {
-	struct service *service = service_create(o->url, o->token, o->pool, err);
+	struct service *service = service_create(o->url, o->token, o->ca_certificate, o->pool, err);
 	int ret;
 
 	if (!service)

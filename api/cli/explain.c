@@ -43,12 +43,12 @@ static int explain_status(const struct failure *f, struct error *err)
 	case 413:
 		return error_set(err, STATUS_USAGE, "the service refused the request: %s", message);
 	case 401:
+		return error_set(err, STATUS_SERVICE,
+				 "%s does not accept the token (401): give one of the service's with --token, "
+				 "HEARTH_TOKEN or HEARTH_TOKEN_FILE",
+				 f->url);
 	case 403:
-		return error_set(
-			err, STATUS_SERVICE,
-			"%s does not accept the token (%ld): give the service's own with --token, HEARTH_TOKEN or "
-			"HEARTH_TOKEN_FILE",
-			f->url, status);
+		return error_set(err, STATUS_SERVICE, "the token is not enough for this (403): %s", message);
 	case 429:
 		return error_set(err, STATUS_SERVICE,
 				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
@@ -72,6 +72,12 @@ static int explain_transport(const struct failure *f, struct error *err)
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return error_set(err, STATUS_SERVICE, "hearthd does not answer at %s: start it with `make run`%s",
 				 f->url, f->is_loopback ? "" : " there, or check --url");
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return error_set(err, STATUS_SERVICE,
+				 "%s is not to be trusted (%s): name its authority with --ca-certificate or "
+				 "HEARTH_CA_CERTIFICATE",
+				 f->url, curl_easy_strerror(f->result));
 	case CURLE_OPERATION_TIMEDOUT:
 		return error_set(err, STATUS_SERVICE, "hearthd at %s gives no sign of life: its log may say why",
 				 f->url);

@@ -1,6 +1,8 @@
 /* hearth: the command line of the service. */
 #include "bench.h"
+#include "cert.h"
 #include "exit_status.h"
+#include "key.h"
 #include "logs.h"
 #include "run.h"
 #include "session.h"
@@ -22,6 +24,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  logs         show what hearthd has logged\n"
 			   "  usage        show what sessions have used\n"
+			   "  key          create, list and revoke API keys\n"
+			   "  cert         make certificates for trying HTTPS\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
@@ -33,7 +37,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands };
+static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands,
+						      &key_commands };
 
 static const struct command *const singles[] = { &logs_command, &usage_command };
 
@@ -75,6 +80,8 @@ static int help_command(int argc, char **argv)
 		command_print_help(single, stdout);
 	else if (group)
 		command_group_print_help(group, stdout);
+	else if (argc > 1 && strcmp(argv[1], "cert") == 0)
+		cert_print_help(stdout);
 	else
 		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
 	return finish();
@@ -84,9 +91,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_command },           { "bench", bench_command }, { "version", version_command },
-	{ "--version", version_command }, { "help", help_command },   { "--help", help_command },
-	{ "-h", help_command },
+	{ "run", run_command },         { "bench", bench_command },       { "cert", cert_command },
+	{ "version", version_command }, { "--version", version_command }, { "help", help_command },
+	{ "--help", help_command },     { "-h", help_command },
 };
 
 int main(int argc, char **argv)

@@ -118,6 +118,7 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.max_alive_s = OPTIONS_UNSET,
 		.max_sessions = OPTIONS_UNSET,
 		.ready_sessions = OPTIONS_UNSET,
+		.days = OPTIONS_UNSET,
 	};
 	for (int i = 1; i < argc;) {
 		int n_words = 1;

@@ -36,10 +36,17 @@ struct options {
 	const char *since;
 	const char *by;
 	const char *file;
+	const char *name;
+	const char *role;
+	const char *expires_in;
+	const char *directory;
+	const char *hosts;
+	const char *ca_certificate;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;
 	long ready_sessions;
+	long days;
 	bool yes;
 	bool follow;
 	bool help;
@@ -80,6 +87,8 @@ struct option_spec {
 		OPTION(OPTION_TEXT, 0, "url", url, "URL",                                                              \
 		       "the service; default: $HEARTH_URL, or http://127.0.0.1:8080"),                                 \
 		OPTION(OPTION_TEXT, 0, "token", token, "TOKEN", "its token; default: see hearth help run"),            \
+		OPTION(OPTION_TEXT, 0, "ca-certificate", ca_certificate, "FILE",                                       \
+		       "trust this certificate authority; default: $HEARTH_CA_CERTIFICATE, or the machine's own"),     \
 		OPTION(OPTION_SWITCH, 'h', "help", help, NULL, "print this"),                                          \
 		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 'g', "resource-group", NULL),                                    \
 		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "subscription", NULL),                                        \

@@ -40,6 +40,9 @@ const char run_help[] =
 	"      --token TOKEN     its token; default: $HEARTH_TOKEN, the file $HEARTH_TOKEN_FILE, the file `token` "
 	"beside\n"
 	"                        this program, or $HEARTH_HOME/token. Others on this machine can see an argument\n"
+	"      --ca-certificate FILE\n"
+	"                        trust this certificate authority; default: $HEARTH_CA_CERTIFICATE, or the machine's "
+	"own\n"
 	"  -h, --help            print this\n"
 	"\n"
 	"What the code writes to its stdout and stderr comes out here as it is written, and the value of the last\n"
@@ -63,6 +66,7 @@ enum kind { KIND_FILE, KIND_TEXT, KIND_STDIN };
 struct run_options {
 	const char *url;
 	const char *token;
+	const char *ca_certificate;
 	const char *pool;
 	const char *session;
 	const char *language;
@@ -145,6 +149,9 @@ static int take_option(struct run_options *options, int option, struct error *er
 	case 'k':
 		options->token = optarg;
 		return 0;
+	case 'C':
+		options->ca_certificate = optarg;
+		return optarg[0] ? 0 : error_set(err, STATUS_USAGE, "--ca-certificate takes a file");
 	case 'h':
 		options->help = true;
 		return 0;
@@ -163,6 +170,7 @@ static int parse_options(struct run_options *options, int argc, char **argv, str
 		{ "output-dir", required_argument, NULL, 'o' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "url", required_argument, NULL, 'u' },
+		{ "ca-certificate", required_argument, NULL, 'C' },
 		{ "token", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -254,7 +262,7 @@ static int run_with_options(const struct run_options *options, struct error *err
 		return error_set(err, STATUS_SERVICE, "not enough memory to start");
 	ret = read_sources(options, sources, err);
 	if (ret == 0)
-		service = service_create(options->url, options->token, options->pool, err);
+		service = service_create(options->url, options->token, options->ca_certificate, options->pool, err);
 	if (service) {
 		signal(SIGPIPE, SIG_IGN);
 		ret = interrupt_catch();

@@ -28,6 +28,7 @@ struct service {
 	char *url;  /* without a slash at its end */
 	char *pool; /* NULL: the default one */
 	struct curl_slist *headers;
+	const char *ca_certificate; /* NULL: the machine's own authorities */
 	bool is_loopback;
 	bool answered; /* to any request: so there is somebody to talk to */
 	CURLM *multi;
@@ -91,7 +92,8 @@ static int add_headers(struct service *s, const char *token, struct error *err)
 	return 0;
 }
 
-struct service *service_create(const char *url, const char *token, const char *pool, struct error *err)
+struct service *service_create(const char *url, const char *token, const char *ca_certificate, const char *pool,
+			       struct error *err)
 {
 	struct service *s = calloc(1, sizeof(*s));
 
@@ -105,6 +107,9 @@ struct service *service_create(const char *url, const char *token, const char *p
 		service_destroy(s);
 		return NULL;
 	}
+	if (!ca_certificate)
+		ca_certificate = getenv("HEARTH_CA_CERTIFICATE");
+	s->ca_certificate = ca_certificate && ca_certificate[0] ? ca_certificate : NULL;
 	while (s->url[0] && s->url[strlen(s->url) - 1] == '/')
 		s->url[strlen(s->url) - 1] = '\0';
 	if (check_url(s, err) < 0 || add_headers(s, token, err) < 0) {
@@ -175,6 +180,10 @@ static CURL *new_request(const struct service *s, const char *method, const char
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	if (s->ca_certificate) {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, s->ca_certificate);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* this one alone */
+	}
 	if (s->is_loopback)
 		curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* a proxy's 127.0.0.1 is another machine */
 	return easy;

@@ -156,6 +156,8 @@ static inline void start_pools(void)
 	service.usage = usage_create(&loop, service.usage_store, &usage);
 	assert_non_null(service.usage);
 	settings.sessions.used_data = service.usage;
+	service.auth.keys = api_keys_open(paths[DATABASE], &err);
+	assert_non_null(service.auth.keys);
 	service.templates = templates_create(&host, paths[TEMPLATES], on_templates_changed, NULL, &err);
 	assert_non_null(service.templates);
 	service.pools = pools_create(&host, service.templates, &settings);
@@ -171,7 +173,12 @@ static inline int set_up(void **state)
 {
 	static const char *const names[] = { "run", "templates", "hearth.db" };
 	const struct http_handler handler = { router_begin, router_complete, router_over, &service };
-	const struct http_server_settings http = { "127.0.0.1:0", 50, 1, 64 << 20 };
+	const struct http_server_settings http = {
+		.listen = "127.0.0.1:0",
+		.max_connections = 50,
+		.idle_timeout_s = 1,
+		.body_budget = 64 << 20,
+	};
 	struct error err;
 
 	(void)state;
@@ -217,6 +224,7 @@ static inline int tear_down(void **state)
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
 	usage_store_close(service.usage_store);
+	api_keys_close(service.auth.keys);
 	pool_store_close(service.store);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {

@@ -1,0 +1,12 @@
+/* `hearth cert`: certificates for trying and developing. Needs no service. */
+#ifndef HEARTH_API_CLI_CERT_H
+#define HEARTH_API_CLI_CERT_H
+
+#include <stdio.h>
+
+/* argv[0] is "cert". Returns the exit status. */
+int cert_command(int argc, char **argv);
+
+void cert_print_help(FILE *out);
+
+#endif
