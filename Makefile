@@ -21,10 +21,13 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/operation.c api/rest_operation.c \
+           api/rest_files.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
+           api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
-           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
+           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
+           api/session_record.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c

@@ -79,6 +79,34 @@ struct sessions_counts {
  */
 int sessions_execute(struct sessions *sessions, const char *identifier, struct execution *e, struct error *err);
 
+/*
+ * A use of a session's machine beside its executions: of its files. While one goes on the session is neither idle nor
+ * saved; orders wait for its end. The caller's, who fills in the first three.
+ */
+struct session_use {
+	/*
+	 * The machine can be used, until session_use_end(). May come from within sessions_use(). `guid` is the session's.
+	 */
+	void (*ready)(struct session_use *u, struct microvm *vm, const char *guid);
+	/* It cannot be, or not any more: the use is over. Not called from within sessions_use(). */
+	void (*failed)(struct session_use *u, const struct error *err);
+	void *data;
+
+	/* the session's */
+	struct session *session;
+	struct session_use *next;
+	bool is_active;
+};
+
+/*
+ * Begins a use of the session of that identifier, which is made or resumed if need be. 0, or negative with a code of
+ * enum sessions_error in *err, and then neither function is called.
+ */
+int sessions_use(struct sessions *sessions, const char *identifier, struct session_use *u, struct error *err);
+
+/* It is over, or not wanted any more. Nothing is called after that. One that is over is fine. */
+void session_use_end(struct session_use *u);
+
 /* Ends the session of that identifier, and with it what runs or waits in it. False if there is none. */
 bool sessions_end(struct sessions *sessions, const char *identifier);
 
