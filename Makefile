@@ -34,7 +34,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c \
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c \
+       api/cli/template.c \
        api/cli/bench.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
@@ -82,6 +83,11 @@ UNIT_TESTS += execute_answer http
 UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
+
+UNIT_TESTS += multipart content_disposition file_path
+UNIT_multipart := api/multipart.c
+UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
+UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += vmm_client stock_policy template_key snapshot session_record
 UNIT_vmm_client := api/vmm_client.c

@@ -91,7 +91,7 @@ static bool decode(char *text, char mark, const char *only)
 	for (const char *from = text; *from; from++) {
 		int high = *from == mark ? hex_value(from[1]) : -1;
 		int low = high >= 0 ? hex_value(from[2]) : -1;
-		char c = low >= 0 ? (char)(high << 4 | low) : *from;
+		char c = (char)(low < 0 ? 0 : high << 4 | low);
 
 		if (low < 0 || (only && (!c || !strchr(only, c)))) {
 			*to++ = *from;

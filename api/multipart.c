@@ -160,18 +160,31 @@ static enum multipart_event end_content(struct multipart *m)
 	return was_content ? MULTIPART_PART_END : MULTIPART_MORE;
 }
 
+/* Where a delimiter, or what may be the beginning of one, is; or the end. */
+static const char *find_delimiter(const struct multipart *m, const char *from, size_t size)
+{
+	const char *end = from + size;
+
+	for (const char *cr = from; (cr = memchr(cr, '\r', (size_t)(end - cr))); cr++) {
+		size_t left = (size_t)(end - cr);
+
+		if (memcmp(cr, m->delimiter, left < m->delimiter_size ? left : m->delimiter_size) == 0)
+			return cr;
+	}
+	return end;
+}
+
 /*
  * A delimiter begins with a CR and has no other, so that what was held back and turns out to be none is content, and the
  * search goes on with the next byte.
  */
 static enum multipart_event take_content(struct multipart *m, const char **data, size_t *size)
 {
-	const char *from = *data, *cr;
+	const char *from = *data;
 	size_t n_held = m->n_matched;
 
 	if (n_held == 0) {
-		cr = memchr(from, '\r', *size);
-		*data = cr ? cr : from + *size;
+		*data = find_delimiter(m, from, *size);
 		*size -= (size_t)(*data - from);
 		if (*data != from)
 			return tell(m, from, (size_t)(*data - from));

@@ -326,7 +326,7 @@ static int give_name(const struct file_transfer *t, struct stat *stat)
 
 static void commit(struct file_transfer *t, struct execution_host *host)
 {
-	struct stat stat;
+	struct stat stat = { 0 };
 	int result = give_name(t, &stat);
 
 	if (result == 0)

@@ -3,6 +3,7 @@
 #include "exit_status.h"
 #include "run.h"
 #include "session.h"
+#include "session_files.h"
 #include "sessionpool.h"
 #include "template.h"
 
@@ -16,7 +17,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "Commands:\n"
 			   "  run          run Python or Node code\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
-			   "  session      list, show, stop, fork, suspend and resume sessions\n"
+			   "  session      list, show, stop, fork, suspend and resume sessions; their files:\n"
+			   "               hearth session code-interpreter --help\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  version      print the version\n"
@@ -84,6 +86,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	group = find_group(argv[1]);
+	if (group == &session_commands && argc > 2 && strcmp(argv[2], "code-interpreter") == 0)
+		return command_group_run(&session_files_commands, argc - 2, argv + 2);
 	if (group)
 		return command_group_run(group, argc - 1, argv + 1);
 	fprintf(stderr, "hearth: there is no such command: see hearth --help\n");

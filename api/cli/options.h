@@ -33,6 +33,9 @@ struct options {
 	const char *cpu;
 	const char *memory;
 	const char *template;
+	const char *file_path; /* a local one */
+	const char *file_name;
+	const char *folder;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;

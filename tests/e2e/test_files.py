@@ -438,6 +438,36 @@ def test_a_transfer_is_use_of_the_session(client, files):
     assert client.session(files.session.identifier)["lastAccessedAt"] > before
 
 
+def test_a_fork_has_the_files_and_a_suspended_session_comes_back_for_them(client, new_session):
+    session, fork = new_session(), new_session()
+    files = Files(client, session)
+    files.upload("a.txt", b"before")
+    client.order("fork", session.identifier, target=fork.identifier)
+    files.upload("a.txt", b"after")
+    assert Files(client, fork).download("a.txt") == b"before"
+    client.order("suspend", session.identifier)
+    assert client.session(session.identifier)["state"] == "suspended"
+    assert files.download("a.txt") == b"after"
+    assert client.session(session.identifier)["state"] == "idle"
+
+
+def test_a_fork_waits_for_a_transfer(client, new_session):
+    session, fork = new_session(), new_session()
+    files = Files(client, session)
+    files.upload("big", b"x" * (16 << 20))
+    response = files.request("GET", "files/big/content", stream=True)
+    orders = []
+    thread = threading.Thread(
+        target=lambda: orders.append(Client(client.service_url, client.http.headers["Authorization"].split()[1])
+                                     .order("fork", session.identifier, target=fork.identifier)))
+    thread.start()
+    time.sleep(1)
+    assert not orders
+    assert len(response.content) == 16 << 20
+    thread.join()
+    assert Files(client, fork).names() == ["big"]
+
+
 def test_no_token_no_files(client, files):
     for method, address in (("GET", "files"), ("POST", "files"), ("GET", "files/a/content"), ("DELETE", "files/a")):
         response = client.request(method, address, identifier=files.session.identifier,
