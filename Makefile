@@ -96,7 +96,8 @@ UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
 UNIT_snapshot := api/snapshot.c api/folder.c
 UNIT_session_record := api/session_record.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools router_fuzz
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools rest_files router_fuzz
+UNIT_rest_files := $(UNIT_http)
 UNIT_rest_pools := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c

@@ -1,14 +1,15 @@
 /*
  * The sessions of one pool: an identifier of the application, a microVM behind it. A session is made by the first
- * execution for its identifier, runs its executions one after the other, and ends by its pool's rules, by order, or
- * when its microVM is lost; the same identifier then gets a fresh one. Knows neither HTTP nor JSON.
+ * execution or use of files for its identifier, runs its executions one after the other, and ends by its pool's rules, by
+ * order, or when its microVM is lost; the same identifier then gets a fresh one. Knows neither HTTP nor JSON.
  *
  *     booting ▶ ready ▶ busy ⇄ idle ▶ cooling ▶ destroyed
  *                         idle ⇄ saving ▶ suspended ▶ booting
  *
  * booting: its microVM boots or is restored. ready: usable, never used. busy: an execution runs. idle: nothing runs, and
- * the cooldown time does. saving: its machine is being written to a snapshot; executions wait. suspended: it is that
- * snapshot, and holds no memory. cooling: over, its microVM and files are going; it takes no work and no place.
+ * the cooldown time does unless its files are used. saving: its machine is being written to a snapshot; executions wait.
+ * suspended: it is that snapshot, and holds no memory. cooling: over, its microVM and files are going; it takes no work and
+ * no place.
  * destroyed: nothing of it is left.
  */
 #ifndef HEARTH_API_SESSION_H
