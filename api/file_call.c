@@ -259,6 +259,10 @@ static void on_session_failed(struct session_use *u, const struct error *err)
 {
 	struct file_call *c = call_of(u);
 
+	if (c->agent && err->code == SESSIONS_NO_MICROVM) {
+		fail(c, 500, "FileOperationFailed", err->text); /* the session was there, and ended */
+		return;
+	}
 	if (!cut_off(c))
 		respond_session_error(c, err);
 	file_call_end(c);

@@ -32,6 +32,7 @@ struct http_server {
 	char address[80];
 	uv_poll_t poll;    /* the library's epoll descriptor */
 	uv_timer_t timer;  /* when the library wants to run next */
+	bool must_run;     /* a connection was resumed, perhaps while the library ran */
 	int n_open;        /* handles that libuv still uses */
 	size_t body_bytes; /* of all bodies in memory */
 	struct exchange *exchanges;
@@ -88,8 +89,11 @@ static void run(struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
 
+	s->must_run = false;
 	MHD_run(s->daemon);
-	if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
+	if (s->must_run)
+		uv_timer_start(&s->timer, on_timer, 0, 0);
+	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
 		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 	else
 		uv_timer_stop(&s->timer);
@@ -110,6 +114,7 @@ static void resume(struct exchange *x)
 		return;
 	x->is_suspended = false;
 	MHD_resume_connection(x->connection);
+	x->server->must_run = true;
 	uv_timer_start(&x->server->timer, on_timer, 0, 0);
 }
 

@@ -9,6 +9,7 @@ import time
 from urllib.parse import quote, urlsplit
 
 import pytest
+import requests
 
 from service import Client
 
@@ -346,7 +347,7 @@ def resident_kib(service):
 
 
 def test_a_large_file_is_streamed_and_code_runs_meanwhile(service, files, session):
-    content = os.urandom(1 << 20) * 32
+    content = os.urandom(1 << 20) * 24
     before_kib = resident_kib(service)
     uploads = []
     thread = threading.Thread(target=lambda: uploads.append(files.upload("big", content)))
@@ -449,6 +450,17 @@ def test_a_fork_has_the_files_and_a_suspended_session_comes_back_for_them(client
     assert client.session(session.identifier)["state"] == "suspended"
     assert files.download("a.txt") == b"after"
     assert client.session(session.identifier)["state"] == "idle"
+
+
+def test_a_session_that_ends_cuts_its_transfers_off(client, new_session):
+    session = new_session()
+    files = Files(client, session)
+    files.upload("big", b"x" * (16 << 20))
+    response = files.request("GET", "files/big/content", stream=True)
+    session.end()
+    with pytest.raises(requests.exceptions.RequestException):
+        assert len(response.content) == 16 << 20
+    assert files.names() == []  # a fresh one
 
 
 def test_a_fork_waits_for_a_transfer(client, new_session):
