@@ -458,8 +458,11 @@ def test_a_session_that_ends_cuts_its_transfers_off(client, new_session):
     files.upload("big", b"x" * (16 << 20))
     response = files.request("GET", "files/big/content", stream=True)
     session.end()
-    with pytest.raises(requests.exceptions.RequestException):
-        assert len(response.content) == 16 << 20
+    try:  # older versions of the library do not compare with Content-Length
+        received = len(response.content)
+    except requests.exceptions.RequestException:
+        received = 0
+    assert received < 16 << 20
     assert files.names() == []  # a fresh one
 
 
