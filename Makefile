@@ -24,24 +24,27 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/operation.c api/rest_operation.c \
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
            api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
+           api/rest_files.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
+           api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
-           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_record.c \
-           api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
+           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
+           api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/template.c \
-       api/cli/key.c api/cli/cert.c api/cli/certificate.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c \
+       api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
-         guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c
+         guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
+         guest-agent/files.c guest-agent/file_tree.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error
@@ -92,6 +95,11 @@ UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffe
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
+UNIT_TESTS += multipart content_disposition file_path
+UNIT_multipart := api/multipart.c
+UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
+UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
+
 UNIT_TESTS += vmm_client stock_policy template_key snapshot session_record
 UNIT_vmm_client := api/vmm_client.c
 UNIT_stock_policy := api/stock_policy.c
@@ -99,7 +107,8 @@ UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
 UNIT_snapshot := api/snapshot.c api/folder.c
 UNIT_session_record := api/session_record.c
 
-UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools rest_keys router_fuzz
+UNIT_TESTS += pool_definition pool_store pool_resource pool_fuzz rest_pools rest_keys rest_files router_fuzz
+UNIT_rest_files := $(UNIT_http)
 UNIT_rest_pools := $(UNIT_http)
 UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	FILE_INFO_PREFIX = 24, /* bytes of the body before the path */
+};
+
 /* The longest body that the host takes of each type; 0 for what an agent does not send. */
 static size_t longest_body(uint16_t type)
 {
@@ -23,7 +27,12 @@ static size_t longest_body(uint16_t type)
 	case AGENT_DONE:
 	case AGENT_SETTLED:
 	case AGENT_ADOPTED:
+	case AGENT_FILE_DONE:
 		return 64 << 10;
+	case AGENT_FILE_INFO:
+		return FILE_INFO_PREFIX + AGENT_FILE_PATH_MAX;
+	case AGENT_FILE_DATA:
+		return AGENT_FILE_CHUNK_MAX;
 	default:
 		return 0;
 	}
@@ -125,6 +134,47 @@ static void put_header(struct bytes *b, size_t length, enum agent_frame_type typ
 	bytes_put_u16(b, (uint16_t)type);
 	bytes_put_u16(b, 0);
 	bytes_put_u64(b, request);
+}
+
+int agent_file_info_decode(struct agent_file_info *info, const void *body, size_t size)
+{
+	struct bytes b = bytes_from(body, size);
+	uint8_t kind = bytes_get_u8(&b);
+	size_t length;
+
+	bytes_take(&b, 7);
+	info->size = bytes_get_u64(&b);
+	info->changed_ns = bytes_get_u64(&b);
+	length = bytes_left(&b);
+	if (b.failed || (kind != AGENT_FILE_REGULAR && kind != AGENT_FILE_FOLDER) || length > AGENT_FILE_PATH_MAX)
+		return -EPROTO;
+	info->kind = (enum agent_file_kind)kind;
+	memcpy(info->path, bytes_take(&b, length), length);
+	info->path[length] = '\0';
+	return strlen(info->path) == length ? 0 : -EPROTO;
+}
+
+int agent_file_done_decode(enum agent_file_status *status, char sentence[AGENT_SENTENCE_MAX + 1], const void *body,
+			   size_t size)
+{
+	struct bytes b = bytes_from(body, size);
+	uint32_t value = bytes_get_u32(&b);
+	size_t length;
+
+	bytes_get_u32(&b);
+	if (b.failed || value > AGENT_FILE_CUT)
+		return -EPROTO;
+	*status = (enum agent_file_status)value;
+	length = bytes_left(&b);
+	agent_sentence_decode(sentence, bytes_take(&b, length), length);
+	return 0;
+}
+
+void agent_header_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request, size_t size)
+{
+	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE);
+
+	put_header(&b, size, type, request);
 }
 
 void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,

@@ -56,6 +56,23 @@ int agent_done_decode(struct agent_done *done, const void *body, size_t size);
 /* Body of AGENT_SETTLED or AGENT_ADOPTED: what is wrong, "" if nothing is. Perhaps not UTF-8; ends at the first NUL. */
 void agent_sentence_decode(char sentence[AGENT_SENTENCE_MAX + 1], const void *body, size_t size);
 
+struct agent_file_info {
+	enum agent_file_kind kind;
+	uint64_t size;                      /* bytes */
+	uint64_t changed_ns;                /* since 1970 */
+	char path[AGENT_FILE_PATH_MAX + 1]; /* from the data folder; perhaps not UTF-8 */
+};
+
+/* Body of AGENT_FILE_INFO. -EPROTO. */
+int agent_file_info_decode(struct agent_file_info *info, const void *body, size_t size);
+
+/* Body of AGENT_FILE_DONE. -EPROTO. */
+int agent_file_done_decode(enum agent_file_status *status, char sentence[AGENT_SENTENCE_MAX + 1], const void *body,
+			   size_t size);
+
+/* The header of a frame into `out`. */
+void agent_header_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request, size_t size);
+
 /* The body of AGENT_EXECUTE before the code, with the frame's header, into `out`. */
 enum { AGENT_EXECUTE_PREFIX = 16 };
 void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,

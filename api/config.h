@@ -40,6 +40,7 @@ struct config {
 	int64_t session_memory_mib;
 	int64_t session_vcpus;
 	int64_t max_sessions;
+	int64_t max_file_mib;
 	int64_t max_queued;
 	int64_t cooldown_s;
 	int64_t max_alive_s;

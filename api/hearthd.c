@@ -246,6 +246,7 @@ static int start_service(struct hearthd *h, struct error *err)
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
 		.is_metrics_open = c->metrics_open,
+		.file_size_max = (uint64_t)c->max_file_mib << 20,
 		.started_ns = uv_hrtime(),
 		.started_ms = timestamp_now_ms(),
 		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },

@@ -40,8 +40,17 @@ struct http_request {
 	size_t n_pool_segments;      /* likewise: how many segments of url lead to the pool, or to the list of pools */
 	const char *path_name;       /* likewise: the segment where the route has a star; NULL if none */
 	struct principal *principal; /* likewise: who sent it, NULL if the route asks nobody; freed with the request */
+	char *const *path_rest;      /* likewise: the segments where the route has two stars */
+	size_t n_path_rest;
 
-	/* the handler's, if it answers later */
+	/*
+	 * The handler's, set in http_handler.begin if it takes the body in pieces, as they come: returns how many of the
+	 * bytes it took. Where it took fewer, no more are read from the client until http_body_resume(). `body` stays
+	 * empty then. Not called any more once an answer was given: what the client still sends is dropped.
+	 */
+	size_t (*take)(struct http_request *r, const char *data, size_t size);
+
+	/* the handler's, if it answers later or takes the body in pieces */
 	void *owner;
 	/* The client is gone: the request must not be touched again. Not called once the whole answer was given. */
 	void (*gone)(struct http_request *r);
@@ -55,18 +64,27 @@ const char *http_request_header(const struct http_request *r, const char *name);
 /* Frees the body before the answer is due: a handler that has read it does not keep its memory while it works. */
 void http_release_body(struct http_request *r);
 
+/* There is room again for what r->take did not take. */
+void http_body_resume(struct http_request *r);
+
 /* Adds a header to the answer (both copied); before http_respond() or http_stream_begin(). */
 void http_add_header(struct http_request *r, const char *name, const char *value);
 
 /* Answers with a whole body, which is taken over and left empty. The request is not the handler's any more. */
 void http_respond(struct http_request *r, unsigned int status, const char *content_type, struct buffer *body);
 
-/* Answers with a body that comes piece by piece. */
+/* Answers with a body that comes piece by piece: of `size` bytes if that is known, else HTTP_SIZE_UNKNOWN. */
+#define HTTP_SIZE_UNKNOWN UINT64_MAX
+void http_stream_begin_sized(struct http_request *r, unsigned int status, const char *content_type, uint64_t size);
+
+/* Likewise, with a size that is not known. */
 void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type);
 void http_stream_write(struct http_request *r, const void *data, size_t size);
 /* Bytes that were written and have not gone out. */
 size_t http_stream_backlog(const struct http_request *r);
 /* That was all. The request is not the handler's any more. */
 void http_stream_end(struct http_request *r);
+/* Something is wrong with what was to come: the connection is closed, so that the client sees that it is not all. */
+void http_stream_abort(struct http_request *r);
 
 #endif

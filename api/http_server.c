@@ -24,6 +24,8 @@ enum {
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
 	STREAM_BLOCK = 32 << 10,
 	DISCARD_MAX = 1 << 20, /* a body that is not wanted is read up to this size, to keep the connection */
+	DISCARD_PIECES_MAX =
+		1 << 30, /* likewise, one that comes in pieces: many clients see no answer before its end */
 };
 
 struct http_server {
@@ -35,6 +37,7 @@ struct http_server {
 	bool has_tls;
 	uv_poll_t poll;    /* the library's epoll descriptor */
 	uv_timer_t timer;  /* when the library wants to run next */
+	bool must_run;     /* a connection was resumed, perhaps while the library ran */
 	int n_open;        /* handles that libuv still uses */
 	size_t body_bytes; /* of all bodies in memory */
 	struct exchange *exchanges;
@@ -49,7 +52,8 @@ struct exchange {
 	struct exchange *next, *previous;
 	struct hang_up_watch *watch; /* NULL unless suspended */
 	bool has_begun;
-	bool is_handled; /* the handler has it and may still answer */
+	bool is_handled;  /* the handler has it and may still answer */
+	bool is_complete; /* the handler was told that the body is there */
 	bool is_suspended;
 	bool is_gone;                  /* the client hung up */
 	size_t n_body;                 /* bytes of the body that count in server->body_bytes */
@@ -90,8 +94,11 @@ static void run(struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
 
+	s->must_run = false;
 	MHD_run(s->daemon);
-	if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
+	if (s->must_run)
+		uv_timer_start(&s->timer, on_timer, 0, 0);
+	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
 		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 	else
 		uv_timer_stop(&s->timer);
@@ -112,6 +119,7 @@ static void resume(struct exchange *x)
 		return;
 	x->is_suspended = false;
 	MHD_resume_connection(x->connection);
+	x->server->must_run = true;
 	uv_timer_start(&x->server->timer, on_timer, 0, 0);
 }
 
@@ -228,12 +236,23 @@ static ssize_t read_stream(void *data, uint64_t position, char *to, size_t size)
 	return (ssize_t)n;
 }
 
+void http_body_resume(struct http_request *r)
+{
+	resume(exchange_of(r));
+}
+
 void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type)
+{
+	http_stream_begin_sized(r, status, content_type, HTTP_SIZE_UNKNOWN);
+}
+
+void http_stream_begin_sized(struct http_request *r, unsigned int status, const char *content_type, uint64_t size)
 {
 	struct exchange *x = exchange_of(r);
 
 	x->status = status;
-	x->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, x, NULL);
+	/* HTTP_SIZE_UNKNOWN is the library's word, too. */
+	x->response = MHD_create_response_from_callback(size, STREAM_BLOCK, read_stream, x, NULL);
 	if (x->response)
 		add_headers(x, content_type);
 	else
@@ -266,6 +285,12 @@ void http_stream_end(struct http_request *r)
 	x->is_handled = false;
 	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, x->server->settings.idle_timeout_s);
 	resume(x);
+}
+
+void http_stream_abort(struct http_request *r)
+{
+	exchange_of(r)->is_gone = true;
+	http_stream_end(r);
 }
 
 /* ---- what the library calls -------------------------------------------------------------------------------------- */
@@ -355,8 +380,25 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 		x->request.body_refused = HTTP_BODY_TOO_LARGE;
 		x->server->handler.complete(x->server->handler.data, &x->request);
 	}
+	x->is_handled = !x->response && x->request.take;
 	/* An answer before the body closes the connection, so a small body is read first. */
-	return x->response && length > DISCARD_MAX ? deliver(x) : MHD_YES;
+	return x->response && length > (x->request.take ? DISCARD_PIECES_MAX : DISCARD_MAX) ? deliver(x) : MHD_YES;
+}
+
+/* Returns how many of the bytes were taken, or are not wanted. */
+static size_t take_piece(struct exchange *x, const char *data, size_t size)
+{
+	struct http_request *r = &x->request;
+	size_t n;
+
+	if (x->response)
+		return size;
+	n = r->take(r, data, size);
+	if (x->response)
+		return size;
+	if (n < size && !x->is_gone)
+		suspend(x);
+	return n;
 }
 
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t size)
@@ -395,11 +437,11 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	if (*upload_size) {
 		size_t size = *upload_size;
 
-		*upload_size = 0;
-		return take_body(x, upload, size);
+		*upload_size = x->request.take ? size - take_piece(x, upload, size) : 0;
+		return x->request.take ? (x->is_gone ? MHD_NO : MHD_YES) : take_body(x, upload, size);
 	}
-	if (!x->response && !x->is_handled) {
-		x->is_handled = true;
+	if (!x->response && !x->is_complete) {
+		x->is_complete = x->is_handled = true;
 		x->server->handler.complete(x->server->handler.data, &x->request);
 	}
 	return deliver(x);

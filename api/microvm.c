@@ -389,14 +389,19 @@ struct snapshot *microvm_snapshot(const struct microvm *vm)
 	return vm->snapshot;
 }
 
+void microvm_run(struct microvm *vm)
+{
+	if (vm->state != MICROVM_PARKED)
+		return;
+	vm->resumed_ns = uv_hrtime();
+	microvm_move(vm, MICROVM_READY);
+	microvm_order(vm, VMM_RESUME);
+}
+
 int microvm_execute(struct microvm *vm, const struct agent_order *order)
 {
 	/* The guest finds the order waiting when it runs. */
-	if (vm->state == MICROVM_PARKED) {
-		vm->resumed_ns = uv_hrtime();
-		microvm_move(vm, MICROVM_READY);
-		microvm_order(vm, VMM_RESUME);
-	}
+	microvm_run(vm);
 	return vm->agent ? agent_client_execute(vm->agent, order) : -ENOTCONN;
 }
 

@@ -117,6 +117,9 @@ int microvm_execute(struct microvm *vm, const struct agent_order *order);
 void microvm_interrupt(struct microvm *vm);
 void microvm_pause_output(struct microvm *vm, bool paused);
 
+/* Runs one that is parked; it runs already is fine. For what reaches the guest in another way than microvm_execute(). */
+void microvm_run(struct microvm *vm);
+
 /* Prepares the guest for being a template; settled() follows, or lost(). Nothing may be running. 0 or -errno. */
 int microvm_settle(struct microvm *vm);
 

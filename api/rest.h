@@ -27,10 +27,11 @@ struct service {
 	struct pool_limits pool_limits;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
-	uint64_t output_limit; /* bytes of each of stdout and stderr */
-	uint64_t started_ns;   /* of uv_hrtime() */
-	int64_t started_ms;    /* of CLOCK_REALTIME */
-	bool is_metrics_open;  /* they are shown without a token */
+	uint64_t output_limit;  /* bytes of each of stdout and stderr */
+	uint64_t file_size_max; /* bytes of a file that is uploaded */
+	uint64_t started_ns;    /* of uv_hrtime() */
+	int64_t started_ms;     /* of CLOCK_REALTIME */
+	bool is_metrics_open;   /* they are shown without a token */
 	bool is_stopping;
 };
 
@@ -100,6 +101,15 @@ void rest_management_stop_session(struct service *s, struct http_request *r);
 void rest_session_fork(struct service *s, struct http_request *r);
 void rest_session_suspend(struct service *s, struct http_request *r);
 void rest_session_resume(struct service *s, struct http_request *r);
+
+void rest_files_list(struct service *s, struct http_request *r);
+void rest_files_get(struct service *s, struct http_request *r);
+void rest_files_delete(struct service *s, struct http_request *r);
+void rest_files_download(struct service *s, struct http_request *r);
+/* These are called when the headers are there; when all of the body was taken, the last one is. */
+void rest_upload_legacy(struct service *s, struct http_request *r);
+void rest_upload_new(struct service *s, struct http_request *r);
+void rest_upload_complete(struct http_request *r);
 
 void rest_template_list(struct service *s, struct http_request *r);
 void rest_template_get(struct service *s, struct http_request *r);

@@ -30,17 +30,19 @@ enum place {
 };
 
 /* 8 MiB of code are up to 48 MiB in JSON, since an escaped character takes six bytes. */
-#define BODY_CODE (50u << 20)
-#define BODY_NONE (64u << 10) /* some clients send an empty object */
-#define BODY_POOL (1u << 20)
+#define BODY_CODE   (50u << 20)
+#define BODY_NONE   (64u << 10) /* some clients send an empty object */
+#define BODY_POOL   (1u << 20)
+#define BODY_PIECES 0 /* an upload: taken as it comes, as much as rest_upload.c says */
 
 struct route {
 	enum place place;
 	enum permission permission;
 	const char *method;
-	const char *path; /* segments without a slash at either end; "*" is any one segment, r->path_name */
+	const char *path; /* segments without a slash at either end; "*" is any one segment, r->path_name; "**" at the
+			   * end is one or more, r->path_rest */
 	size_t body_max;
-	void (*handle)(struct service *s, struct http_request *r);
+	void (*handle)(struct service *s, struct http_request *r); /* with BODY_PIECES when the headers are there */
 };
 
 static const struct route routes[] = {
@@ -71,6 +73,14 @@ static const struct route routes[] = {
 	{ DATA, TOKEN, "GET", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
 	{ DATA, TOKEN, "POST", ".management/stopSession", BODY_NONE, rest_management_stop_session },
 
+	{ DATA, TOKEN, "GET", "files", BODY_NONE, rest_files_list },
+	{ DATA, TOKEN, "POST", "files", BODY_PIECES, rest_upload_new },
+	{ DATA, TOKEN, "POST", "files/upload", BODY_PIECES, rest_upload_legacy },
+	{ DATA, TOKEN, "POST", "python/uploadFile", BODY_PIECES, rest_upload_legacy },
+	{ DATA, TOKEN, "GET", "files/**", BODY_NONE, rest_files_get },
+	{ DATA, TOKEN, "DELETE", "files/**", BODY_NONE, rest_files_delete },
+	{ DATA, TOKEN, "GET", "python/downloadFile/**", BODY_NONE, rest_files_download },
+
 	{ DATA, TOKEN, "GET", "templates", BODY_NONE, rest_template_list },
 	{ DATA, TOKEN, "GET", "templates/*", BODY_NONE, rest_template_get },
 	{ DATA, MANAGE, "PUT", "templates/*", BODY_NONE, rest_template_put },
@@ -92,18 +102,23 @@ enum {
 	N_ROUTES = sizeof(routes) / sizeof(routes[0]),
 };
 
-/* Notes in *name which segment the star stands for. */
-static bool path_matches(const char *path, char *const *segments, size_t n_segments, const char **name)
+/* Notes in r which segments the stars stand for. */
+static bool path_matches(const char *path, char *const *segments, size_t n_segments, struct http_request *r)
 {
 	for (size_t i = 0; i < n_segments; i++) {
 		size_t length = strcspn(path, "/");
 		bool is_star = length == 1 && *path == '*';
 
+		if (strcmp(path, "**") == 0) {
+			r->path_rest = segments + i;
+			r->n_path_rest = n_segments - i;
+			return true;
+		}
 		if (!is_star &&
 		    (length == 0 || strlen(segments[i]) != length || memcmp(path, segments[i], length) != 0))
 			return false;
 		if (is_star)
-			*name = segments[i];
+			r->path_name = segments[i];
 		path += length + (path[length] == '/');
 	}
 	return *path == '\0';
@@ -154,7 +169,7 @@ static const struct route *find(struct http_request *r, char *allowed, size_t si
 		n -= 2;
 	}
 	for (size_t i = 0; i < N_ROUTES; i++) {
-		if (routes[i].place != place || !path_matches(routes[i].path, segments, n, &r->path_name))
+		if (routes[i].place != place || !path_matches(routes[i].path, segments, n, r))
 			continue;
 		if (method_matches(routes[i].method, r->method))
 			return &routes[i];
@@ -270,6 +285,11 @@ static bool is_permitted(struct service *s, struct http_request *r, const struct
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
+static void respond_stopping(struct http_request *r)
+{
+	rest_error_retry(r, 503, "ServiceStopping", 10, "The service is stopping.");
+}
+
 void router_begin(void *data, struct http_request *r)
 {
 	struct service *s = data;
@@ -290,6 +310,10 @@ void router_begin(void *data, struct http_request *r)
 			return;
 		r->route = route;
 		r->body_max = route->body_max;
+		if (route->body_max == BODY_PIECES && s->is_stopping)
+			respond_stopping(r);
+		else if (route->body_max == BODY_PIECES)
+			route->handle(s, r);
 	} else if (*allowed) {
 		http_add_header(r, "Allow", allowed);
 		rest_error(r, 405, "MethodNotAllowed", "This path knows %s only.", allowed);
@@ -303,12 +327,14 @@ void router_complete(void *data, struct http_request *r)
 	struct service *s = data;
 	const struct route *route = r->route;
 
-	if (r->body_refused == HTTP_BODY_TOO_LARGE)
+	if (route->body_max == BODY_PIECES)
+		rest_upload_complete(r);
+	else if (r->body_refused == HTTP_BODY_TOO_LARGE)
 		rest_error(r, 413, "RequestBodyTooLarge", "The body is larger than %zu bytes.", r->body_max);
 	else if (r->body_refused)
 		rest_error_retry(r, 503, "ServiceBusy", 1, "Too many large requests are being received.");
 	else if (s->is_stopping && route->permission != ANYBODY && route->permission != METRICS)
-		rest_error_retry(r, 503, "ServiceStopping", 10, "The service is stopping.");
+		respond_stopping(r);
 	else
 		route->handle(s, r);
 }

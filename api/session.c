@@ -15,7 +15,8 @@
 static const uint16_t may_become[SESSION_N_STATES] = {
 	/* One that was resumed or taken over has been used; one whose resumption failed is what it was. */
 	[SESSION_BOOTING] = TO(READY) | TO(IDLE) | TO(SUSPENDED) | TO(COOLING),
-	[SESSION_READY] = TO(BUSY) | TO(SAVING) | TO(COOLING),
+	/* Its files may be used before it runs anything. */
+	[SESSION_READY] = TO(BUSY) | TO(IDLE) | TO(SAVING) | TO(COOLING),
 	[SESSION_BUSY] = TO(IDLE) | TO(COOLING),
 	[SESSION_IDLE] = TO(BUSY) | TO(SAVING) | TO(COOLING),
 	[SESSION_SAVING] = TO(READY) | TO(IDLE) | TO(SUSPENDED) | TO(COOLING),
@@ -225,6 +226,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	if (vm)
 		microvm_destroy(vm, on_microvm_gone, s);
 	session_fail_jobs(s, reason);
+	session_fail_uses(s, end == EXECUTION_STOPPING ? SESSIONS_STOPPING : SESSIONS_NO_MICROVM, reason);
 	if (current)
 		session_finish_early(current, end, reason);
 	session_tell_usage(s, true, reason);
@@ -270,6 +272,7 @@ static void leave(struct session *s)
 	if (s->microvm)
 		microvm_leave(s->microvm);
 	session_fail_jobs(s, "hearthd is stopping");
+	session_fail_uses(s, SESSIONS_STOPPING, "The service is stopping.");
 	if (current)
 		session_finish_early(current, EXECUTION_STOPPING, "hearthd is stopping");
 	session_tell_usage(s, false, "");
@@ -393,6 +396,8 @@ static int64_t expiry_ms(const struct session *s)
 
 	if (s->state == SESSION_SUSPENDED)
 		idle_ms = due_ms(&s->timer);
+	else if (s->n_active_uses)
+		idle_ms = 0;
 	else if ((s->state == SESSION_IDLE || s->state == SESSION_READY) && s->all->rules.cooldown_ms)
 		idle_ms = session_now_ms() - (int64_t)((uv_hrtime() - s->idle_since_ns) / 1000000) +
 			  (int64_t)s->all->rules.cooldown_ms;

@@ -1,14 +1,15 @@
 /*
  * The sessions of one pool: an identifier of the application, a microVM behind it. A session is made by the first
- * execution for its identifier, runs its executions one after the other, and ends by its pool's rules, by order, or
- * when its microVM is lost; the same identifier then gets a fresh one. Knows neither HTTP nor JSON.
+ * execution or use of files for its identifier, runs its executions one after the other, and ends by its pool's rules, by
+ * order, or when its microVM is lost; the same identifier then gets a fresh one. Knows neither HTTP nor JSON.
  *
  *     booting ▶ ready ▶ busy ⇄ idle ▶ cooling ▶ destroyed
  *                         idle ⇄ saving ▶ suspended ▶ booting
  *
  * booting: its microVM boots or is restored. ready: usable, never used. busy: an execution runs. idle: nothing runs, and
- * the cooldown time does. saving: its machine is being written to a snapshot; executions wait. suspended: it is that
- * snapshot, and holds no memory. cooling: over, its microVM and files are going; it takes no work and no place.
+ * the cooldown time does unless its files are used. saving: its machine is being written to a snapshot; executions wait.
+ * suspended: it is that snapshot, and holds no memory. cooling: over, its microVM and files are going; it takes no work and
+ * no place.
  * destroyed: nothing of it is left.
  */
 #ifndef HEARTH_API_SESSION_H
@@ -86,6 +87,34 @@ struct sessions_counts {
  * not called.
  */
 int sessions_execute(struct sessions *sessions, const char *identifier, struct execution *e, struct error *err);
+
+/*
+ * A use of a session's machine beside its executions: of its files. While one goes on the session is neither idle nor
+ * saved; orders wait for its end. The caller's, who fills in the first three.
+ */
+struct session_use {
+	/*
+	 * The machine can be used, until session_use_end(). May come from within sessions_use(). `guid` is the session's.
+	 */
+	void (*ready)(struct session_use *u, struct microvm *vm, const char *guid);
+	/* It cannot be, or not any more: the use is over. Not called from within sessions_use(). */
+	void (*failed)(struct session_use *u, const struct error *err);
+	void *data;
+
+	/* the session's */
+	struct session *session;
+	struct session_use *next;
+	bool is_active;
+};
+
+/*
+ * Begins a use of the session of that identifier, which is made or resumed if need be. 0, or negative with a code of
+ * enum sessions_error in *err, and then neither function is called.
+ */
+int sessions_use(struct sessions *sessions, const char *identifier, struct session_use *u, struct error *err);
+
+/* It is over, or not wanted any more. Nothing is called after that. One that is over is fine. */
+void session_use_end(struct session_use *u);
 
 /* Ends the session of that identifier, and with it what runs or waits in it. False if there is none. */
 bool sessions_end(struct sessions *sessions, const char *identifier);

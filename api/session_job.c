@@ -277,7 +277,7 @@ static void go_on_suspended(struct session *s)
 
 	if (s->jobs)
 		session_begin_job(s);
-	else if (s->queue && session_wake(s, &err) < 0)
+	else if ((s->queue || s->uses) && session_wake(s, &err) < 0)
 		session_end(s, EXECUTION_NOT_STARTED, err.text, false);
 }
 
@@ -388,7 +388,9 @@ static int give(struct sessions *all, const char *identifier, enum session_job_k
 		return error_set(err, SESSIONS_NO_MICROVM, "out of memory");
 	job->done = done;
 	job->data = data;
-	if (s->state == SESSION_READY || s->state == SESSION_IDLE || s->state == SESSION_SUSPENDED)
+	if (s->state == SESSION_READY || s->state == SESSION_IDLE)
+		session_go_on(s);
+	else if (s->state == SESSION_SUSPENDED)
 		session_begin_job(s);
 	return 0;
 }

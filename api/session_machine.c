@@ -155,6 +155,7 @@ static bool suspend_again(struct session *s, const char *reason)
 	s->n_queued = 0;
 	session_become_suspended(s, reason);
 	session_fail_jobs(s, reason);
+	session_fail_uses(s, SESSIONS_NO_MICROVM, reason);
 	while (queue) {
 		struct execution *e = queue;
 

@@ -58,6 +58,9 @@ struct session {
 	struct execution *current; /* the one that runs, while busy */
 	struct execution *queue;   /* those that wait, oldest first */
 	unsigned int n_queued;
+	struct session_use *uses; /* those that wait or go on, oldest first */
+	unsigned int n_active_uses;
+	unsigned int n_waiting_uses;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;
 	struct {
@@ -149,6 +152,17 @@ void session_go_on(struct session *s);
 
 /* Finishes an execution that did not run to its end. */
 void session_finish_early(struct execution *e, enum execution_end end, const char *sentence);
+
+/* The session of that identifier, made or resumed if need be. NULL with *err filled. */
+struct session *session_get(struct sessions *all, const char *identifier, struct error *err);
+
+/* ---- session_use.c: what uses its machine beside the executions ---- */
+
+/* Begins those that wait. Its machine can be used, and no job waits. */
+void session_begin_uses(struct session *s);
+
+/* All are over: they fail with this. */
+void session_fail_uses(struct session *s, int code, const char *reason);
 
 /* ---- session_job.c: fork, suspend, resume, template ---- */
 

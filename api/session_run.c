@@ -92,6 +92,8 @@ void session_wait(struct session *s)
 	uint64_t limit_ms = s->all->rules.cooldown_ms;
 	uint64_t suspend_ms = s->is_suspend_off ? 0 : s->all->settings.suspend_after_ms;
 
+	if (s->n_active_uses)
+		limit_ms = suspend_ms = 0;
 	if (suspend_ms && (!limit_ms || suspend_ms < limit_ms))
 		limit_ms = suspend_ms;
 	if (limit_ms)
@@ -155,9 +157,19 @@ static void start_next(struct session *s)
 
 void session_go_on(struct session *s)
 {
-	if (s->jobs)
+	/* A job that saves the machine waits for its uses to end, and what comes later waits for the job. */
+	if (s->jobs && (s->n_active_uses == 0 || s->jobs->kind == JOB_RESUME)) {
 		session_begin_job(s);
-	else if (s->queue)
+		return;
+	}
+	if (s->jobs) {
+		session_wait(s);
+		return;
+	}
+	session_begin_uses(s);
+	if (s->state != SESSION_READY && s->state != SESSION_IDLE)
+		return;
+	if (s->queue)
 		start_next(s);
 	else
 		session_wait(s);
@@ -236,14 +248,17 @@ void session_vm_done(void *owner, const struct agent_done *done)
 
 /* ---- what clients ask for ---------------------------------------------------------------------------------------- */
 
-/* The session of that identifier, made or resumed if need be. NULL with *err filled. */
-static struct session *get(struct sessions *all, const char *identifier, struct error *err)
+struct session *session_get(struct sessions *all, const char *identifier, struct error *err)
 {
 	struct session *s = session_find(all, identifier);
 
-	if (s && s->n_queued >= all->settings.max_queued) {
-		error_set(err, SESSIONS_QUEUE_FULL, "There are already '%u' executions that wait in this session.",
-			  s->n_queued);
+	if (all->is_stopping) {
+		error_set(err, SESSIONS_STOPPING, "The service is stopping.");
+		return NULL;
+	}
+	if (s && s->n_queued + s->n_waiting_uses >= all->settings.max_queued) {
+		error_set(err, SESSIONS_QUEUE_FULL, "There are already '%u' requests that wait in this session.",
+			  s->n_queued + s->n_waiting_uses);
 		return NULL;
 	}
 	if (s && s->state != SESSION_SUSPENDED)
@@ -273,10 +288,8 @@ int sessions_execute(struct sessions *all, const char *identifier, struct execut
 	struct execution **link;
 	struct session *s;
 
-	if (all->is_stopping)
-		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
 	e->submitted_ns = uv_hrtime();
-	s = get(all, identifier, err);
+	s = session_get(all, identifier, err);
 	if (!s) {
 		count_refusal(err->code);
 		return -err->code;

@@ -13,6 +13,11 @@
  * likes. A connection stays open for many executions; one execution runs at a time in a guest, and closing the
  * connection that started it interrupts it.
  *
+ * Files: the host opens a connection for each operation on files of the guest's data folder, so that a large file stands
+ * in nobody's way. Paths are bytes relative to that folder, without a slash at either end; "" is the folder itself. What
+ * a path resolves to never lies outside of the folder, whatever links there are. A connection that closes before
+ * AGENT_FILE_DONE undoes its write.
+ *
  * Neither side trusts the other: a frame that is too long, of an unknown type or with a body that does not decode ends
  * the connection.
  */
@@ -22,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 2,
+	AGENT_PROTOCOL_VERSION = 3,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_HEADER_SIZE = 16,
@@ -33,6 +38,9 @@ enum {
 	AGENT_MIME_ENTRIES_MAX = 32,       /* entries of one MIME bundle */
 	AGENT_MIME_TYPE_MAX = 255,         /* bytes of one MIME type */
 	AGENT_ENTROPY_SIZE = 64,           /* bytes of fresh randomness that a guest gets when it is adopted */
+	AGENT_FILE_CHUNK_MAX = 64 << 10,   /* bytes of a file in one FILE_DATA frame */
+	AGENT_FILE_PATH_MAX = 4095,        /* bytes of a path */
+	AGENT_FILE_ENTRIES_MAX = 10000,    /* entries that one FILE_LIST tells */
 	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
 };
 
@@ -50,6 +58,19 @@ enum agent_frame_type {
 	                      * body. After a restore, before any code runs: sets the clock, reseeds the kernel and (before
 	                      * their next code) the interpreters, takes the identity. Answered by AGENT_ADOPTED */
 
+	AGENT_FILE_LIST = 5, /* u8 1 for the folders within too, 7 zero bytes, then the path of a folder. Answered by
+	                        * FILE_INFO for each entry, in no order, then FILE_DONE */
+	AGENT_FILE_STAT = 6, /* the path. Answered by FILE_INFO, then FILE_DONE */
+	AGENT_FILE_READ = 7, /* the path of a regular file. Answered by FILE_INFO, exactly as many bytes of FILE_DATA as
+	                        * that says, then FILE_DONE */
+	AGENT_FILE_WRITE =
+		8, /* u64 bytes that it may have, then the path, whose folders are made if need be. Followed by
+	                        * FILE_DATA and FILE_COMMIT. Answered by FILE_INFO and FILE_DONE once it has its name; by
+	                        * FILE_DONE alone, at any time, if it cannot be */
+	AGENT_FILE_DELETE = 9,  /* the path of what is no folder. Answered by FILE_DONE */
+	AGENT_FILE_DATA = 10,   /* in both directions: the next bytes of a file, at most AGENT_FILE_CHUNK_MAX */
+	AGENT_FILE_COMMIT = 11, /* empty: that was all of the file */
+
 	/* agent to host */
 	AGENT_READY = 16,   /* u32 AGENT_PROTOCOL_VERSION, u64 time at which the agent's main began and u64 time at
 	                     * which it listens, both in microseconds since the guest kernel booted */
@@ -65,6 +86,27 @@ enum agent_frame_type {
 	AGENT_SETTLED = 23, /* empty if the guest is settled; otherwise a sentence (UTF-8) that says why it is not */
 	AGENT_ADOPTED = 24, /* empty if all was done; otherwise a sentence (UTF-8) that says what was not, and then the
 	                     * guest may not be used */
+	AGENT_FILE_INFO = 25, /* u8 agent_file_kind, 7 zero bytes, u64 size in bytes, u64 time of the last change in
+	                       * nanoseconds since 1970, then the path */
+	AGENT_FILE_DONE = 26, /* u32 agent_file_status, u32 0, then a sentence (UTF-8, may be empty) that explains it.
+	                       * Nothing follows for this request */
+};
+
+enum agent_file_kind {
+	AGENT_FILE_REGULAR = 1,
+	AGENT_FILE_FOLDER = 2,
+};
+
+enum agent_file_status {
+	AGENT_FILE_OK = 0,
+	AGENT_FILE_NOT_FOUND = 1,
+	AGENT_FILE_INVALID = 2,    /* the path is none, leads out of the folder, or names neither file nor folder */
+	AGENT_FILE_IS_FOLDER = 3,  /* but a file was meant */
+	AGENT_FILE_NOT_FOLDER = 4, /* but a folder was meant, or something on the way is none */
+	AGENT_FILE_TOO_LARGE = 5,  /* more bytes than FILE_WRITE said */
+	AGENT_FILE_NO_SPACE = 6,   /* the guest's disk is full */
+	AGENT_FILE_FAILED = 7,     /* the sentence says why */
+	AGENT_FILE_CUT = 8,        /* all is well, but the folder has more than AGENT_FILE_ENTRIES_MAX entries */
 };
 
 enum agent_language {

@@ -4,6 +4,7 @@
  * the same protocol on a Unix socket without touching the machine, for development and tests.
  */
 #include "execution.h"
+#include "files.h"
 #include "init.h"
 #include "interpreter.h"
 #include "loop.h"
@@ -241,6 +242,9 @@ int main(int argc, char **argv)
 	prepare_interpreters();
 	/* First of all, because it is what the first execution waits for. */
 	interpreter_start(&python);
+	result = files_open(settings.work_dir, is_init ? settings.uid : (uid_t)-1, settings.gid);
+	if (result < 0)
+		log_warn("no files: %s: %s", settings.work_dir, strerror(-result));
 	result = serve_start(&settings.serve);
 	if (result < 0) {
 		error_set(&err, -result, "cannot listen: %s", strerror(-result));

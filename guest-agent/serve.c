@@ -2,6 +2,7 @@
 
 #include "adopt.h"
 #include "execution.h"
+#include "files.h"
 #include "settle.h"
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
@@ -17,7 +18,7 @@
 #include <linux/vm_sockets.h>
 
 enum {
-	CONNECTIONS_MAX = 8,
+	CONNECTIONS_MAX = 16,
 	READY_BODY_SIZE = 20,
 	READY_TRIES = 20,
 	READY_PAUSE_US = 100 * 1000,
@@ -29,6 +30,7 @@ struct connection {
 	struct outbox outbox;
 	struct frame *held; /* AGENT_EXECUTE that waits for an abandoned execution to end */
 	struct execution_host host;
+	struct file_transfer files;
 };
 
 static void on_ready_pause_over(struct loop_timer *timer);
@@ -50,7 +52,7 @@ static void watch(struct connection *connection)
 
 	if (!connection->held)
 		events |= EPOLLIN;
-	if (connection->outbox.bytes)
+	if (connection->outbox.bytes || files_has_more(&connection->files))
 		events |= EPOLLOUT;
 	loop_watch(&connection->source, events);
 }
@@ -64,6 +66,7 @@ static void close_connection(struct connection *connection)
 	outbox_fini(&connection->outbox);
 	frame_destroy(connection->held);
 	connection->held = NULL;
+	files_abandon(&connection->files);
 	execution_abandon(&connection->host);
 	settle_abandon(&connection->host);
 }
@@ -136,6 +139,13 @@ static void answer_adopt(struct connection *connection, const struct frame *fram
 /* False if the host broke the protocol. */
 static bool take_frame(struct connection *connection, struct frame *frame)
 {
+	bool is_sound;
+
+	if (files_is_about(frame->type)) {
+		is_sound = files_take(&connection->files, &connection->host, frame);
+		frame_destroy(frame);
+		return is_sound;
+	}
 	switch (frame->type) {
 	case AGENT_EXECUTE:
 		if (execution_is_abandoned())
@@ -161,6 +171,13 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 	}
 }
 
+/* The host takes more. */
+static void go_on(struct connection *connection)
+{
+	execution_resume(&connection->host);
+	files_go_on(&connection->files, &connection->host);
+}
+
 static void on_connection(struct loop_source *source, uint32_t events)
 {
 	struct connection *connection = (struct connection *)(void *)source;
@@ -174,7 +191,7 @@ static void on_connection(struct loop_source *source, uint32_t events)
 	if (events & EPOLLOUT)
 		result = outbox_flush(&connection->outbox, source->fd);
 	if (result == 0 && (events & EPOLLOUT))
-		execution_resume(&connection->host);
+		go_on(connection);
 	if (result == 0 && (events & EPOLLIN) && !connection->held) {
 		result = frame_reader_next(&connection->reader, source->fd, &frame);
 		if (result == 1 && !take_frame(connection, frame))

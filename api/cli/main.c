@@ -6,6 +6,7 @@
 #include "logs.h"
 #include "run.h"
 #include "session.h"
+#include "session_files.h"
 #include "sessionpool.h"
 #include "template.h"
 #include "usage.h"
@@ -20,7 +21,8 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "Commands:\n"
 			   "  run          run Python or Node code\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
-			   "  session      list, show, stop, fork, suspend and resume sessions\n"
+			   "  session      list, show, stop, fork, suspend and resume sessions; their files:\n"
+			   "               hearth session code-interpreter --help\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  logs         show what hearthd has logged\n"
 			   "  usage        show what sessions have used\n"
@@ -112,6 +114,8 @@ int main(int argc, char **argv)
 	if (single)
 		return command_run(single, argc - 1, argv + 1);
 	group = find_group(argv[1]);
+	if (group == &session_commands && argc > 2 && strcmp(argv[2], "code-interpreter") == 0)
+		return command_group_run(&session_files_commands, argc - 2, argv + 2);
 	if (group)
 		return command_group_run(group, argc - 1, argv + 1);
 	fprintf(stderr, "hearth: there is no such command: see hearth --help\n");

@@ -42,6 +42,9 @@ struct options {
 	const char *directory;
 	const char *hosts;
 	const char *ca_certificate;
+	const char *file_path; /* a local one */
+	const char *file_name;
+	const char *folder;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;

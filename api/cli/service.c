@@ -389,6 +389,133 @@ int service_call(struct service *s, const char *method, const char *path, const 
 	return ret;
 }
 
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+char *service_file_route(const struct service *s, const char *route, const char *file, const char *const *parameters)
+{
+	const char *mark = strstr(route, "%s");
+	char *name = curl_easy_escape(NULL, file, 0), *path = NULL;
+	AUTO_FREE char *whole = NULL;
+
+	if (name && asprintf(&whole, "%.*s%s%s", (int)(mark - route), route, name, mark + 2) < 0)
+		whole = NULL;
+	if (whole)
+		path = service_route(s, whole, parameters);
+	curl_free(name);
+	return path;
+}
+
+/* The token alone: a body that is no JSON has headers of its own. NULL if there is no memory. */
+static struct curl_slist *file_headers(const struct service *s)
+{
+	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+
+	for (const struct curl_slist *h = s->headers; headers && h; h = h->next) {
+		struct curl_slist *longer =
+			strncmp(h->data, "Authorization:", 14) == 0 ? curl_slist_append(headers, h->data) : headers;
+
+		if (!longer)
+			curl_slist_free_all(headers);
+		headers = longer;
+	}
+	return headers;
+}
+
+/* A file may take any time, but not without moving. */
+static void set_patience(CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+}
+
+static curl_mime *file_body(CURL *easy, const char *file, const char *name)
+{
+	curl_mime *mime = curl_mime_init(easy);
+	curl_mimepart *part = mime ? curl_mime_addpart(mime) : NULL;
+
+	if (part && curl_mime_name(part, "file") == CURLE_OK && curl_mime_filedata(part, file) == CURLE_OK &&
+	    curl_mime_filename(part, name) == CURLE_OK)
+		return mime;
+	curl_mime_free(mime);
+	return NULL;
+}
+
+int service_upload(struct service *s, const char *path, const char *file, const char *name, json_t **answer_json,
+		   struct error *err)
+{
+	struct answer answer = {
+		.easy = new_request(s, "POST", path),
+		.body = { .limit = ANSWER_MAX },
+	};
+	struct curl_slist *headers = file_headers(s);
+	curl_mime *mime = answer.easy ? file_body(answer.easy, file, name) : NULL;
+	CURLcode result = CURLE_OUT_OF_MEMORY;
+	int ret;
+
+	*answer_json = NULL;
+	if (mime && headers) {
+		curl_easy_setopt(answer.easy, CURLOPT_MIMEPOST, mime);
+		curl_easy_setopt(answer.easy, CURLOPT_HTTPHEADER, headers);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
+		set_patience(answer.easy);
+		result = perform(s, answer.easy);
+	}
+	if (result == CURLE_OK && is_success(answer.easy))
+		ret = read_answer(s, &answer.body, answer_json, err);
+	else
+		ret = explain_answer(s, &answer, result, err);
+	buffer_fini(&answer.body);
+	curl_easy_cleanup(answer.easy);
+	curl_mime_free(mime);
+	curl_slist_free_all(headers);
+	return ret;
+}
+
+struct download {
+	struct answer answer;
+	FILE *out;
+	bool is_out_broken;
+};
+
+/* An error's body is kept, to be explained. */
+static size_t on_download(char *data, size_t one, size_t size, void *context)
+{
+	struct download *d = context;
+
+	if (!is_success(d->answer.easy))
+		return on_body(data, one, size, &d->answer);
+	d->is_out_broken = fwrite(data, 1, size, d->out) != size;
+	return d->is_out_broken ? 0 : size;
+}
+
+int service_download(struct service *s, const char *path, FILE *out, struct error *err)
+{
+	struct download d = {
+		.answer = { .easy = new_request(s, "GET", path), .body = { .limit = ERROR_BODY_MAX } },
+		.out = out,
+	};
+	struct curl_slist *headers = file_headers(s);
+	CURLcode result = CURLE_OUT_OF_MEMORY;
+	int ret = 0;
+
+	if (d.answer.easy && headers) {
+		curl_easy_setopt(d.answer.easy, CURLOPT_HTTPHEADER, headers);
+		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEFUNCTION, on_download);
+		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEDATA, &d);
+		set_patience(d.answer.easy);
+		result = perform(s, d.answer.easy);
+	}
+	if (d.is_out_broken || (result == CURLE_OK && fflush(out) != 0))
+		ret = error_set(err, STATUS_SERVICE, "the output cannot be written");
+	else if (result != CURLE_OK || !is_success(d.answer.easy))
+		ret = explain_answer(s, &d.answer, result, err);
+	buffer_fini(&d.answer.body);
+	curl_easy_cleanup(d.answer.easy);
+	curl_slist_free_all(headers);
+	return ret;
+}
+
 static size_t ignore_body(char *data, size_t one, size_t size, void *context)
 {
 	(void)data;

@@ -7,6 +7,7 @@
 #include "sse.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 struct service;
 
@@ -40,6 +41,9 @@ void service_end_session(struct service *s, const char *session);
  */
 char *service_route(const struct service *s, const char *route, const char *const *parameters);
 
+/* Likewise, for `route` with the name of a file in it, where it has "%s". */
+char *service_file_route(const struct service *s, const char *route, const char *file, const char *const *parameters);
+
 /*
  * One call with JSON in and out. `path` follows the service's address and may have a query; NULL, which service_route()
  * makes of a lack of memory, is reported as such. `body` may be NULL. 0 with *answer owned by the caller (NULL if the
@@ -48,5 +52,15 @@ char *service_route(const struct service *s, const char *route, const char *cons
  */
 int service_call(struct service *s, const char *method, const char *path, const json_t *body, json_t **answer,
 		 struct error *err);
+
+/*
+ * Uploads the file at `file` to a path as multipart/form-data under the name `name`, streamed. Otherwise as
+ * service_call().
+ */
+int service_upload(struct service *s, const char *path, const char *file, const char *name, json_t **answer,
+		   struct error *err);
+
+/* Writes what a path holds to `out`, as it comes. 0, or negative with *err set as by service_call(). */
+int service_download(struct service *s, const char *path, FILE *out, struct error *err);
 
 #endif

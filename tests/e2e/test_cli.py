@@ -50,6 +50,29 @@ def test_files_share_a_session_and_extensions_tell_the_language(hearth, name, tm
     assert result.stdout.decode() == "größe\n'größe'\n'größe'\n"
 
 
+def test_files_of_a_session(hearth, name, tmp_path):
+    def files(command, *arguments):
+        return hearth("session", "code-interpreter", command, "--identifier", name, *arguments)
+
+    content = os.urandom(100_000)
+    (tmp_path / "a ñ.bin").write_bytes(content)
+    uploaded = files("upload-file", "-g", "group", "--name", "default", "--filepath", "a ñ.bin", "--path", "cli")
+    assert uploaded.returncode == 0, uploaded
+    entry = json.loads(uploaded.stdout)
+    assert (entry["name"], entry["directory"], entry["sizeInBytes"]) == ("a ñ.bin", "cli", 100_000)
+    assert json.loads(files("list-files", "--path", "cli").stdout) == [entry]
+    assert json.loads(files("show-file-metadata", "--path", "cli", "--filename", "a ñ.bin").stdout) == entry
+    assert "a ñ.bin" in files("list-files", "--path", "cli", "-o", "table").stdout.decode()
+    assert files("show-file-content", "--filename", "cli/a ñ.bin").stdout == content
+    assert files("delete-file", "cli/a ñ.bin").returncode == 2  # nobody can be asked
+    assert files("delete-file", "cli/a ñ.bin", "--yes").returncode == 0
+    for command in ("show-file-content", "show-file-metadata"):
+        gone = files(command, "cli/a ñ.bin")
+        assert (gone.returncode, gone.stdout) == (4, b"")
+    assert files("upload-file", "none").returncode == 2
+    assert hearth("session", "code-interpreter", "list-files").returncode == 2
+
+
 def test_examples_run(hearth, name, tmp_path):
     files = ("stats.py", "plot.py", "primes.js", "await.mjs")
     result = hearth("run", "-s", name, *(os.path.join(ROOT, "examples", file) for file in files))

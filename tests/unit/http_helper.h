@@ -202,6 +202,7 @@ static inline int set_up(void **state)
 		.default_timeout_s = 1,
 		.max_timeout_s = 2,
 		.output_limit = 4096,
+		.file_size_max = 1 << 20,
 		.started_ms = timestamp_now_ms(),
 	};
 	strcpy(service.auth.token, TOKEN);

@@ -156,9 +156,65 @@ static void an_order_is_what_the_protocol_says(void **state)
 	assert_int_equal(bytes_left(&b), 0);
 }
 
+/* u8 kind, 7 zero bytes, u64 size, u64 time, path */
+static size_t put_file_info(uint8_t *out, uint8_t kind, const char *path, size_t length)
+{
+	struct bytes b = bytes_over(out, 24 + length);
+
+	bytes_put_u8(&b, kind);
+	bytes_put(&b, "\0\0\0\0\0\0\0", 7);
+	bytes_put_u64(&b, 5);
+	bytes_put_u64(&b, 6);
+	bytes_put(&b, path, length);
+	return 24 + length;
+}
+
+static void file_info(void **state)
+{
+	static char path[AGENT_FILE_PATH_MAX + 1];
+	static uint8_t body[24 + AGENT_FILE_PATH_MAX + 1];
+	struct agent_file_info info;
+	size_t size = put_file_info(body, AGENT_FILE_FOLDER, "a/b", 3);
+
+	(void)state;
+	assert_int_equal(agent_file_info_decode(&info, body, size), 0);
+	assert_int_equal(info.kind, AGENT_FILE_FOLDER);
+	assert_int_equal(info.size, 5);
+	assert_int_equal(info.changed_ns, 6);
+	assert_string_equal(info.path, "a/b");
+	for (size_t cut = 0; cut < 24; cut++)
+		assert_int_equal(agent_file_info_decode(&info, body, cut), -EPROTO);
+	assert_int_equal(agent_file_info_decode(&info, body, put_file_info(body, 0, "a", 1)), -EPROTO);
+	assert_int_equal(agent_file_info_decode(&info, body, put_file_info(body, 3, "a", 1)), -EPROTO);
+	assert_int_equal(agent_file_info_decode(&info, body, put_file_info(body, 1, "a\0b", 3)), -EPROTO);
+	memset(path, 'x', sizeof(path));
+	assert_int_equal(agent_file_info_decode(&info, body, put_file_info(body, 1, path, AGENT_FILE_PATH_MAX)), 0);
+	assert_int_equal(agent_file_info_decode(&info, body, put_file_info(body, 1, path, AGENT_FILE_PATH_MAX + 1)),
+			 -EPROTO);
+}
+
+static void file_done(void **state)
+{
+	static const uint8_t body[] = { AGENT_FILE_NO_SPACE, 0, 0, 0, 0, 0, 0, 0, 'f', 'u', 'l', 'l' };
+	static const uint8_t unknown[] = { AGENT_FILE_CUT + 1, 0, 0, 0, 0, 0, 0, 0 };
+	char sentence[AGENT_SENTENCE_MAX + 1];
+	enum agent_file_status status;
+
+	(void)state;
+	assert_int_equal(agent_file_done_decode(&status, sentence, body, sizeof(body)), 0);
+	assert_int_equal(status, AGENT_FILE_NO_SPACE);
+	assert_string_equal(sentence, "full");
+	assert_int_equal(agent_file_done_decode(&status, sentence, body, 8), 0);
+	assert_string_equal(sentence, "");
+	assert_int_equal(agent_file_done_decode(&status, sentence, body, 7), -EPROTO);
+	assert_int_equal(agent_file_done_decode(&status, sentence, unknown, sizeof(unknown)), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(file_info),
+		cmocka_unit_test(file_done),
 		cmocka_unit_test(frames_are_found_however_the_stream_is_cut),
 		cmocka_unit_test(a_frame_in_the_making_is_freed),
 		cmocka_unit_test(a_header_that_breaks_the_protocol_is_refused),

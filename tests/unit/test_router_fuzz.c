@@ -35,6 +35,11 @@ static const char *const segments[] = {
 	"getSession",
 	"listSessions",
 	"stopSession",
+	"files",
+	"upload",
+	"content",
+	"uploadFile",
+	"downloadFile",
 	"templates",
 	"usage",
 	"metrics",
@@ -58,6 +63,8 @@ static const char *const segments[] = {
 
 static const char *const queries[] = {
 	"identifier=a",
+	"identifier=a&path=sub&recursive=true",
+	"identifier=a&path=..",
 	"identifier=",
 	"identifier=%FF",
 	"identifier=a%00",
