@@ -13,7 +13,7 @@ def routes():
     found = set()
     for place, method, path in re.findall(r'\{ (\w+), \w+, "(\w+)", "([^"]*)"', table):
         prefix = {"DATA": "/", "POOL": "/sessionPools/*", "POOLS": "/sessionPools"}[place]
-        found.add((method.lower(), prefix + path))
+        found.add((method.lower(), prefix + path.replace("**", "*")))  # of many segments, which OpenAPI cannot say
     assert len(found) > 20
     return found
 
@@ -94,7 +94,7 @@ def test_answers_are_as_it_says(hearthd):
               for parameters in ({"identifier": "a", "target": "b"}, {}, {"api-version": "never"})]
     for method, path, options in calls:
         for token in True, False:
-            place = path.format(poolName="p1", templateName="t1", executionId="e1")
+            place = path.format(poolName="p1", templateName="t1", executionId="e1", filePath="f1", keyId="k1")
             answer = hearthd.request(method.upper(), place[1:], token=token, **options)
             described = document["paths"][path][method]["responses"].get(str(answer.status_code))
             assert described, (method, path, options, answer.status_code, answer.text)

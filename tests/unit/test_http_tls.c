@@ -74,7 +74,7 @@ static void on_timer(uv_timer_t *t)
 static int set_up(void **state)
 {
 	static const char *const hosts[] = { "127.0.0.1" };
-	const struct http_handler handler = { begin, complete, NULL };
+	const struct http_handler handler = { .begin = begin, .complete = complete };
 	struct http_server_settings settings = {
 		.listen = "127.0.0.1:0",
 		.max_connections = 10,
