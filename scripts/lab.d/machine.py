@@ -191,7 +191,8 @@ def qemu_command(settings, folder, kernel, command_port):
     forward = f"hostfwd=tcp:127.0.0.1:{command_port}-:22,hostfwd=tcp:127.0.0.1:{settings['http_port']}-:8080"
     command = [
         "setpriv", "--pdeathsig", "KILL", settings["qemu"], "-name", "hearth-lab",
-        "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-M", "q35",
+        # Without "fast" string instructions kernels and libraries copy and clear by words: each byte costs as much here.
+        "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm", "-M", "q35",
         "-m", str(settings["memory_mib"]), "-smp", str(settings["cpus"]),
         "-display", "none", "-no-reboot", "-nodefaults",
         "-chardev", f"file,id=console,path={qemu_escape(folder.file('console'))}", "-serial", "chardev:console",
