@@ -24,12 +24,13 @@ def load_driver():
 
 
 def find_template(folder):
-    """The flags that restore hearthd's newest template: its own, not one of a user or of a session."""
+    """The flags that restore hearthd's newest template: its own, not one of a user or of a session, and one whose working
+    set is recorded, if there is one (a hearthd that ends while it records leaves the template without)."""
     found = [entry.path for entry in os.scandir(folder)
              if entry.is_dir() and "-" not in entry.name and os.path.exists(os.path.join(entry.path, "state"))]
     if not found:
         raise RuntimeError(f"there is no template in {folder}")
-    newest = max(found, key=os.path.getmtime)
+    newest = max(found, key=lambda path: (os.path.exists(os.path.join(path, "working-set")), os.path.getmtime(path)))
     working_set = os.path.join(newest, "working-set")
     return (os.path.join(newest, "state"), os.path.join(newest, "memory"),
             ("--working-set", working_set) if os.path.exists(working_set) else ())
