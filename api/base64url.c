@@ -1,17 +1,8 @@
 #include "api/base64url.h"
 
-#include <errno.h>
+#include "common/base64.h"
 
-static int value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+#include <errno.h>
 
 ssize_t base64url_decode(const char *text, size_t size, uint8_t *out)
 {
@@ -22,7 +13,7 @@ ssize_t base64url_decode(const char *text, size_t size, uint8_t *out)
 	if (size % 4 == 1)
 		return -EINVAL;
 	for (size_t i = 0; i < size; i++) {
-		int value = value_of(text[i]);
+		int value = base64_digit(text[i], "-_");
 
 		if (value < 0)
 			return -EINVAL;

@@ -23,7 +23,7 @@ void base64_encode(const void *data, size_t size, char *out)
 	}
 }
 
-static int digit_value(char c)
+int base64_digit(char c, const char last_two[2])
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -31,7 +31,7 @@ static int digit_value(char c)
 		return c - 'a' + 26;
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	return c == last_two[0] ? 62 : c == last_two[1] ? 63 : -1;
 }
 
 ssize_t base64_decode(const char *text, size_t size, uint8_t *out)
@@ -43,7 +43,7 @@ ssize_t base64_decode(const char *text, size_t size, uint8_t *out)
 
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
-		int value = digit_value(c);
+		int value = base64_digit(c, "+/");
 
 		if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
 			continue;

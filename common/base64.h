@@ -15,6 +15,9 @@ static inline size_t base64_encoded_size(size_t size)
 /* Fills `out`, which has room for base64_encoded_size(size) characters. */
 void base64_encode(const void *data, size_t size, char *out);
 
+/* The value of a digit of an alphabet whose last two digits those are, or -1 (RFC 4648, 4 and 5). */
+int base64_digit(char c, const char last_two[2]);
+
 /* Room that base64_decode() needs for `size` characters, in bytes. */
 static inline size_t base64_decoded_size_max(size_t size)
 {
