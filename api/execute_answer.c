@@ -42,18 +42,6 @@ struct execute_piece execute_answer_news(struct execute_answer *a, enum agent_fr
 
 /* ---- display data ------------------------------------------------------------------------------------------------ */
 
-static void put_utf8(struct buffer *json, const struct mime_entry *entry)
-{
-	struct utf8_decoder decoder = { 0 };
-	struct buffer text = { 0 };
-
-	utf8_decode(&decoder, entry->data, entry->size, &text);
-	utf8_decode_end(&decoder, &text);
-	json_put_string(json, text.data, text.size);
-	json->failed |= text.failed;
-	buffer_fini(&text);
-}
-
 static void put_base64(struct buffer *json, const struct mime_entry *entry)
 {
 	const size_t size = base64_encoded_size(entry->size);
@@ -77,7 +65,7 @@ static void put_bundle(struct buffer *json, const struct mime_bundle *bundle)
 		json_put_text(json, entry->type);
 		buffer_put_text(json, ":");
 		if (mime_type_is_text(entry->type))
-			put_utf8(json, entry);
+			json_put_bytes(json, entry->data, entry->size);
 		else
 			put_base64(json, entry);
 	}
@@ -109,7 +97,7 @@ static void take_value(struct execute_answer *a, const struct mime_bundle *bundl
 			json_put_string(&json, (const char *)scalar->data, scalar->size);
 		}
 	} else if (text) {
-		put_utf8(&json, text);
+		json_put_bytes(&json, text->data, text->size);
 	}
 	buffer_fini(&a->value);
 	a->value = json;

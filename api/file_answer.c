@@ -3,7 +3,6 @@
 #include "api/file_path.h"
 #include "api/json_text.h"
 #include "api/timestamp.h"
-#include "api/utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -51,18 +50,6 @@ void file_entries_fini(struct file_entries *entries)
 	*entries = (struct file_entries) { 0 };
 }
 
-/* A name in the guest need not be UTF-8. */
-static void put_name(struct buffer *json, const char *name, size_t size)
-{
-	struct utf8_decoder decoder = { 0 };
-	struct buffer text = { 0 };
-
-	utf8_decode(&decoder, name, size, &text);
-	utf8_decode_end(&decoder, &text);
-	json_put_string(json, text.size ? text.data : "", text.size);
-	buffer_fini(&text);
-}
-
 /* The folder that the entry is in; "." for the data folder. */
 static void put_directory(struct buffer *json, const char *path)
 {
@@ -71,7 +58,7 @@ static void put_directory(struct buffer *json, const char *path)
 	if (name == path)
 		buffer_put_text(json, "\".\"");
 	else
-		put_name(json, path, (size_t)(name - path) - 1);
+		json_put_bytes(json, path, (size_t)(name - path) - 1);
 }
 
 static void put_time(struct buffer *json, uint64_t ns)
@@ -87,7 +74,7 @@ static void put_legacy(struct buffer *json, const struct file_entry *e)
 	const char *name = file_path_name(e->path);
 
 	buffer_put_text(json, "{\"properties\":{\"filename\":");
-	put_name(json, name, strlen(name));
+	json_put_bytes(json, name, strlen(name));
 	buffer_put_format(json, ",\"size\":%" PRIu64 ",\"lastModifiedTime\":", e->size);
 	put_time(json, e->changed_ns);
 	buffer_put_text(json, "}}");
@@ -98,7 +85,7 @@ static void put_new(struct buffer *json, const struct file_entry *e)
 	const char *name = file_path_name(e->path);
 
 	buffer_put_text(json, "{\"name\":");
-	put_name(json, name, strlen(name));
+	json_put_bytes(json, name, strlen(name));
 	if (e->kind == AGENT_FILE_FOLDER)
 		buffer_put_text(json, ",\"type\":\"directory\",\"contentType\":null,\"sizeInBytes\":null");
 	else

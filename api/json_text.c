@@ -33,6 +33,18 @@ void json_put_string(struct buffer *out, const char *text, size_t size)
 	buffer_put(out, "\"", 1);
 }
 
+void json_put_bytes(struct buffer *out, const void *data, size_t size)
+{
+	struct utf8_decoder decoder = { 0 };
+	struct buffer text = { 0 };
+
+	utf8_decode(&decoder, data, size, &text);
+	utf8_decode_end(&decoder, &text);
+	json_put_string(out, text.size ? text.data : "", text.size);
+	out->failed |= text.failed;
+	buffer_fini(&text);
+}
+
 void json_put_text(struct buffer *out, const char *text)
 {
 	if (text)

@@ -2,7 +2,6 @@
 
 #include "api/json_text.h"
 #include "api/timestamp.h"
-#include "api/utf8.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -30,17 +29,6 @@ enum {
 	N_KEYS = sizeof(keys) / sizeof(keys[0]),
 };
 
-static void put_string(struct buffer *out, const char *text, size_t size)
-{
-	struct utf8_decoder decoder = { 0 };
-	struct buffer clean = { 0 };
-
-	utf8_decode(&decoder, text, size, &clean);
-	utf8_decode_end(&decoder, &clean);
-	json_put_string(out, clean.size ? clean.data : "", clean.size);
-	buffer_fini(&clean);
-}
-
 /* As log_quote() wrote it, without its quotation marks. */
 static void put_quoted(struct buffer *out, const char *text, size_t size)
 {
@@ -51,7 +39,7 @@ static void put_quoted(struct buffer *out, const char *text, size_t size)
 			i++;
 		buffer_put(&plain, text + i, 1);
 	}
-	put_string(out, plain.size ? plain.data : "", plain.size);
+	json_put_bytes(out, plain.data, plain.size);
 	buffer_fini(&plain);
 }
 
@@ -91,11 +79,11 @@ static void put_state(struct buffer *out, const char *value, size_t size)
 	size_t left = arrow ? (size_t)(arrow - value) : 0;
 
 	if (arrow) {
-		put_string(out, value + left + 2, size - left - 2);
+		json_put_bytes(out, value + left + 2, size - left - 2);
 		put_name(out, "from");
-		put_string(out, value, left);
+		json_put_bytes(out, value, left);
 	} else {
-		put_string(out, value, size);
+		json_put_bytes(out, value, size);
 	}
 }
 
@@ -106,7 +94,7 @@ static void put_plain(struct buffer *out, const struct key *key, const char *val
 	else if (strcmp(key->name, "state") == 0)
 		put_state(out, value, size);
 	else
-		put_string(out, value, size);
+		json_put_bytes(out, value, size);
 }
 
 static size_t quoted_length(const char *text)
@@ -154,12 +142,12 @@ void log_json_put(struct buffer *out, int64_t time_ms, enum log_level level, con
 	timestamp_format(time, time_ms);
 	buffer_put_format(out, "{\"time\":\"%s\",\"level\":\"%s\"", time, log_level_name(level));
 	put_name(out, "component");
-	put_string(out, component, strlen(component));
+	json_put_bytes(out, component, strlen(component));
 	while (*text && put_field(out, &text, &seen))
 		;
 	if (*text) {
 		put_name(out, "message");
-		put_string(out, text, strlen(text));
+		json_put_bytes(out, text, strlen(text));
 	}
 	buffer_put_text(out, "}");
 }
