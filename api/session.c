@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
 
@@ -34,14 +33,6 @@ const char *session_source_name(enum session_source source)
 	static const char *const names[] = { "reused", "warm", "restore", "boot", "fork", "resume" };
 
 	return names[source];
-}
-
-int64_t session_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void session_move(struct session *s, enum session_state state, const char *reason)
@@ -94,7 +85,7 @@ void session_start_life(struct session *s)
 	uv_timer_stop(&s->life);
 	if (!s->all->rules.max_alive_ms)
 		return;
-	left_ms = s->created_ms + (int64_t)s->all->rules.max_alive_ms - session_now_ms();
+	left_ms = s->created_ms + (int64_t)s->all->rules.max_alive_ms - timestamp_now_ms();
 	uv_timer_start(&s->life, on_life_over, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
 }
 
@@ -114,7 +105,7 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 	s->all = all;
 	snprintf(s->pool, sizeof(s->pool), "%s", all->rules.pool);
 	s->state_since_ns = uv_hrtime();
-	s->created_ms = session_now_ms();
+	s->created_ms = timestamp_now_ms();
 	s->writer = (struct snapshot_writer) { .state_fd = -1, .memory_fd = -1 };
 	uv_timer_init(all->host->loop, &s->timer);
 	uv_timer_init(all->host->loop, &s->life);
@@ -386,7 +377,7 @@ unsigned int sessions_retry_after_s(const struct sessions *all)
 
 static int64_t due_ms(const uv_timer_t *timer)
 {
-	return uv_is_active((const uv_handle_t *)timer) ? session_now_ms() + (int64_t)uv_timer_get_due_in(timer) : 0;
+	return uv_is_active((const uv_handle_t *)timer) ? timestamp_now_ms() + (int64_t)uv_timer_get_due_in(timer) : 0;
 }
 
 static int64_t expiry_ms(const struct session *s)
@@ -399,7 +390,7 @@ static int64_t expiry_ms(const struct session *s)
 	else if (s->n_active_uses)
 		idle_ms = 0;
 	else if ((s->state == SESSION_IDLE || s->state == SESSION_READY) && s->all->rules.cooldown_ms)
-		idle_ms = session_now_ms() - (int64_t)((uv_hrtime() - s->idle_since_ns) / 1000000) +
+		idle_ms = timestamp_now_ms() - (int64_t)((uv_hrtime() - s->idle_since_ns) / 1000000) +
 			  (int64_t)s->all->rules.cooldown_ms;
 	return !life_ms || (idle_ms && idle_ms < life_ms) ? idle_ms : life_ms;
 }

@@ -199,13 +199,13 @@ static struct session *revive(struct sessions *all, const struct session_record 
 	struct session *s = session_find(all, record->identifier)
 				    ? NULL
 				    : session_create(all, record->identifier, record->guid, &err);
-	int64_t idle_ms = record->was_busy ? 0 : session_now_ms() - record->last_end_ms;
+	int64_t idle_ms = record->was_busy ? 0 : timestamp_now_ms() - record->last_end_ms;
 
 	if (!s)
 		return NULL;
 	s->created_ms = record->created_ms;
 	s->was_used = record->was_used;
-	s->last_end_ms = record->was_busy ? session_now_ms() : record->last_end_ms;
+	s->last_end_ms = record->was_busy ? timestamp_now_ms() : record->last_end_ms;
 	s->idle_since_ns = uv_hrtime() - (uint64_t)(idle_ms > 0 ? idle_ms : 0) * 1000000;
 	s->source = s->next_source = SESSION_REUSED;
 	session_start_life(s);
@@ -257,7 +257,7 @@ bool sessions_adopt_suspended(struct sessions *all, const struct session_record 
 	}
 	s->suspended->is_temporary = true;
 	session_become_suspended(s, "it was when the earlier hearthd ended");
-	left_ms = record->last_end_ms + (int64_t)all->settings.suspended_keep_ms - session_now_ms();
+	left_ms = record->last_end_ms + (int64_t)all->settings.suspended_keep_ms - timestamp_now_ms();
 	uv_timer_start(&s->timer, on_kept_long, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
 	return true;
 }

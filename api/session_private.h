@@ -3,6 +3,7 @@
 #define HEARTH_API_SESSION_PRIVATE_H
 
 #include "api/session_pool.h"
+#include "api/timestamp.h"
 
 enum session_state {
 	SESSION_BOOTING,
@@ -104,9 +105,6 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 
 /* 0, or negative with a code of enum sessions_error: no place for one more, or the service is stopping. */
 int session_check_room(const struct sessions *all, struct error *err);
-
-/* Milliseconds of CLOCK_REALTIME. */
-int64_t session_now_ms(void);
 
 /* Runs the timer of its whole life, if that is limited, from its making on. */
 void session_start_life(struct session *s);

@@ -232,7 +232,7 @@ void session_vm_done(void *owner, const struct agent_done *done)
 	s->current = NULL;
 	s->n_executions++;
 	s->idle_since_ns = uv_hrtime();
-	s->last_end_ms = session_now_ms();
+	s->last_end_ms = timestamp_now_ms();
 	microvm_pause_output(s->microvm, false);
 	session_move(s, SESSION_IDLE, "the execution is over");
 	session_wait(s);

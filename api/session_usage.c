@@ -21,7 +21,7 @@ void session_tell_usage(struct session *s, bool is_over, const char *reason)
 	const struct sessions_settings *settings = &s->all->settings;
 	struct session_usage u = {
 		.begin_ms = s->created_ms,
-		.until_ms = session_now_ms(),
+		.until_ms = timestamp_now_ms(),
 		.is_over = is_over,
 		.vcpu_us = s->usage.vcpu_us,
 		.mib_us = s->usage.mib_us,

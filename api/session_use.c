@@ -92,7 +92,7 @@ static void become_unused(struct session *s)
 	if (s->state != SESSION_IDLE)
 		return;
 	s->idle_since_ns = uv_hrtime();
-	s->last_end_ms = session_now_ms();
+	s->last_end_ms = timestamp_now_ms();
 	if (s->has_record)
 		session_record_touch(microvm_directory_of(s->microvm)->session, false);
 	session_go_on(s);
