@@ -296,6 +296,13 @@ static int explain_answer(const struct service *s, const struct answer *answer, 
 	return explain(&failure, err);
 }
 
+/* It may take any time, but not without a sign of life. */
+static void set_patience(CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+}
+
 /* What on_event returned goes to the caller as it is; it is not one of the parser's own errors. */
 struct relay {
 	sse_event_fn *on_event;
@@ -328,8 +335,7 @@ int service_execute(struct service *s, const char *session, const struct source 
 		set_body(answer.easy, body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
-		curl_easy_setopt(answer.easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(answer.easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+		set_patience(answer.easy);
 		result = perform(s, answer.easy);
 	}
 	s->answered = s->answered || is_answered(answer.easy);
@@ -359,6 +365,17 @@ static int read_answer(const struct service *s, const struct buffer *body, json_
 	return 0;
 }
 
+/* What came of a request whose answer is JSON; frees the answer. */
+static int finish(struct service *s, struct answer *answer, CURLcode result, json_t **answer_json, struct error *err)
+{
+	int ret = result == CURLE_OK && is_success(answer->easy) ? read_answer(s, &answer->body, answer_json, err)
+								 : explain_answer(s, answer, result, err);
+
+	buffer_fini(&answer->body);
+	curl_easy_cleanup(answer->easy);
+	return ret;
+}
+
 int service_call(struct service *s, const char *method, const char *path, const json_t *body, json_t **answer_json,
 		 struct error *err)
 {
@@ -368,7 +385,6 @@ int service_call(struct service *s, const char *method, const char *path, const 
 		.body = { .limit = ANSWER_MAX },
 	};
 	CURLcode result = CURLE_OUT_OF_MEMORY;
-	int ret;
 
 	*answer_json = NULL;
 	if (answer.easy && (text || !body)) {
@@ -380,13 +396,7 @@ int service_call(struct service *s, const char *method, const char *path, const 
 		curl_easy_setopt(answer.easy, CURLOPT_TIMEOUT, (long)CALL_TIMEOUT_S);
 		result = perform(s, answer.easy);
 	}
-	if (result == CURLE_OK && is_success(answer.easy))
-		ret = read_answer(s, &answer.body, answer_json, err);
-	else
-		ret = explain_answer(s, &answer, result, err);
-	buffer_fini(&answer.body);
-	curl_easy_cleanup(answer.easy);
-	return ret;
+	return finish(s, &answer, result, answer_json, err);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
@@ -419,13 +429,6 @@ static struct curl_slist *file_headers(const struct service *s)
 		headers = longer;
 	}
 	return headers;
-}
-
-/* A file may take any time, but not without moving. */
-static void set_patience(CURL *easy)
-{
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
 }
 
 static curl_mime *file_body(CURL *easy, const char *file, const char *name)
@@ -461,12 +464,7 @@ int service_upload(struct service *s, const char *path, const char *file, const 
 		set_patience(answer.easy);
 		result = perform(s, answer.easy);
 	}
-	if (result == CURLE_OK && is_success(answer.easy))
-		ret = read_answer(s, &answer.body, answer_json, err);
-	else
-		ret = explain_answer(s, &answer, result, err);
-	buffer_fini(&answer.body);
-	curl_easy_cleanup(answer.easy);
+	ret = finish(s, &answer, result, answer_json, err);
 	curl_mime_free(mime);
 	curl_slist_free_all(headers);
 	return ret;
