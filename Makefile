@@ -27,7 +27,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/rest_files.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
-           api/pool_definition.c api/pool_store.c api/pool_resource.c api/timestamp.c \
+           api/pool_definition.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
@@ -70,7 +70,7 @@ UNIT_state_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c
 UNIT_memory_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
-KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/pool_store.c api/pool_definition.c
+KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c
 JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c
 
 UNIT_TESTS += utf8 base64 json_text url auth api_keys jwt issuer config
@@ -113,7 +113,7 @@ UNIT_rest_pools := $(UNIT_http)
 UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c
-UNIT_pool_store := api/pool_store.c api/pool_definition.c
+UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
@@ -125,7 +125,7 @@ UNIT_metrics_text := api/metrics_text.c api/buffer.c
 UNIT_rest_metrics := $(UNIT_http)
 
 UNIT_TESTS += cli_log_filter usage_store
-UNIT_usage_store := api/usage_store.c api/pool_store.c api/pool_definition.c
+UNIT_usage_store := api/usage_store.c api/database.c api/pool_store.c api/pool_definition.c
 UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt

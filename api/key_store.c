@@ -1,14 +1,11 @@
 #include "api/key_store.h"
 
+#include "api/database.h"
+
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-
-enum {
-	BUSY_TIMEOUT_MS = 1000, /* somebody writes to it with sqlite3; the loop waits meanwhile */
-};
 
 enum statement { LOAD, PUT, DELETE, TOUCH, N_STATEMENTS };
 
@@ -25,59 +22,22 @@ static const char *const statements[N_STATEMENTS] = {
 };
 
 struct key_store {
-	sqlite3 *database;
-	char *path;
-	sqlite3_stmt *statements[N_STATEMENTS];
+	struct database database;
 };
 
-static int fail(const struct key_store *s, struct error *err)
-{
-	return error_set(err, EIO, "database %s: %s", s->path, sqlite3_errmsg(s->database));
-}
-
-static int execute(struct key_store *s, const char *sql, struct error *err)
-{
-	return sqlite3_exec(s->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, err);
-}
-
-static int run(struct key_store *s, enum statement which, struct error *err)
-{
-	sqlite3_stmt *statement = s->statements[which];
-	int rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : fail(s, err);
-
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	return rc;
-}
-
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static int open_database(struct key_store *s, struct error *err)
-{
-	if (sqlite3_open_v2(s->path, &s->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return s->database ? fail(s, err) : error_set(err, ENOMEM, "out of memory");
-	sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
-	if (execute(s, "PRAGMA synchronous = FULL", err) < 0)
-		return -err->code;
-	for (int i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
-				       NULL) != SQLITE_OK)
-			return fail(s, err);
-	return 0;
-}
 
 struct key_store *key_store_open(const char *path, struct error *err)
 {
 	struct key_store *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->path = strdup(path);
-	if (!s || !s->path) {
+	if (!s) {
 		error_set(err, ENOMEM, "out of memory");
-		free(s);
 		return NULL;
 	}
-	if (open_database(s, err) < 0) {
+	if (database_open(&s->database, path, err) < 0 ||
+	    database_execute(&s->database, "PRAGMA synchronous = FULL", err) < 0 ||
+	    database_prepare(&s->database, statements, N_STATEMENTS, err) < 0) {
 		key_store_close(s);
 		return NULL;
 	}
@@ -88,10 +48,7 @@ void key_store_close(struct key_store *s)
 {
 	if (!s)
 		return;
-	for (int i = 0; i < N_STATEMENTS; i++)
-		sqlite3_finalize(s->statements[i]);
-	sqlite3_close(s->database);
-	free(s->path);
+	database_close(&s->database);
 	free(s);
 }
 
@@ -132,7 +89,8 @@ static int read_row(const struct key_store *s, sqlite3_stmt *row, struct api_key
 	    !copy_text(key->name, sizeof(key->name), row, NAME) ||
 	    !copy_text(key->created_by, sizeof(key->created_by), row, CREATED_BY) || !read_pools(key, row) ||
 	    sqlite3_column_bytes(row, HASH) != API_KEY_HASH_SIZE)
-		return error_set(err, EIO, "database %s: the row of API key '%.16s' makes no sense", s->path, key->id);
+		return error_set(err, EIO, "database %s: the row of API key '%.16s' makes no sense", s->database.path,
+				 key->id);
 	memcpy(key->hash, sqlite3_column_blob(row, HASH), API_KEY_HASH_SIZE);
 	return 0;
 }
@@ -140,7 +98,7 @@ static int read_row(const struct key_store *s, sqlite3_stmt *row, struct api_key
 int key_store_load(struct key_store *s, void (*each)(void *data, const struct api_key *key), void *data,
 		   struct error *err)
 {
-	sqlite3_stmt *rows = s->statements[LOAD];
+	sqlite3_stmt *rows = s->database.statements[LOAD];
 	struct api_key key;
 	int rc = 0, step;
 
@@ -150,7 +108,7 @@ int key_store_load(struct key_store *s, void (*each)(void *data, const struct ap
 			each(data, &key);
 	}
 	if (rc == 0 && step != SQLITE_DONE)
-		rc = fail(s, err);
+		rc = database_fail(&s->database, err);
 	sqlite3_reset(rows);
 	return rc;
 }
@@ -163,7 +121,7 @@ static void bind_text(sqlite3_stmt *statement, enum column column, const char *t
 
 int key_store_put(struct key_store *s, const struct api_key *key, struct error *err)
 {
-	sqlite3_stmt *put = s->statements[PUT];
+	sqlite3_stmt *put = s->database.statements[PUT];
 
 	bind_text(put, ID, key->id);
 	bind_text(put, NAME, key->name);
@@ -174,34 +132,34 @@ int key_store_put(struct key_store *s, const struct api_key *key, struct error *
 	sqlite3_bind_int64(put, CREATED_MS + 1, key->created_ms);
 	sqlite3_bind_int64(put, EXPIRES_MS + 1, key->expires_ms);
 	sqlite3_bind_int64(put, LAST_USED_MS + 1, key->last_used_ms);
-	return run(s, PUT, err);
+	return database_run(&s->database, PUT, err);
 }
 
 int key_store_delete(struct key_store *s, const char *id, struct error *err)
 {
-	sqlite3_bind_text(s->statements[DELETE], 1, id, -1, SQLITE_STATIC);
-	if (run(s, DELETE, err) < 0)
+	sqlite3_bind_text(s->database.statements[DELETE], 1, id, -1, SQLITE_STATIC);
+	if (database_run(&s->database, DELETE, err) < 0)
 		return -err->code;
-	return sqlite3_changes(s->database) > 0;
+	return sqlite3_changes(s->database.handle) > 0;
 }
 
 static int touch(struct key_store *s, const struct api_key *key, struct error *err)
 {
-	sqlite3_bind_text(s->statements[TOUCH], 1, key->id, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s->statements[TOUCH], 2, key->last_used_ms);
-	return run(s, TOUCH, err);
+	sqlite3_bind_text(s->database.statements[TOUCH], 1, key->id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s->database.statements[TOUCH], 2, key->last_used_ms);
+	return database_run(&s->database, TOUCH, err);
 }
 
 int key_store_touch(struct key_store *s, const struct api_key *const *keys, size_t n, struct error *err)
 {
-	int rc = execute(s, "PRAGMA synchronous = NORMAL; BEGIN", err);
+	int rc = database_execute(&s->database, "PRAGMA synchronous = NORMAL; BEGIN", err);
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = touch(s, keys[i], err);
 	if (rc == 0)
-		rc = execute(s, "COMMIT", err);
-	if (rc < 0 && !sqlite3_get_autocommit(s->database))
-		sqlite3_exec(s->database, "ROLLBACK", NULL, NULL, NULL);
-	sqlite3_exec(s->database, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+		rc = database_execute(&s->database, "COMMIT", err);
+	if (rc < 0 && !sqlite3_get_autocommit(s->database.handle))
+		sqlite3_exec(s->database.handle, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_exec(s->database.handle, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 	return rc;
 }

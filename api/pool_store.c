@@ -1,16 +1,15 @@
 #include "api/pool_store.h"
 
+#include "api/database.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
 	APPLICATION_ID = 0x48727468, /* "Hrth": tells our file from another program's */
-	BUSY_TIMEOUT_MS = 1000,      /* somebody writes to it with sqlite3; the loop waits meanwhile */
 };
 
 enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
@@ -83,30 +82,10 @@ enum {
 };
 
 struct pool_store {
-	sqlite3 *database;
-	char *path;
-	sqlite3_stmt *statements[N_STATEMENTS];
+	struct database database;
 };
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
-
-static int fail(const struct pool_store *s, struct error *err)
-{
-	int code = sqlite3_errcode(s->database);
-
-	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-		return error_set(err, EIO,
-				 "database %s is damaged (%s): put back a copy, or move it away to begin anew", s->path,
-				 sqlite3_errmsg(s->database));
-	return error_set(err, EIO, "database %s: %s", s->path, sqlite3_errmsg(s->database));
-}
-
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static int execute(struct pool_store *s, const char *sql, struct error *err)
-{
-	return sqlite3_exec(s->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, err);
-}
 
 /* Runs a statement that yields one value. */
 static int query_integer(struct pool_store *s, const char *sql, int64_t *value, struct error *err)
@@ -114,9 +93,9 @@ static int query_integer(struct pool_store *s, const char *sql, int64_t *value, 
 	sqlite3_stmt *statement = NULL;
 	int rc = 0;
 
-	if (sqlite3_prepare_v2(s->database, sql, -1, &statement, NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(s->database.handle, sql, -1, &statement, NULL) != SQLITE_OK ||
 	    sqlite3_step(statement) != SQLITE_ROW)
-		rc = fail(s, err);
+		rc = database_fail(&s->database, err);
 	else
 		*value = sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);
@@ -129,12 +108,12 @@ static int check_whole(struct pool_store *s, struct error *err)
 	sqlite3_stmt *statement = NULL;
 	int rc = 0;
 
-	if (sqlite3_prepare_v2(s->database, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(s->database.handle, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK ||
 	    sqlite3_step(statement) != SQLITE_ROW)
-		rc = fail(s, err);
+		rc = database_fail(&s->database, err);
 	else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
 		rc = error_set(err, EIO, "database %s is damaged (%s): put back a copy, or move it away to begin anew",
-			       s->path, (const char *)sqlite3_column_text(statement, 0));
+			       s->database.path, (const char *)sqlite3_column_text(statement, 0));
 	sqlite3_finalize(statement);
 	return rc;
 }
@@ -148,12 +127,12 @@ static int check_owner(struct pool_store *s, int64_t version, struct error *err)
 		return -err->code;
 	if (n_tables > 0 && application != APPLICATION_ID)
 		return error_set(err, EPROTO, "database %s is another program's: name a file of hearthd's own",
-				 s->path);
+				 s->database.path);
 	if (version < 0 || version > SCHEMA_VERSION)
 		return error_set(err, EPROTO,
 				 "database %s has schema version %lld, this hearthd knows %d: run the newer one, or "
 				 "name another file",
-				 s->path, (long long)version, SCHEMA_VERSION);
+				 s->database.path, (long long)version, SCHEMA_VERSION);
 	return 0;
 }
 
@@ -170,18 +149,9 @@ static int migrate(struct pool_store *s, struct error *err)
 		snprintf(sql, sizeof(sql),
 			 "BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 			 migrations[version], APPLICATION_ID, (int)version + 1);
-		if (execute(s, sql, err) < 0)
+		if (database_execute(&s->database, sql, err) < 0)
 			return -err->code;
 	}
-	return 0;
-}
-
-static int prepare(struct pool_store *s, struct error *err)
-{
-	for (int i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
-				       NULL) != SQLITE_OK)
-			return fail(s, err);
 	return 0;
 }
 
@@ -193,32 +163,28 @@ static int make_file(const char *path, struct error *err)
 	return fd < 0 ? error_set(err, errno, "cannot open the database %s: %s", path, strerror(errno)) : 0;
 }
 
-static int open_database(struct pool_store *s, struct error *err)
+static int open_database(struct pool_store *s, const char *path, struct error *err)
 {
-	if (make_file(s->path, err) < 0)
+	if (make_file(path, err) < 0 || database_open(&s->database, path, err) < 0)
 		return -err->code;
-	if (sqlite3_open_v2(s->path, &s->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return s->database ? fail(s, err) : error_set(err, ENOMEM, "out of memory");
-	sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
 	/* Where the file system has no shared memory (9p), SQLite stays with its older journal: slower, as safe. */
-	if (execute(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err) < 0 ||
-	    check_whole(s, err) < 0 || migrate(s, err) < 0 || prepare(s, err) < 0)
+	if (database_execute(&s->database,
+			     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+			     err) < 0 ||
+	    check_whole(s, err) < 0 || migrate(s, err) < 0)
 		return -err->code;
-	return 0;
+	return database_prepare(&s->database, statements, N_STATEMENTS, err);
 }
 
 struct pool_store *pool_store_open(const char *path, struct error *err)
 {
 	struct pool_store *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->path = strdup(path);
-	if (!s || !s->path) {
+	if (!s) {
 		error_set(err, ENOMEM, "out of memory");
-		free(s);
 		return NULL;
 	}
-	if (open_database(s, err) < 0) {
+	if (open_database(s, path, err) < 0) {
 		pool_store_close(s);
 		return NULL;
 	}
@@ -229,10 +195,7 @@ void pool_store_close(struct pool_store *s)
 {
 	if (!s)
 		return;
-	for (int i = 0; i < N_STATEMENTS; i++)
-		sqlite3_finalize(s->statements[i]);
-	sqlite3_close(s->database);
-	free(s->path);
+	database_close(&s->database);
 	free(s);
 }
 
@@ -276,7 +239,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	    !copy_text(d->template_name, sizeof(d->template_name), text_of(row, TEMPLATE_NAME)) ||
 	    !copy_text(record->location, sizeof(record->location), text_of(row, LOCATION)) ||
 	    !copy_text(record->tags, sizeof(record->tags), text_of(row, TAGS)))
-		return error_set(err, EIO, "database %s: the row of pool '%.64s' makes no sense", s->path,
+		return error_set(err, EIO, "database %s: the row of pool '%.64s' makes no sense", s->database.path,
 				 text_of(row, NAME));
 	d->container_type = (enum pool_container_type)container_type;
 	d->lifecycle = (enum pool_lifecycle)lifecycle;
@@ -289,7 +252,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->memory_mib = number_of(row, MEMORY_MIB);
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
-		return error_wrap(err, "database %s: pool '%.64s'", s->path, d->name);
+		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
 	}
 	return 0;
 }
@@ -297,7 +260,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 int pool_store_load(struct pool_store *s, void (*each)(void *data, const struct pool_record *record), void *data,
 		    struct error *err)
 {
-	sqlite3_stmt *rows = s->statements[LOAD];
+	sqlite3_stmt *rows = s->database.statements[LOAD];
 	struct pool_record record;
 	int rc = 0, step;
 
@@ -307,14 +270,14 @@ int pool_store_load(struct pool_store *s, void (*each)(void *data, const struct 
 			each(data, &record);
 	}
 	if (rc == 0 && step != SQLITE_DONE)
-		rc = fail(s, err);
+		rc = database_fail(&s->database, err);
 	sqlite3_reset(rows);
 	return rc;
 }
 
 int pool_store_get(struct pool_store *s, const char *name, struct pool_record *record, struct error *err)
 {
-	sqlite3_stmt *row = s->statements[GET];
+	sqlite3_stmt *row = s->database.statements[GET];
 	int rc, step;
 
 	sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
@@ -322,7 +285,7 @@ int pool_store_get(struct pool_store *s, const char *name, struct pool_record *r
 	if (step == SQLITE_ROW)
 		rc = read_row(s, row, record, err) < 0 ? -err->code : 1;
 	else
-		rc = step == SQLITE_DONE ? 0 : fail(s, err);
+		rc = step == SQLITE_DONE ? 0 : database_fail(&s->database, err);
 	sqlite3_reset(row);
 	sqlite3_clear_bindings(row);
 	return rc;
@@ -339,19 +302,10 @@ static void bind_number(sqlite3_stmt *statement, enum column column, int64_t val
 	sqlite3_bind_int64(statement, (int)column + 1, value);
 }
 
-static int run(struct pool_store *s, sqlite3_stmt *statement, struct error *err)
-{
-	int rc = sqlite3_step(statement) == SQLITE_DONE ? 0 : fail(s, err);
-
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	return rc;
-}
-
 int pool_store_put(struct pool_store *s, const struct pool_record *record, struct error *err)
 {
 	const struct pool_definition *d = &record->definition;
-	sqlite3_stmt *put = s->statements[PUT];
+	sqlite3_stmt *put = s->database.statements[PUT];
 
 	bind_text(put, NAME, d->name);
 	bind_text(put, TEMPLATE_NAME, d->template_name);
@@ -368,13 +322,13 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_text(put, TAGS, record->tags);
 	bind_number(put, CREATED_MS, record->created_ms);
 	bind_number(put, MODIFIED_MS, record->modified_ms);
-	return run(s, put, err);
+	return database_run(&s->database, PUT, err);
 }
 
 int pool_store_delete(struct pool_store *s, const char *name, struct error *err)
 {
-	sqlite3_bind_text(s->statements[DELETE], 1, name, -1, SQLITE_STATIC);
-	if (run(s, s->statements[DELETE], err) < 0)
+	sqlite3_bind_text(s->database.statements[DELETE], 1, name, -1, SQLITE_STATIC);
+	if (database_run(&s->database, DELETE, err) < 0)
 		return -err->code;
-	return sqlite3_changes(s->database) > 0;
+	return sqlite3_changes(s->database.handle) > 0;
 }

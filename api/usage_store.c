@@ -1,7 +1,8 @@
 #include "api/usage_store.h"
 
+#include "api/database.h"
+
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,36 +51,19 @@ static const char *const statements[N_STATEMENTS] = {
 };
 
 struct usage_store {
-	sqlite3 *database;
-	sqlite3_stmt *statements[N_STATEMENTS];
+	struct database database;
 };
-
-static int fail(const struct usage_store *s, struct error *err)
-{
-	return error_set(err, sqlite3_errcode(s->database) == SQLITE_BUSY ? EBUSY : EIO, "usage records: %s",
-			 sqlite3_errmsg(s->database));
-}
-
-static int execute(struct usage_store *s, const char *sql, struct error *err)
-{
-	return sqlite3_exec(s->database, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, err);
-}
 
 /* A crash of the machine may cost the last records, which is less than a disk's time for each in the loop. */
 static int open_database(struct usage_store *s, const char *path, struct error *err)
 {
-	if (sqlite3_open_v2(path, &s->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return s->database ? fail(s, err) : error_set(err, ENOMEM, "out of memory");
-	sqlite3_busy_timeout(s->database, 1000);
-	if (execute(s, "PRAGMA synchronous = NORMAL", err) < 0 || execute(s, schema, err) < 0 ||
-	    execute(s, end_all, err) < 0)
+	struct database *d = &s->database;
+
+	if (database_open(d, path, err) < 0 || database_execute(d, "PRAGMA synchronous = NORMAL", err) < 0 ||
+	    database_execute(d, schema, err) < 0 || database_execute(d, end_all, err) < 0)
 		return -err->code;
-	sqlite3_busy_timeout(s->database, 0);
-	for (int i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
-				       NULL) != SQLITE_OK)
-			return fail(s, err);
-	return 0;
+	sqlite3_busy_timeout(d->handle, 0); /* from now on another time will do */
+	return database_prepare(d, statements, N_STATEMENTS, err);
 }
 
 struct usage_store *usage_store_open(const char *path, struct error *err)
@@ -101,25 +85,15 @@ void usage_store_close(struct usage_store *s)
 {
 	if (!s)
 		return;
-	for (int i = 0; i < N_STATEMENTS; i++)
-		sqlite3_finalize(s->statements[i]);
-	sqlite3_close(s->database);
+	database_close(&s->database);
 	free(s);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static int run(struct usage_store *s, enum statement statement, struct error *err)
-{
-	int rc = sqlite3_step(s->statements[statement]) == SQLITE_DONE ? 0 : fail(s, err);
-
-	sqlite3_reset(s->statements[statement]);
-	return rc;
-}
-
 static int add(struct usage_store *s, const struct session_usage *u, struct error *err)
 {
-	sqlite3_stmt *row = s->statements[ADD];
+	sqlite3_stmt *row = s->database.statements[ADD];
 	const uint64_t numbers[] = { u->vcpu_us, u->mib_us, u->ran_us, u->n_executions };
 
 	sqlite3_bind_text(row, 1, u->guid, -1, SQLITE_STATIC);
@@ -134,29 +108,29 @@ static int add(struct usage_store *s, const struct session_usage *u, struct erro
 	sqlite3_bind_text(row, 7, u->reason, -1, SQLITE_STATIC);
 	for (int i = 0; i < 4; i++)
 		sqlite3_bind_int64(row, 8 + i, (int64_t)numbers[i]);
-	return run(s, ADD, err);
+	return database_run(&s->database, ADD, err);
 }
 
 int usage_store_add(struct usage_store *s, const struct session_usage *usages, size_t n, struct error *err)
 {
 	struct error ignored;
-	int rc = run(s, BEGIN, err);
+	int rc = database_run(&s->database, BEGIN, err);
 
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = add(s, &usages[i], err);
 	if (rc == 0)
-		rc = run(s, COMMIT, err);
+		rc = database_run(&s->database, COMMIT, err);
 	if (rc < 0)
-		run(s, ROLLBACK, &ignored);
+		database_run(&s->database, ROLLBACK, &ignored);
 	return rc;
 }
 
 int usage_store_forget(struct usage_store *s, int64_t ms, struct error *err)
 {
-	sqlite3_bind_int64(s->statements[FORGET], 1, ms);
-	return run(s, FORGET, err);
+	sqlite3_bind_int64(s->database.statements[FORGET], 1, ms);
+	return database_run(&s->database, FORGET, err);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -192,7 +166,9 @@ static void tell(sqlite3_stmt *row, void (*each)(void *data, const struct usage_
 int usage_store_query(struct usage_store *s, enum usage_by by, const char *pool, int64_t since_ms,
 		      void (*each)(void *data, const struct usage_row *row), void *data, struct error *err)
 {
-	sqlite3_stmt *rows = s->statements[by == USAGE_BY_POOL ? BY_POOL : by == USAGE_BY_DAY ? BY_DAY : BY_SESSION];
+	sqlite3_stmt *rows = s->database.statements[by == USAGE_BY_POOL  ? BY_POOL
+						    : by == USAGE_BY_DAY ? BY_DAY
+									 : BY_SESSION];
 	int n = 0, step, rc;
 
 	sqlite3_bind_text(rows, 1, pool, -1, SQLITE_STATIC); /* NULL binds NULL */
@@ -202,7 +178,7 @@ int usage_store_query(struct usage_store *s, enum usage_by by, const char *pool,
 		tell(rows, each, data);
 		n++;
 	}
-	rc = step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : fail(s, err);
+	rc = step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : database_fail(&s->database, err);
 	sqlite3_reset(rows);
 	sqlite3_clear_bindings(rows);
 	return rc;
