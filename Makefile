@@ -33,7 +33,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
-           api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_frames.c api/mime_bundle.c
+           api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
+           api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
@@ -87,7 +88,7 @@ UNIT_config := api/config.c api/toml.c api/pool_definition.c api/principal.c
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
-UNIT_agent_client := api/agent_client.c api/agent_frames.c api/mime_bundle.c
+UNIT_agent_client := api/agent_client.c api/agent_connection.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http http_tls
 UNIT_http_tls := api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c
