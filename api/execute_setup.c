@@ -49,15 +49,9 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 		guid_make(answer->id);
 }
 
-void execute_refuse(struct http_request *r, const struct pool *pool, const struct error *err)
+void execute_refuse(struct http_request *r, const struct pool *pool, struct error *err)
 {
-	if (err->code == SESSIONS_FULL)
-		rest_error_retry(r, 429, "SessionsCountExceedsLimit", sessions_retry_after_s(pool_sessions(pool)),
-				 err->text);
-	else if (err->code == SESSIONS_QUEUE_FULL)
-		rest_error_retry(r, 429, "SessionQueueFull", 5, err->text);
-	else if (err->code == SESSIONS_STOPPING)
-		rest_error_retry(r, 503, "ServiceStopping", 10, err->text);
-	else
-		rest_error(r, 500, "SessionAllocationFailed", "The session could not be started: %s", err->text);
+	if (err->code == SESSIONS_NO_MICROVM)
+		error_wrap(err, "The session could not be started");
+	rest_session_error(r, pool_sessions(pool), err);
 }

@@ -22,7 +22,7 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 		   const char *identifier, struct execute_request *request, struct execution *execution,
 		   struct execute_answer *answer);
 
-/* Answers for an execution that sessions_execute() did not take. */
-void execute_refuse(struct http_request *r, const struct pool *pool, const struct error *err);
+/* Answers for an execution that sessions_execute() did not take, and *err says why. */
+void execute_refuse(struct http_request *r, const struct pool *pool, struct error *err);
 
 #endif
