@@ -2,6 +2,7 @@
 
 #include "api/utf8.h"
 #include "common/base64.h"
+#include "common/hex.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -74,14 +75,6 @@ static bool find_parameter(const char *from, size_t size, const char *name, char
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* In place. With `only`, decodes just the bytes in it. False for a NUL. */
 static bool decode(char *text, char mark, const char *only)

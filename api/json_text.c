@@ -1,6 +1,7 @@
 #include "api/json_text.h"
 
 #include "api/utf8.h"
+#include "common/hex.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -100,16 +101,11 @@ static int hex4(const char *text, size_t size)
 	if (size < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		char c = text[i];
+		int digit = hex_value(text[i]);
 
-		if (is_digit(c))
-			value = value * 16 + (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value * 16 + (c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			value = value * 16 + (c - 'A' + 10);
-		else
+		if (digit < 0)
 			return -1;
+		value = value * 16 + digit;
 	}
 	return value;
 }

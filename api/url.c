@@ -1,18 +1,12 @@
 #include "api/url.h"
 
+#include "common/hex.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* In place: decoding never makes a text longer. */
 static int percent_decode(char *text, bool plus_is_space)
