@@ -18,7 +18,7 @@ int mime_bundle_decode(struct mime_bundle *bundle, const void *body, size_t size
 	struct bytes b = bytes_from(body, size);
 
 	bundle->n_entries = bytes_get_u16(&b);
-	if (bundle->n_entries > AGENT_MIME_ENTRIES_MAX)
+	if (bundle->n_entries == 0 || bundle->n_entries > AGENT_MIME_ENTRIES_MAX)
 		return -EPROTO;
 	for (size_t i = 0; i < bundle->n_entries; i++) {
 		struct mime_entry *e = &bundle->entries[i];

@@ -133,7 +133,7 @@ int frame_reader_next(struct frame_reader *reader, int fd, struct frame **frame)
 {
 	for (;;) {
 		size_t wire_size = AGENT_HEADER_SIZE;
-		uint8_t *to = reader->header + reader->received;
+		uint8_t *to = reader->header;
 		ssize_t count;
 
 		if (reader->frame) {
@@ -145,10 +145,10 @@ int frame_reader_next(struct frame_reader *reader, int fd, struct frame **frame)
 			}
 			if (grow(reader, wire_size) < 0)
 				return -ENOMEM;
-			to = reader->frame->wire + reader->received;
+			to = reader->frame->wire;
 			wire_size = reader->capacity;
 		}
-		count = read_some(fd, to, wire_size - reader->received);
+		count = read_some(fd, to + reader->received, wire_size - reader->received);
 		if (count < 0)
 			return count == -EAGAIN || count == -EINTR ? 0 : (int)count;
 		reader->received += (size_t)count;
