@@ -64,7 +64,7 @@ UNIT_serial := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
-UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
+UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
 UNIT_TESTS += state_file memory_file
 UNIT_state_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c
@@ -140,6 +140,46 @@ UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 UNIT_cli_options := api/cli/options.c
 UNIT_cli_view := api/cli/view.c api/cli/report.c
+
+# A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).
+FUZZ_TARGETS := url multipart file_name execute_request pool_resource token config sse agent_frames guest_frames
+FUZZ_url := $(UNIT_url)
+FUZZ_multipart := api/multipart.c
+FUZZ_file_name := api/content_disposition.c $(UNIT_file_path)
+FUZZ_execute_request := $(UNIT_execute_request)
+FUZZ_pool_resource := $(UNIT_pool_resource)
+FUZZ_token := $(JWT)
+FUZZ_config := $(UNIT_config)
+FUZZ_sse := $(UNIT_sse)
+FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
+FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
+
+FUZZ_TARGETS += control virtqueue blk rng vsock serial snapshot elf
+FUZZ_control := vmm/control.c vmm/event_loop.c api/vmm_client.c
+FUZZ_virtqueue := $(UNIT_virtqueue)
+FUZZ_blk := $(UNIT_virtio_fuzz)
+FUZZ_rng := $(UNIT_virtio_fuzz)
+FUZZ_vsock := $(UNIT_virtio_fuzz)
+FUZZ_serial := $(UNIT_serial)
+FUZZ_snapshot := $(UNIT_virtio_fuzz) vmm/serial.c vmm/console.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c
+FUZZ_elf := $(UNIT_elf)
+
+# The sources that a target is about, where it is linked with more.
+SUBJECT_execute_request := api/execute_request.c api/json.c
+SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/json.c
+SUBJECT_token := api/jwt.c api/jwks.c api/base64url.c
+SUBJECT_config := api/config.c api/toml.c
+SUBJECT_file_name := api/content_disposition.c api/file_path.c
+SUBJECT_sse := api/cli/sse.c
+SUBJECT_url := api/url.c
+SUBJECT_control := vmm/control.c
+SUBJECT_virtqueue := vmm/virtio/virtqueue.c
+SUBJECT_blk := vmm/virtio/blk.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
+SUBJECT_rng := vmm/virtio/rng.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
+SUBJECT_vsock := $(filter vmm/virtio/vsock%,$(UNIT_vsock)) vmm/virtio/mmio.c vmm/virtio/virtqueue.c
+SUBJECT_serial := vmm/serial.c vmm/console.c
+SUBJECT_snapshot := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/virtio/mmio.c
+SUBJECT_elf := vmm/elf.c
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
@@ -230,7 +270,7 @@ $(BUILD)/version: FORCE
 .PHONY: FORCE
 $(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
--include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/fuzz -name "*.d" -type f 2>/dev/null)
 
 # Tiny guests without an operating system, each for one ending of a VM.
 GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
@@ -267,16 +307,39 @@ $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT
 	$(call say,LD,$@)
 	$(CC) $(SANITIZE) -o $@ $^ -lcmocka -lfdt -ljansson -luv -lmicrohttpd -lgnutls -lcurl -lsqlite3 -lpthread -lm
 
+# ---- fuzz targets ----------------------------------------------------------------------------------------------------
+
+# Clang has the fuzzer's engine. What it counts is said in source lines by the same build (scripts/fuzz --coverage).
+FUZZCC    := clang-14
+FUZZFLAGS := -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+             -fprofile-instr-generate -fcoverage-mapping
+fuzzed = $(sort $(addprefix $(BUILD)/fuzz/obj/,$(addsuffix .o,$(basename tests/fuzz/quiet.c $(1)))))
+
+.PHONY: fuzz-targets fuzz-names
+fuzz-targets: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
+fuzz-names: # for scripts/fuzz: each target with the sources that it is about
+	@$(foreach t,$(FUZZ_TARGETS),echo $(t) $(or $(SUBJECT_$(t)),$(FUZZ_$(t)));)
+
+$(BUILD)/fuzz/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(FUZZCC) $(FUZZFLAGS) -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.o $$(call fuzzed,$$(FUZZ_$$*) $(COMMON))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(FUZZCC) $(FUZZFLAGS) -o $@ $^ -ljansson -lgnutls -lcurl -lsqlite3 -luv -lfdt -lpthread -lm
+
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BINARIES)
+	rm -rf $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BUILD)/fuzz $(BINARIES)
 
 # ---- what people call ------------------------------------------------------------------------------------------------
 
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit e2e lint format bench help
+.PHONY: run demo test unit e2e lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -301,6 +364,9 @@ format: ## settle the style of all C files
 
 bench: ## measure cold and warm starts, memory, and peers; ARGS="--quick" goes to scripts/bench; writes build/bench/
 	@$(BEGIN); scripts/prepare && scripts/setup bench && exec scripts/bench $(ARGS)
+
+fuzz: ## feed parsers and devices with hostile input; ARGS="--seconds 60 vsock" goes to scripts/fuzz
+	@scripts/setup build test && exec scripts/fuzz $(ARGS)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
