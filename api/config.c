@@ -120,9 +120,11 @@ static const struct key keys[] = {
 		"time for a microVM to boot, and again for its interpreter to be warm"),
 	INTEGER("answer-grace-seconds", answer_grace_s, 10, 1, 3600,
 		"time for a guest to answer after an execution's time is over, before its microVM is ended"),
-	INTEGER("max-connections", max_connections, 1000, 8, 100000, "HTTP connections at a time"),
+	INTEGER("max-connections", max_connections, 4000, 8, 100000, "HTTP connections at a time"),
 	INTEGER("idle-timeout-seconds", idle_timeout_s, 60, 1, 3600,
-		"an HTTP connection that neither sends nor takes anything for so long is closed"),
+		"an HTTP connection that neither sends nor takes anything for so long is closed, and one that has not "
+		"sent "
+		"the headers of a request by then"),
 	INTEGER("body-budget-mib", body_budget_mib, 512, 64, 65536,
 		"memory for the bodies of all requests that are being received"),
 	INTEGER("usage-interval-seconds", usage_interval_s, 300, 1, 86400,

@@ -26,8 +26,9 @@ enum http_body_refused {
 struct http_request {
 	const char *method; /* "GET", … */
 	struct url url;
-	int url_error;   /* 0, or what url_split() returned */
-	size_t body_max; /* bytes that are taken; http_handler.begin may set it, 0 at first */
+	int url_error;        /* 0, or what url_split() returned */
+	bool has_two_lengths; /* its headers say twice how long its body is: nothing behind it can be believed */
+	size_t body_max;      /* bytes that are taken; http_handler.begin may set it, 0 at first */
 	enum http_body_refused body_refused;
 	struct buffer body; /* complete when http_handler.complete is called */
 	uint64_t received_ns;

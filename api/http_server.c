@@ -6,6 +6,7 @@
 #include "api/http_server.h"
 
 #include "api/hang_up_watch.h"
+#include "api/header_watch.h"
 #include "api/http_listener.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -35,8 +36,9 @@ struct http_server {
 	struct http_server_settings settings;
 	char address[80];
 	bool has_tls;
-	uv_poll_t poll;    /* the library's epoll descriptor */
-	uv_timer_t timer;  /* when the library wants to run next */
+	uv_poll_t poll;   /* the library's epoll descriptor */
+	uv_timer_t timer; /* when the library wants to run next */
+	struct header_watch *header_watch;
 	bool must_run;     /* a connection was resumed, perhaps while the library ran */
 	int n_open;        /* handles that libuv still uses */
 	size_t body_bytes; /* of all bodies in memory */
@@ -295,6 +297,30 @@ void http_stream_abort(struct http_request *r)
 
 /* ---- what the library calls -------------------------------------------------------------------------------------- */
 
+static struct header_wait *header_wait_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void on_connection(void *data, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct http_server *s = data;
+	struct header_wait *wait = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (wait)
+			header_watch_end(s->header_watch, wait);
+		free(wait);
+		return;
+	}
+	*context = wait = calloc(1, sizeof(*wait));
+	if (!wait)
+		return;
+	wait->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	header_watch_begin(s->header_watch, wait);
+}
+
 /* Called with the raw target, before anything was decoded; what it returns becomes *slot below. */
 static void *on_target(void *data, const char *target, struct MHD_Connection *connection)
 {
@@ -320,10 +346,12 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 			 enum MHD_RequestTerminationCode code)
 {
 	struct http_server *s = data;
+	struct header_wait *wait = header_wait_of(connection);
 	struct exchange *x = *slot;
 
-	(void)connection;
 	(void)code;
+	if (wait)
+		header_watch_begin(s->header_watch, wait);
 	if (!x)
 		return;
 	*slot = NULL;
@@ -368,13 +396,41 @@ static enum MHD_Result deliver(struct exchange *x)
 	return rc;
 }
 
+static enum MHD_Result count_length(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	unsigned int *n_lengths = data;
+
+	(void)kind;
+	(void)value;
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+	    strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		++*n_lengths;
+	return MHD_YES;
+}
+
+/*
+ * Two headers that say how long the body is, of which a proxy in front may believe the other one: what follows could be
+ * another client's request (RFC 9112, 6.3). The library takes one of them and goes on.
+ */
+static bool has_two_lengths(const struct exchange *x)
+{
+	unsigned int n_lengths = 0;
+
+	MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_length, &n_lengths);
+	return n_lengths > 1;
+}
+
 static enum MHD_Result begin(struct exchange *x, const char *method)
 {
 	const char *text = http_request_header(&x->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
+	struct header_wait *wait = header_wait_of(x->connection);
 
+	if (wait)
+		header_watch_end(x->server->header_watch, wait);
 	x->has_begun = true;
 	x->request.method = method;
+	x->request.has_two_lengths = has_two_lengths(x);
 	x->server->handler.begin(x->server->handler.data, &x->request);
 	if (!x->response && length > x->request.body_max) {
 		x->request.body_refused = HTTP_BODY_TOO_LARGE;
@@ -476,7 +532,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, con
 				settings->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, settings->idle_timeout_s,
 				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 				MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-				MHD_OPTION_ARRAY, tls ? for_tls : for_tls + 3, MHD_OPTION_END);
+				MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY,
+				tls ? for_tls : for_tls + 3, MHD_OPTION_END);
 }
 
 static int listen_safely(struct http_server *s, struct error *err)
@@ -510,6 +567,11 @@ struct http_server *http_server_create(uv_loop_t *loop, const struct http_server
 	if (fd < 0)
 		goto fail;
 	s->has_tls = settings->tls != NULL;
+	s->header_watch = header_watch_create(loop, settings->idle_timeout_s);
+	if (!s->header_watch) {
+		error_set(err, ENOMEM, "out of memory");
+		goto fail;
+	}
 	s->daemon = start_daemon(s, fd, settings->tls);
 	s->settings.tls = NULL;
 	if (!s->daemon) {
@@ -526,6 +588,7 @@ struct http_server *http_server_create(uv_loop_t *loop, const struct http_server
 	run(s);
 	return s;
 fail:
+	header_watch_destroy(s->header_watch);
 	free(s);
 	return NULL;
 }
@@ -572,4 +635,5 @@ void http_server_destroy(struct http_server *s)
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 	uv_close((uv_handle_t *)&s->timer, on_closed);
 	MHD_stop_daemon(s->daemon);
+	header_watch_destroy(s->header_watch);
 }

@@ -29,7 +29,8 @@ struct http_server;
 struct http_server_settings {
 	const char *listen; /* "127.0.0.1:8080", "[::1]:8080", "localhost:0" */
 	unsigned int max_connections;
-	unsigned int idle_timeout_s; /* of a connection that neither sends nor takes; not while a handler works */
+	unsigned int idle_timeout_s; /* of a connection that neither sends nor takes; not while a handler works.
+				      * And the time that all headers of a request have together */
 	size_t body_budget;          /* bytes of all bodies in memory at a time */
 	const struct tls_pair *tls;  /* NULL: plain HTTP; used until the server is created */
 	bool allow_plain_http;       /* on other addresses than loopback ones */

@@ -297,6 +297,14 @@ void router_begin(void *data, struct http_request *r)
 	char allowed[64];
 
 	echo_request_id(r);
+	if (r->has_two_lengths) {
+		http_add_header(r, "Connection", "close");
+		rest_error(r, 400, "SessionRequestValidationFailed",
+			   "The request says twice how long its body is: Content-Length and Transfer-Encoding exclude "
+			   "each "
+			   "other, and each may be there once.");
+		return;
+	}
 	if (r->url_error) {
 		rest_error(r, r->url_error == -E2BIG ? 414 : 400, "SessionRequestValidationFailed",
 			   r->url_error == -E2BIG ? "The URL has too many segments or parameters."
