@@ -276,7 +276,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit e2e lint format bench help
+.PHONY: run demo test unit e2e test-clients lint format bench help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -293,6 +293,9 @@ unit: ## the unit tests and the agent's tests alone (quick)
 e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 	@scripts/test e2e -- $(ARGS)
 
+test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files" goes to pytest
+	@scripts/test clients -- $(ARGS)
+
 lint: ## formatting, clang-tidy, and the scripts' syntax
 	@scripts/test lint
 
@@ -303,4 +306,4 @@ bench: ## measure cold and warm starts, memory, and peers; ARGS="--quick" goes t
 	@$(BEGIN); scripts/prepare && scripts/setup bench && exec scripts/bench $(ARGS)
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
