@@ -339,7 +339,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit e2e lint format bench fuzz help
+.PHONY: run demo test unit e2e test-clients lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -356,6 +356,9 @@ unit: ## the unit tests and the agent's tests alone (quick)
 e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 	@scripts/test e2e -- $(ARGS)
 
+test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files" goes to pytest
+	@scripts/test clients -- $(ARGS)
+
 lint: ## formatting, clang-tidy, and the scripts' syntax
 	@scripts/test lint
 
@@ -369,4 +372,4 @@ fuzz: ## feed parsers and devices with hostile input; ARGS="--seconds 60 vsock" 
 	@scripts/setup build test && exec scripts/fuzz $(ARGS)
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

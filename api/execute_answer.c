@@ -91,7 +91,9 @@ static void take_value(struct execute_answer *a, const struct mime_bundle *bundl
 	struct buffer json = { 0 };
 
 	/* A scalar that is none is the guest's lie about itself: its text serves. */
-	if (scalar && json_put_scalar(&json, (const char *)scalar->data, scalar->size) == 0) {
+	if (a->result_as_repr && text) {
+		json_put_bytes(&json, text->data, text->size);
+	} else if (scalar && json_put_scalar(&json, (const char *)scalar->data, scalar->size) == 0) {
 		if (a->result_as_text && json.size && json.data[0] != '"') {
 			buffer_fini(&json);
 			json_put_string(&json, (const char *)scalar->data, scalar->size);
@@ -236,7 +238,7 @@ static void put_members(const struct execute_answer *a, const struct execution_r
 	if (a->value.size)
 		buffer_put(json, a->value.data, a->value.size);
 	else
-		buffer_put_text(json, "\"\"");
+		buffer_put_text(json, a->result_as_repr ? "null" : "\"\"");
 	buffer_put_format(json, ",\"executionTimeInMilliseconds\":%llu", (unsigned long long)report->ran_us / 1000);
 	if (!a->with_display_data)
 		return;

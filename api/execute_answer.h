@@ -33,6 +33,7 @@ struct execute_answer {
 	/* set by the caller */
 	enum execute_family family;
 	bool result_as_text; /* numbers as strings too, for a client that can read no other */
+	bool result_as_repr; /* as in a notebook: always its text, null without a value */
 	bool with_display_data;
 	bool is_asynchronous;
 	uint64_t output_limit;

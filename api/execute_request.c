@@ -106,6 +106,9 @@ static int parse_fields(struct execute_request *request, const json_t *fields, s
 	    json_get_integer(fields, "timeoutInSeconds", &request->timeout_s, err) < 0 ||
 	    json_get_integer(fields, "outputStreamsMaxLength", &request->output_limit, err) < 0 ||
 	    json_get_bool(fields, "returnDisplayData", &request->return_display_data, err) < 0 ||
+	    /* The specification's examples have the shorter name. */
+	    json_get_bool(fields, "returnJupyterFormat", &request->return_jupyter_format, err) < 0 ||
+	    json_get_bool(fields, "returnJupyterFormatExecutionResult", &request->return_jupyter_format, err) < 0 ||
 	    json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
 		return -1;
 	request->language = (enum agent_language)language;

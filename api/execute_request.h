@@ -17,6 +17,7 @@ struct execute_request {
 	int64_t timeout_s;            /* as the client wants it; 0: the default */
 	int64_t output_limit;         /* likewise, in bytes of each stream */
 	bool return_display_data;
+	bool return_jupyter_format; /* the result as its text, whatever it is */
 	bool is_asynchronous;
 };
 

@@ -39,6 +39,7 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 	execution->output_limit = choose_output_limit(service, request->output_limit);
 	answer->family = form->family;
 	answer->result_as_text = form->result_as_text;
+	answer->result_as_repr = request->return_jupyter_format;
 	answer->with_display_data = request->return_display_data;
 	answer->is_asynchronous = request->is_asynchronous;
 	answer->output_limit = execution->output_limit;

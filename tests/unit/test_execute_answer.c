@@ -117,6 +117,18 @@ static void scalars_are_verbatim_and_all_else_is_text(void **state)
 	check_result(bundle_of(AGENT_MIME_SCALAR, "1.5"), "\"1.5\"");
 }
 
+static void the_result_is_its_text_on_request(void **state)
+{
+	struct mime_bundle both = bundle_of("text/plain", "'abc'");
+
+	(void)state;
+	answer.result_as_repr = true;
+	add(&both, AGENT_MIME_SCALAR, "\"abc\"");
+	check_result(both, "\"'abc'\"");
+	answer.result_as_repr = true;
+	check_result(bundle_of("text/html", "<b>"), "null");
+}
+
 static void the_last_image_wins_over_text(void **state)
 {
 	struct mime_bundle first = bundle_of("image/png", "one"), last = bundle_of("image/jpeg", "two");
@@ -247,6 +259,7 @@ int main(void)
 		cmocka_unit_test(the_legacy_answer_has_every_member),
 		cmocka_unit_test(the_new_answer_has_its_own_words),
 		cmocka_unit_test(scalars_are_verbatim_and_all_else_is_text),
+		cmocka_unit_test(the_result_is_its_text_on_request),
 		cmocka_unit_test(the_last_image_wins_over_text),
 		cmocka_unit_test(display_data_is_told_on_request),
 		cmocka_unit_test(too_much_display_data_is_cut_and_said),

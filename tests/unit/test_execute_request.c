@@ -69,13 +69,15 @@ static void fields_are_read(void **state)
 
 	(void)state;
 	assert_int_equal(parse("{\"code\":\"x\",\"language\":\"JavaScript\",\"timeoutInSeconds\":\"60\","
-			       "\"outputStreamsMaxLength\":4096.0,\"returnDisplayData\":true,\"identifier\":\"i\"}",
+			       "\"outputStreamsMaxLength\":4096.0,\"returnDisplayData\":true,\"identifier\":\"i\","
+			       "\"returnJupyterFormat\":true}",
 			       &err),
 			 0);
 	assert_int_equal(request.language, AGENT_NODE);
 	assert_int_equal(request.timeout_s, 60);
 	assert_int_equal(request.output_limit, 4096);
 	assert_true(request.return_display_data);
+	assert_true(request.return_jupyter_format);
 	assert_string_equal(request.identifier, "i");
 	execute_request_fini(&request);
 }
