@@ -265,13 +265,18 @@ static json_t *write_resources(const struct pool_definition *d)
 	return json_pack("{s:I, s:s}", "cpu", (json_int_t)d->vcpus, "memory", memory);
 }
 
-/* null where there is no server, as Azure has it. */
+/* null, as Azure has it, where nothing was said that a reader would have to say again. */
 static json_t *write_mcp(const struct pool_definition *d, const char *endpoint)
 {
-	if (!d->mcp_is_enabled)
+	json_t *settings;
+
+	if (!d->mcp_is_enabled && !d->mcp_key_is_disabled && !pool_definition_default(d->name).mcp_is_enabled)
 		return json_null();
-	return json_pack("{s:b, s:b, s:s+}", "isMcpServerEnabled", true, "isMcpServerApiKeyDisabled",
-			 d->mcp_key_is_disabled, "mcpServerEndpoint", endpoint, "/mcp");
+	settings = json_pack("{s:b, s:b}", "isMcpServerEnabled", d->mcp_is_enabled, "isMcpServerApiKeyDisabled",
+			     d->mcp_key_is_disabled);
+	if (d->mcp_is_enabled)
+		json_object_set_new(settings, "mcpServerEndpoint", json_pack("s+", endpoint, "/mcp"));
+	return settings;
 }
 
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)

@@ -281,6 +281,10 @@ static void a_pools_key_opens_its_mcp_server_alone(void **state)
 	assert_string_not_equal(first, second);
 	assert_int_equal(request("POST", "/sessionPools/pp/mcp", first, PING), 401);
 	assert_int_equal(request("POST", "/sessionPools/pp/mcp", second, PING), 200);
+	/* It is made of the administrator's token, too. */
+	service.auth.token[0] ^= 1;
+	assert_int_equal(request("POST", "/sessionPools/pp/mcp", second, PING), 401);
+	service.auth.token[0] ^= 1;
 }
 
 static void a_key_ends_with_its_setting_and_with_its_pool(void **state)
