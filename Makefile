@@ -25,6 +25,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
            api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
            api/rest_files.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
+           api/json_rpc.c api/mcp_environment.c api/mcp_exchange.c api/mcp_execute.c api/mcp_files.c api/mcp_key.c \
+           api/mcp_methods.c api/mcp_result.c api/mcp_tool.c api/rest_mcp.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
@@ -118,6 +120,10 @@ UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
+
+UNIT_TESTS += json_rpc rest_mcp
+UNIT_json_rpc := api/json_rpc.c api/json_text.c api/utf8.c api/buffer.c
+UNIT_rest_mcp := $(UNIT_http)
 
 UNIT_TESTS += metrics_text rest_metrics log_json service_log
 UNIT_log_json := api/log_json.c api/json_text.c api/utf8.c api/buffer.c api/timestamp.c
@@ -268,7 +274,7 @@ $(BUILD)/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 .PHONY: FORCE
-$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/cli/main.o api/cli/service.o): $(BUILD)/version
+$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/mcp_methods.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
 -include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/fuzz -name "*.d" -type f 2>/dev/null)
 

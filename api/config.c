@@ -130,6 +130,9 @@ static const struct key keys[] = {
 	INTEGER("usage-interval-seconds", usage_interval_s, 300, 1, 86400,
 		"time between two usage records of a session that goes on"),
 	INTEGER("usage-keep-days", usage_keep_days, 90, 0, 36500, "how long usage records are kept; 0: for ever"),
+	TEXT("mcp-allowed-origins", mcp_allowed_origins, "",
+	     "origins of web pages, with spaces between, that may use MCP servers, such as https://tools.example.com; "
+	     "those on a loopback address always may"),
 	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 

@@ -60,6 +60,7 @@ struct config {
 	int64_t idle_timeout_s;
 	int64_t body_budget_mib;
 	int64_t metrics_open; /* 0 or 1 */
+	char *mcp_allowed_origins;
 	int64_t usage_interval_s;
 	int64_t usage_keep_days;
 

@@ -111,13 +111,13 @@ static int compare(const void *left, const void *right)
 	return strcmp(((const struct file_entry *)left)->path, ((const struct file_entry *)right)->path);
 }
 
-void file_answer_put_list(struct buffer *json, enum file_family family, struct file_entries *entries)
+void file_answer_put_array(struct buffer *json, enum file_family family, struct file_entries *entries)
 {
 	bool is_first = true;
 
 	if (entries->n)
 		qsort(entries->list, entries->n, sizeof(*entries->list), compare);
-	buffer_put_text(json, "{\"value\":[");
+	buffer_put_text(json, "[");
 	for (size_t i = 0; i < entries->n; i++) {
 		if (family == FILE_LEGACY && entries->list[i].kind != AGENT_FILE_REGULAR)
 			continue;
@@ -126,5 +126,12 @@ void file_answer_put_list(struct buffer *json, enum file_family family, struct f
 		is_first = false;
 		file_answer_put_entry(json, family, &entries->list[i]);
 	}
-	buffer_put_text(json, "]}");
+	buffer_put_text(json, "]");
+}
+
+void file_answer_put_list(struct buffer *json, enum file_family family, struct file_entries *entries)
+{
+	buffer_put_text(json, "{\"value\":");
+	file_answer_put_array(json, family, entries);
+	buffer_put_text(json, "}");
 }

@@ -29,7 +29,10 @@ struct file_entries {
 bool file_entries_add(struct file_entries *entries, const struct agent_file_info *info);
 void file_entries_fini(struct file_entries *entries);
 
-/* Appends the JSON of a list, by path. The legacy one has files alone. */
+/* Appends a JSON array of them, by path. The legacy family's has files alone. */
+void file_answer_put_array(struct buffer *json, enum file_family family, struct file_entries *entries);
+
+/* The same as the "value" of an object, which a list is in the API. */
 void file_answer_put_list(struct buffer *json, enum file_family family, struct file_entries *entries);
 
 /* Appends the JSON of one. */

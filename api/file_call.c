@@ -2,6 +2,7 @@
 
 #include "api/microvm_directory.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,24 @@ static struct http_request *take_request(struct file_call *c)
 	return r;
 }
 
+/* Answers that it failed; the request is not the call's any more. */
+static void respond_error(struct file_call *c, unsigned int status, const char *code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static void respond_error(struct file_call *c, unsigned int status, const char *code, const char *format, ...)
+{
+	struct http_request *r = take_request(c);
+	char message[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (c->answer)
+		c->answer->failed(c, message);
+	else
+		rest_error(r, status, code, "%s", message);
+}
+
 /* An answer that has begun can only be cut off. True if it was, or if nobody waits. */
 static bool cut_off(struct file_call *c)
 {
@@ -69,39 +88,38 @@ static void on_gone(struct http_request *r)
 static void respond_status(struct file_call *c, enum agent_file_status status, const char *sentence)
 {
 	const char *path = c->path[0] ? c->path : ".";
-	struct http_request *r = take_request(c);
 
 	switch (status) {
 	case AGENT_FILE_NOT_FOUND:
-		rest_error(r, 404, "FileNotFound", "There is no file '%.512s'.", path);
+		respond_error(c, 404, "FileNotFound", "There is no file '%.512s'.", path);
 		break;
 	case AGENT_FILE_INVALID:
-		rest_error(r, 400, "FilePathInvalid", "'%.512s' is no file of the session.", path);
+		respond_error(c, 400, "FilePathInvalid", "'%.512s' is no file of the session.", path);
 		break;
 	case AGENT_FILE_IS_FOLDER:
-		rest_error(r, 409, "FileIsDirectory", "'%.512s' is a directory.", path);
+		respond_error(c, 409, "FileIsDirectory", "'%.512s' is a directory.", path);
 		break;
 	case AGENT_FILE_NOT_FOLDER:
-		rest_error(r, 409, "FileIsNoDirectory", "'%.512s', or something on the way there, is no directory.",
-			   path);
+		respond_error(c, 409, "FileIsNoDirectory", "'%.512s', or something on the way there, is no directory.",
+			      path);
 		break;
 	case AGENT_FILE_TOO_LARGE:
-		rest_error(r, 413, "FileTooLarge", "The file is larger than %llu MiB.",
-			   (unsigned long long)c->service->file_size_max >> 20);
+		respond_error(c, 413, "FileTooLarge", "The file is larger than %llu MiB.",
+			      (unsigned long long)c->service->file_size_max >> 20);
 		break;
 	case AGENT_FILE_NO_SPACE:
-		rest_error(r, 507, "InsufficientStorage", "The session's disk is full.");
+		respond_error(c, 507, "InsufficientStorage", "The session's disk is full.");
 		break;
 	default:
-		rest_error(r, 500, "FileOperationFailed", "The session could not do that with '%.512s': %.128s", path,
-			   rest_is_printable(sentence) ? sentence : "it does not say why");
+		respond_error(c, 500, "FileOperationFailed", "The session could not do that with '%.512s': %.128s",
+			      path, rest_is_printable(sentence) ? sentence : "it does not say why");
 	}
 }
 
 static void fail(struct file_call *c, unsigned int status, const char *code, const char *message)
 {
 	if (!cut_off(c))
-		rest_error(take_request(c), status, code, "%s", message);
+		respond_error(c, status, code, "%s", message);
 	file_call_end(c);
 }
 
@@ -120,6 +138,10 @@ static void note_progress(struct file_call *c)
 
 static void begin_download(struct file_call *c, uint64_t size)
 {
+	if (c->answer) {
+		c->answer->begun(c, size);
+		return;
+	}
 	c->is_streaming = true;
 	http_stream_begin_sized(c->http, 200, "application/octet-stream", size);
 	/* Of HEAD nothing but the headers is wanted. */
@@ -145,6 +167,10 @@ static void on_data(void *owner, const uint8_t *data, size_t size)
 	struct file_call *c = owner;
 
 	note_progress(c);
+	if (c->answer) {
+		c->answer->data(c, data, size);
+		return;
+	}
 	http_stream_write(c->http, data, size);
 	if (http_stream_backlog(c->http) > BACKLOG_HIGH)
 		agent_file_pause(c->agent, true);
@@ -181,6 +207,11 @@ static void respond(struct file_call *c)
 	bool is_upload = c->order.type == AGENT_FILE_WRITE;
 	struct buffer json = { 0 };
 
+	if (c->answer) {
+		take_request(c);
+		c->answer->done(c);
+		return;
+	}
 	if (c->order.type == AGENT_FILE_DELETE) {
 		http_respond(take_request(c), 204, NULL, &json);
 		return;
@@ -235,7 +266,8 @@ static void on_session_ready(struct session_use *u, struct microvm *vm, const ch
 	struct file_call *c = call_of(u);
 	int rc;
 
-	http_add_header(c->http, "x-ms-session-guid", guid);
+	if (!c->answer)
+		http_add_header(c->http, "x-ms-session-guid", guid);
 	c->agent = agent_file_begin(c->service->loop, microvm_directory_of(vm)->vsock, &c->order, &events, c, &rc);
 	if (c->agent)
 		note_progress(c);
@@ -249,7 +281,9 @@ static void respond_session_error(struct file_call *c, const struct error *err)
 	struct http_request *r = take_request(c);
 	struct pool *pool = pools_find(c->service->pools, r->pool);
 
-	if (pool)
+	if (c->answer)
+		c->answer->failed(c, err->text);
+	else if (pool)
 		rest_session_error(r, pool_sessions(pool), err);
 	else
 		rest_error(r, 404, "ResourceNotFound", "The session pool was deleted.");
@@ -279,6 +313,8 @@ void file_call_init(struct file_call *c, struct service *s, struct http_request 
 	c->family = family;
 	uv_timer_init(s->loop, &c->stall);
 	c->stall.data = c;
+	if (c->answer)
+		return;
 	r->owner = c;
 	r->gone = on_gone;
 	r->drained = on_http_drained;
@@ -291,7 +327,7 @@ void file_call_begin(struct file_call *c, struct pool *pool, const char *identif
 	c->order.path = c->path;
 	if (sessions_use(pool_sessions(pool), identifier, &c->use, &err) == 0)
 		return;
-	rest_session_error(take_request(c), pool_sessions(pool), &err);
+	respond_session_error(c, &err);
 	file_call_end(c);
 }
 

@@ -1,6 +1,7 @@
 /*
  * A request about a file, from its order to its answer: a use of the session, an operation of its agent, and the HTTP
- * request that waits for it. A client that goes ends it; a transfer in which nothing moves for long is ended.
+ * request that waits for it. A client that goes ends it; a transfer in which nothing moves for long is ended. The answer is
+ * that of the REST API, unless somebody else gives another.
  */
 #ifndef HEARTH_API_FILE_CALL_H
 #define HEARTH_API_FILE_CALL_H
@@ -9,6 +10,19 @@
 #include "api/file_answer.h"
 #include "api/file_path.h"
 #include "api/rest.h"
+
+struct file_call;
+
+/* Who answers instead. After failed() or done() the call ends by itself, and none is called any more. */
+struct file_call_answer {
+	/* `message` is a sentence for the client, valid during the call */
+	void (*failed)(struct file_call *c, const char *message);
+	/* Of a download: its size, then its bytes. Either may end the call. */
+	void (*begun)(struct file_call *c, uint64_t size);
+	void (*data)(struct file_call *c, const uint8_t *data, size_t size);
+	/* All went well: c->entries has what was told. */
+	void (*done)(struct file_call *c);
+};
 
 struct file_call {
 	struct session_use use;
@@ -23,12 +37,17 @@ struct file_call {
 	bool is_streaming; /* the answer has begun */
 	bool is_closing;
 
+	const struct file_call_answer *answer; /* NULL: it answers c->http itself */
+
 	/* of an upload; NULL otherwise */
 	void (*drained)(struct file_call *c); /* file_call_write() takes more */
 	void (*destroy)(struct file_call *c); /* frees what is around it; without, it is freed itself */
 };
 
-/* Fills in what is zero at first in memory that calloc() made. From now on it ends by itself, or by file_call_end(). */
+/*
+ * Fills in what is zero at first in memory that calloc() made. From now on it ends by itself, or by file_call_end(). The
+ * request's events are the call's, unless c->answer was set before: then whoever owns the request ends the call with it.
+ */
 void file_call_init(struct file_call *c, struct service *s, struct http_request *r, enum file_family family);
 
 /*

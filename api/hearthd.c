@@ -246,6 +246,7 @@ static int start_service(struct hearthd *h, struct error *err)
 		.max_timeout_s = (uint32_t)c->max_execution_timeout_s,
 		.output_limit = (uint64_t)c->output_limit_bytes,
 		.is_metrics_open = c->metrics_open,
+		.mcp_origins = c->mcp_allowed_origins,
 		.file_size_max = (uint64_t)c->max_file_mib << 20,
 		.started_ns = uv_hrtime(),
 		.started_ms = timestamp_now_ms(),
@@ -258,7 +259,8 @@ static int start_service(struct hearthd *h, struct error *err)
 	if (!h->service.store)
 		return -err->code;
 	h->service.auth.keys = api_keys_open(c->database, err);
-	if (!h->service.auth.keys || start_issuer(h, err) < 0)
+	h->service.mcp_keys = h->service.auth.keys ? mcp_keys_open(c->database, &h->service.auth, err) : NULL;
+	if (!h->service.mcp_keys || start_issuer(h, err) < 0)
 		return -err->code;
 	return start_usage(h, err);
 }
@@ -357,6 +359,7 @@ static int serve(struct hearthd *h, struct error *err)
 	pools_destroy(h->service.pools);
 	templates_destroy(h->service.templates);
 	usage_store_close(h->service.usage_store);
+	mcp_keys_close(h->service.mcp_keys);
 	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
 	auth_fini(&h->service.auth);

@@ -7,11 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
-void json_put_string(struct buffer *out, const char *text, size_t size)
+void json_put_part(struct buffer *out, const char *text, size_t size)
 {
 	size_t begin = 0;
 
-	buffer_put(out, "\"", 1);
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)text[i];
 
@@ -31,6 +30,12 @@ void json_put_string(struct buffer *out, const char *text, size_t size)
 			buffer_put_format(out, "\\u%04x", c);
 	}
 	buffer_put(out, text + begin, size - begin);
+}
+
+void json_put_string(struct buffer *out, const char *text, size_t size)
+{
+	buffer_put(out, "\"", 1);
+	json_put_part(out, text, size);
 	buffer_put(out, "\"", 1);
 }
 

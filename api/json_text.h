@@ -12,7 +12,10 @@
 /* A string with its quotation marks. `text` is valid UTF-8 and may hold NUL. */
 void json_put_string(struct buffer *out, const char *text, size_t size);
 
-/* The same for bytes that need not be UTF-8: what is not becomes U+FFFD. */
+/* A part of a string, without quotation marks: for one that comes piece by piece. No character may be cut. */
+void json_put_part(struct buffer *out, const char *text, size_t size);
+
+/* A whole string of bytes that need not be UTF-8: what is not becomes U+FFFD. */
 void json_put_bytes(struct buffer *out, const void *data, size_t size);
 
 /* The same for a text that ends with NUL; null for NULL. */

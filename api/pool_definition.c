@@ -74,6 +74,8 @@ struct pool_definition pool_definition_default(const char *name)
 		.max_alive_s = 3600,
 		.vcpus = 1,
 		.memory_mib = 1024,
+		/* As code runs there without more ado, so it does over MCP. */
+		.mcp_is_enabled = strcasecmp(name, POOL_DEFAULT_NAME) == 0,
 	};
 
 	snprintf(d.name, sizeof(d.name), "%s", name);

@@ -49,6 +49,8 @@ struct pool_definition {
 	uint32_t max_alive_s;             /* of POOL_MAX_LIFETIME */
 	uint32_t vcpus;                   /* of each session */
 	uint32_t memory_mib;              /* of each session */
+	bool mcp_is_enabled;              /* it has an MCP server */
+	bool mcp_key_is_disabled;         /* which takes no key of its own */
 };
 
 /* What hearthd's settings decide about all definitions. */

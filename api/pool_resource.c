@@ -187,10 +187,19 @@ static int read_resources(struct pool_definition *d, const json_t *properties, s
 	return read_memory(resources, &d->memory_mib, err);
 }
 
+static int read_mcp(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *settings = find_object(properties, "mcpServerSettings", err);
+
+	if (!settings || json_get_bool(settings, "isMcpServerEnabled", &d->mcp_is_enabled, err) < 0)
+		return -err->code;
+	return json_get_bool(settings, "isMcpServerApiKeyDisabled", &d->mcp_key_is_disabled, err);
+}
+
 static int read_properties(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	static int (*const parts[])(struct pool_definition *, const json_t *, struct error *) = {
-		read_types, read_scale, read_lifecycle, read_network, read_resources,
+		read_types, read_scale, read_lifecycle, read_network, read_resources, read_mcp,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -256,17 +265,31 @@ static json_t *write_resources(const struct pool_definition *d)
 	return json_pack("{s:I, s:s}", "cpu", (json_int_t)d->vcpus, "memory", memory);
 }
 
+/* null, as Azure has it, where nothing was said that a reader would have to say again. */
+static json_t *write_mcp(const struct pool_definition *d, const char *endpoint)
+{
+	json_t *settings;
+
+	if (!d->mcp_is_enabled && !d->mcp_key_is_disabled && !pool_definition_default(d->name).mcp_is_enabled)
+		return json_null();
+	settings = json_pack("{s:b, s:b}", "isMcpServerEnabled", d->mcp_is_enabled, "isMcpServerApiKeyDisabled",
+			     d->mcp_key_is_disabled);
+	if (d->mcp_is_enabled)
+		json_object_set_new(settings, "mcpServerEndpoint", json_pack("s+", endpoint, "/mcp"));
+	return settings;
+}
+
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:s, s:[], s:n, s:[], s:n, s:s, s:s}",
-			 "environmentId", "poolManagementType", "Dynamic", "containerType",
-			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
-			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
-			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
-			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
-			 pool_network_name(d->network), "resources", write_resources(d), "templateName",
-			 d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings",
-			 "mcpServerSettings", "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+	return json_pack(
+		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:s, s:[], s:n, s:[], s:o, s:s, s:s}",
+		"environmentId", "poolManagementType", "Dynamic", "containerType",
+		pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
+		(json_int_t)d->max_concurrent_sessions, "readySessionInstances", (json_int_t)d->ready_session_instances,
+		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
+		pool_network_name(d->network), "resources", write_resources(d), "templateName", d->template_name,
+		"secrets", "customContainerTemplate", "managedIdentitySettings", "mcpServerSettings",
+		write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

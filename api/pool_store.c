@@ -16,7 +16,8 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 
 #define COLUMNS                                                                                                        \
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
-	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms"
+	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "        \
+	"mcp_key_is_disabled"
 
 /* As `enum column` counts them. */
 enum column {
@@ -35,13 +36,15 @@ enum column {
 	TAGS,
 	CREATED_MS,
 	MODIFIED_MS,
+	MCP_IS_ENABLED,
+	MCP_KEY_IS_DISABLED,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15)",
+		"?15, ?16, ?17)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -74,6 +77,13 @@ static const char *const migrations[] = {
 	"created_ms INTEGER NOT NULL, "
 	"expires_ms INTEGER NOT NULL, "
 	"last_used_ms INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID",
+	"ALTER TABLE pools ADD COLUMN mcp_is_enabled INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN mcp_key_is_disabled INTEGER NOT NULL DEFAULT 0; "
+	"UPDATE pools SET mcp_is_enabled = 1 WHERE name = '" POOL_DEFAULT_NAME "'; "
+	"CREATE TABLE mcp_keys ("
+	"pool TEXT PRIMARY KEY COLLATE NOCASE, "
+	"salt BLOB NOT NULL"
 	") STRICT, WITHOUT ROWID",
 };
 
@@ -250,6 +260,8 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->max_alive_s = number_of(row, MAX_ALIVE_S);
 	d->vcpus = number_of(row, VCPUS);
 	d->memory_mib = number_of(row, MEMORY_MIB);
+	d->mcp_is_enabled = number_of(row, MCP_IS_ENABLED);
+	d->mcp_key_is_disabled = number_of(row, MCP_KEY_IS_DISABLED);
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
@@ -322,6 +334,8 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_text(put, TAGS, record->tags);
 	bind_number(put, CREATED_MS, record->created_ms);
 	bind_number(put, MODIFIED_MS, record->modified_ms);
+	bind_number(put, MCP_IS_ENABLED, d->mcp_is_enabled);
+	bind_number(put, MCP_KEY_IS_DISABLED, d->mcp_key_is_disabled);
 	return database_run(&s->database, PUT, err);
 }
 

@@ -4,6 +4,8 @@
 
 #include "api/auth.h"
 #include "api/http_request.h"
+#include "api/mcp_environment.h"
+#include "api/mcp_key.h"
 #include "api/pool_store.h"
 #include "api/pools.h"
 #include "api/template.h"
@@ -15,6 +17,7 @@
 
 struct usage;
 struct usage_store;
+struct mcp_exchange;
 
 struct service {
 	uv_loop_t *loop;
@@ -24,6 +27,10 @@ struct service {
 	struct pool_store *store;
 	struct usage_store *usage_store;
 	struct usage *usage;
+	struct mcp_keys *mcp_keys;
+	struct mcp_environments mcp_environments;
+	struct mcp_exchange *mcp_exchanges; /* that are not answered */
+	const char *mcp_origins; /* of web pages that may use MCP servers, with spaces between; NULL: loopback's */
 	struct pool_limits pool_limits;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
@@ -122,6 +129,14 @@ void rest_key_post(struct service *s, struct http_request *r);
 void rest_key_delete(struct service *s, struct http_request *r);
 
 void rest_pool_list(struct service *s, struct http_request *r);
+void rest_mcp_post(struct service *s, struct http_request *r);
+void rest_mcp_delete(struct service *s, struct http_request *r);
+void rest_mcp_fetch_key(struct service *s, struct http_request *r);
+void rest_mcp_rotate_key(struct service *s, struct http_request *r);
+
+/* True, with *principal filled, if `given` is the key of the MCP server of the request's pool. */
+bool rest_mcp_identify(struct service *s, const struct http_request *r, const char *given, struct principal *principal);
+
 void rest_pool_get(struct service *s, struct http_request *r);
 void rest_pool_put(struct service *s, struct http_request *r);
 void rest_pool_patch(struct service *s, struct http_request *r);

@@ -276,6 +276,8 @@ void rest_pool_delete(struct service *s, struct http_request *r)
 		rest_error(r, 409, "Conflict", "The session pool '%s' always exists.", POOL_DEFAULT_NAME);
 	} else if (pool_store_delete(s->store, r->pool, &err) < 0) {
 		respond_store_error(r, &err);
+	} else if (mcp_keys_forget(s->mcp_keys, r->pool, &err) < 0) {
+		respond_store_error(r, &err);
 	} else if (pools_find(s->pools, r->pool) && pools_delete(s->pools, r->pool, &err) < 0) {
 		respond_pools_error(r, &err);
 	} else {

@@ -18,6 +18,7 @@ enum permission {
 	READ_ALL,   /* readers of all pools, since what is shown is of all */
 	READ_NAMED, /* readers of the pool that the path names; without one, of all pools */
 	METRICS,    /* as READ_ALL, unless the settings open them to everybody */
+	MCP,        /* executors, and who has the key of the pool's MCP server */
 	MANAGE,     /* managers */
 	MANAGE_ALL, /* managers of all pools */
 };
@@ -81,6 +82,11 @@ static const struct route routes[] = {
 	{ DATA, TOKEN, "DELETE", "files/**", BODY_NONE, rest_files_delete },
 	{ DATA, TOKEN, "GET", "python/downloadFile/**", BODY_NONE, rest_files_download },
 
+	{ DATA, MCP, "POST", "mcp", BODY_CODE, rest_mcp_post },
+	{ DATA, MCP, "DELETE", "mcp", BODY_NONE, rest_mcp_delete },
+	{ DATA, MANAGE, "POST", "fetchMcpServerCredentials", BODY_NONE, rest_mcp_fetch_key },
+	{ DATA, MANAGE, "POST", "rotateMcpServerCredentials", BODY_NONE, rest_mcp_rotate_key },
+
 	{ DATA, TOKEN, "GET", "templates", BODY_NONE, rest_template_list },
 	{ DATA, TOKEN, "GET", "templates/*", BODY_NONE, rest_template_get },
 	{ DATA, MANAGE, "PUT", "templates/*", BODY_NONE, rest_template_put },
@@ -102,7 +108,7 @@ enum {
 	N_ROUTES = sizeof(routes) / sizeof(routes[0]),
 };
 
-/* Notes in r which segments the stars stand for. */
+/* Names match in any case, as with Azure. Notes in r which segments the stars stand for. */
 static bool path_matches(const char *path, char *const *segments, size_t n_segments, struct http_request *r)
 {
 	for (size_t i = 0; i < n_segments; i++) {
@@ -115,7 +121,7 @@ static bool path_matches(const char *path, char *const *segments, size_t n_segme
 			return true;
 		}
 		if (!is_star &&
-		    (length == 0 || strlen(segments[i]) != length || memcmp(path, segments[i], length) != 0))
+		    (length == 0 || strlen(segments[i]) != length || strncasecmp(path, segments[i], length) != 0))
 			return false;
 		if (is_star)
 			r->path_name = segments[i];
@@ -188,8 +194,9 @@ static enum metrics_route class_of(const struct route *route)
 	} classes[] = {
 		{ "files", METRICS_ROUTE_FILE },         { "File", METRICS_ROUTE_FILE },
 		{ "execut", METRICS_ROUTE_EXECUTION },   { "ession", METRICS_ROUTE_SESSION },
-		{ "templates", METRICS_ROUTE_TEMPLATE }, { "healthz", METRICS_ROUTE_MONITORING },
-		{ "metrics", METRICS_ROUTE_MONITORING }, { "usage", METRICS_ROUTE_MONITORING },
+		{ "mcp", METRICS_ROUTE_EXECUTION },      { "templates", METRICS_ROUTE_TEMPLATE },
+		{ "healthz", METRICS_ROUTE_MONITORING }, { "metrics", METRICS_ROUTE_MONITORING },
+		{ "usage", METRICS_ROUTE_MONITORING },
 	};
 
 	if (route->place != DATA)
@@ -235,8 +242,17 @@ static enum role role_for(const struct route *route, const char *method)
 	}
 }
 
+/* The key of an MCP server opens that alone. It comes in either header. */
+static bool identify_by_mcp_key(struct service *s, struct http_request *r, const char *authorization, const char *key)
+{
+	bool is_bearer = authorization && strncasecmp(authorization, "Bearer ", 7) == 0;
+
+	return (key && rest_mcp_identify(s, r, key, r->principal)) ||
+	       (is_bearer && rest_mcp_identify(s, r, authorization + 7, r->principal));
+}
+
 /* Clients of Azure send a key in a header of its own to some routes. */
-static bool identify(struct service *s, struct http_request *r)
+static bool identify(struct service *s, struct http_request *r, const struct route *route)
 {
 	const char *authorization = http_request_header(r, "Authorization");
 	const char *key = http_request_header(r, "x-ms-apikey");
@@ -244,6 +260,8 @@ static bool identify(struct service *s, struct http_request *r)
 	const char *why = NULL;
 
 	r->principal = malloc(sizeof(*r->principal));
+	if (r->principal && route->permission == MCP && identify_by_mcp_key(s, r, authorization, key))
+		return true;
 	if (!authorization && key && asprintf(&made, "Bearer %s", key) < 0)
 		made = NULL;
 	if (r->principal &&
@@ -280,7 +298,7 @@ static bool may_call(struct http_request *r, const struct route *route)
 
 static bool is_permitted(struct service *s, struct http_request *r, const struct route *route)
 {
-	return is_open(s, route) || (identify(s, r) && may_call(r, route));
+	return is_open(s, route) || (identify(s, r, route) && may_call(r, route));
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */

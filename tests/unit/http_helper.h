@@ -158,6 +158,8 @@ static inline void start_pools(void)
 	settings.sessions.used_data = service.usage;
 	service.auth.keys = api_keys_open(paths[DATABASE], &err);
 	assert_non_null(service.auth.keys);
+	service.mcp_keys = mcp_keys_open(paths[DATABASE], &service.auth, &err);
+	assert_non_null(service.mcp_keys);
 	service.templates = templates_create(&host, paths[TEMPLATES], on_templates_changed, NULL, &err);
 	assert_non_null(service.templates);
 	service.pools = pools_create(&host, service.templates, &settings);
@@ -225,6 +227,7 @@ static inline int tear_down(void **state)
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
 	usage_store_close(service.usage_store);
+	mcp_keys_close(service.mcp_keys);
 	api_keys_close(service.auth.keys);
 	pool_store_close(service.store);
 	assert_int_equal(uv_loop_close(&loop), 0);

@@ -162,6 +162,8 @@ static void wrong_types_and_values_name_the_property(void **state)
 		    "'lifecycleConfiguration'");
 	check_error("{\"properties\":{\"sessionNetworkConfiguration\":{\"status\":\"Open\"}}}", "'status'");
 	check_error("{\"properties\":{\"templateName\":true}}", "'templateName'");
+	check_error("{\"properties\":{\"mcpServerSettings\":true}}", "'mcpServerSettings'");
+	check_error("{\"properties\":{\"mcpServerSettings\":{\"isMcpServerEnabled\":1}}}", "'isMcpServerEnabled'");
 	check_error("{\"tags\":{\"a\":1}}", "'a'");
 	check_error("{\"tags\":\"x\"}", "'tags'");
 	check_error("{\"location\":[\"x\"]}", "'location'");
@@ -229,6 +231,14 @@ static void what_is_written_reads_back(void **state)
 	strcpy(d.template_name, "mine");
 	check_round_trip(&d, false);
 	check_round_trip(&d, true);
+	for (int i = 0; i < 4; i++) {
+		struct pool_definition standard = pool_definition_default(POOL_DEFAULT_NAME);
+
+		d.mcp_is_enabled = standard.mcp_is_enabled = i & 1;
+		d.mcp_key_is_disabled = standard.mcp_key_is_disabled = i & 2;
+		check_round_trip(&d, false);
+		check_round_trip(&standard, false);
+	}
 	for (d.memory_mib = 128; d.memory_mib <= 16384; d.memory_mib++)
 		check_round_trip(&d, false);
 }
@@ -244,6 +254,7 @@ static void the_resource_has_what_clients_look_for(void **state)
 	assert_non_null(
 		strstr(text, "\"id\":\"/sessionPools/aa\",\"name\":\"aa\",\"type\":\"Microsoft.App/sessionpools\""));
 	assert_non_null(strstr(text, "\"createdAt\":\"2024-11-11T09:05:02.4860000Z\""));
+	assert_non_null(strstr(text, "\"mcpServerSettings\":null"));
 	assert_non_null(strstr(text, "\"poolManagementEndpoint\":\"http://h:1/sessionPools/aa\""));
 	assert_non_null(strstr(text, "{\"lifecycleConfiguration\":{\"lifecycleType\":\"Timed\","
 				     "\"cooldownPeriodInSeconds\":300}}"));

@@ -126,6 +126,8 @@ static void a_pool_comes_back_as_it_was_after_a_restart(void **state)
 	in.definition.max_alive_s = 86400;
 	in.definition.vcpus = 2;
 	in.definition.memory_mib = 2048;
+	in.definition.mcp_is_enabled = true;
+	in.definition.mcp_key_is_disabled = true;
 	strcpy(in.definition.template_name, "warm-numpy");
 	put(s, &in);
 	pool_store_close(s);
@@ -243,9 +245,30 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 2");
+	execute("PRAGMA user_version = 3");
 	s = open_store();
 	check_names(s, "aa ");
+	pool_store_close(s);
+}
+
+/* As it was before there were MCP servers: the default pool gets one, as a default pool that was not stored has. */
+static void pools_of_an_older_schema_are_kept(void **state)
+{
+	struct pool_record first = record_of("aa"), second = record_of(POOL_DEFAULT_NAME), out;
+	struct pool_store *s = open_store();
+	struct error err = { 0 };
+
+	(void)state;
+	put(s, &first);
+	put(s, &second);
+	pool_store_close(s);
+	execute("ALTER TABLE pools DROP COLUMN mcp_is_enabled; ALTER TABLE pools DROP COLUMN mcp_key_is_disabled; "
+		"DROP TABLE mcp_keys; PRAGMA user_version = 2");
+	s = open_store();
+	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
+	assert_memory_equal(&out, &first, sizeof(first));
+	assert_int_equal(pool_store_get(s, POOL_DEFAULT_NAME, &out, &err), 1);
+	assert_true(out.definition.mcp_is_enabled);
 	pool_store_close(s);
 }
 
@@ -313,6 +336,7 @@ int main(void)
 		TEST(a_database_with_overwritten_pages_is_refused),
 		TEST(a_truncated_database_is_refused),
 		TEST(a_newer_schema_is_refused_and_left_alone),
+		TEST(pools_of_an_older_schema_are_kept),
 		TEST(another_programs_database_is_refused),
 		TEST(a_row_that_makes_no_sense_is_an_error_and_no_pool),
 		TEST(a_folder_that_is_not_there_is_a_clear_error),

@@ -170,6 +170,7 @@ static void pools_are_there_again_after_a_restart(void **state)
 	pools_destroy(service.pools);
 	templates_destroy(service.templates);
 	usage_store_close(service.usage_store);
+	mcp_keys_close(service.mcp_keys);
 	api_keys_close(service.auth.keys);
 	pool_store_close(service.store);
 	run_loop_for(5);
