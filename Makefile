@@ -21,6 +21,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
+           api/error_data.c \
            api/operation.c api/rest_operation.c \
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
            api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
@@ -92,7 +93,7 @@ UNIT_agent_client := api/agent_client.c api/agent_connection.c api/agent_frames.
 UNIT_TESTS += execute_answer http http_tls
 UNIT_http_tls := api/http_server.c api/http_listener.c api/hang_up_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c
-UNIT_execute_answer := api/execute_answer.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
+UNIT_execute_answer := api/execute_answer.c api/error_data.c api/json.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 

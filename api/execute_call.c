@@ -162,10 +162,10 @@ static void on_display(struct execution *e, const struct mime_bundle *bundle, bo
 {
 	struct execute_call *c = call_of(e);
 	struct buffer json = { 0 };
-	bool kept = execute_answer_display(&c->answer, bundle, is_result, c->form.as_events ? &json : NULL);
+	const char *word = execute_answer_display(&c->answer, bundle, is_result, c->form.as_events ? &json : NULL);
 
-	if (kept && c->form.as_events)
-		send_event(c, is_result ? "result" : "display", &json);
+	if (word && c->form.as_events)
+		send_event(c, word, &json);
 	buffer_fini(&json);
 }
 
