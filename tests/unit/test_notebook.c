@@ -339,7 +339,7 @@ static void too_much_output_is_cut_and_says_so(void **state)
 	show("application/json", many, false);
 	show("application/json", many, false);
 	assert_int_equal(json_array_size(output.list), 1);
-	assert_int_equal(budget, (1 << 20) - strlen(many) - 10000 * 64 - 1024);
+	assert_int_equal(budget, (1 << 20) - strlen(many) - 640000 - 1024);
 	notebook_output_fini(&output);
 	free(many);
 }
