@@ -200,7 +200,7 @@ int agent_client_execute(struct agent_client *c, const struct agent_order *order
 	memset(c->n_output, 0, sizeof(c->n_output));
 	c->has_started = false;
 	c->has_result = false;
-	agent_execute_encode(w->data, c->request, order->language, order->timeout_ms, order->output_limit,
+	agent_execute_encode(w->data, c->request, order->language, order->flags, order->timeout_ms, order->output_limit,
 			     order->code_size);
 	if (order->code_size)
 		memcpy(w->data + AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX, order->code, order->code_size);

@@ -33,6 +33,7 @@ struct agent_order {
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
 	const char *code;      /* UTF-8, at most AGENT_CODE_MAX bytes; copied */
 	size_t code_size;
+	uint8_t flags; /* enum agent_execute_flag */
 };
 
 /* Connects to the VMM's socket at `path` and through it to AGENT_PORT. NULL and -errno in *rc if that cannot begin. */

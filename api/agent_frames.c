@@ -178,13 +178,14 @@ void agent_header_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type t
 }
 
 void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,
-			  enum agent_language language, uint32_t timeout_ms, uint64_t output_limit, size_t code_size)
+			  enum agent_language language, uint8_t flags, uint32_t timeout_ms, uint64_t output_limit,
+			  size_t code_size)
 {
 	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX);
 
 	put_header(&b, AGENT_EXECUTE_PREFIX + code_size, AGENT_EXECUTE, request);
 	bytes_put_u8(&b, (uint8_t)language);
-	bytes_put_u8(&b, 0);
+	bytes_put_u8(&b, flags);
 	bytes_put_u16(&b, 0);
 	bytes_put_u32(&b, timeout_ms);
 	bytes_put_u64(&b, output_limit);

@@ -76,7 +76,8 @@ void agent_header_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type t
 /* The body of AGENT_EXECUTE before the code, with the frame's header, into `out`. */
 enum { AGENT_EXECUTE_PREFIX = 16 };
 void agent_execute_encode(uint8_t out[AGENT_HEADER_SIZE + AGENT_EXECUTE_PREFIX], uint64_t request,
-			  enum agent_language language, uint32_t timeout_ms, uint64_t output_limit, size_t code_size);
+			  enum agent_language language, uint8_t flags, uint32_t timeout_ms, uint64_t output_limit,
+			  size_t code_size);
 
 /* What a guest is told after a restore. */
 struct agent_adoption {

@@ -1,6 +1,7 @@
 #include "api/execute_answer.h"
 
 #include "common/base64.h"
+#include "api/error_data.h"
 #include "api/json_text.h"
 
 #include <stdarg.h>
@@ -22,6 +23,7 @@ void execute_answer_fini(struct execute_answer *a)
 	buffer_fini(&a->value);
 	buffer_fini(&a->displays);
 	buffer_fini(&a->result_data);
+	buffer_fini(&a->error_data);
 }
 
 void execute_answer_output(struct execute_answer *a, enum agent_frame_type stream, const uint8_t *data, size_t size)
@@ -91,9 +93,7 @@ static void take_value(struct execute_answer *a, const struct mime_bundle *bundl
 	struct buffer json = { 0 };
 
 	/* A scalar that is none is the guest's lie about itself: its text serves. */
-	if (a->result_as_repr && text) {
-		json_put_bytes(&json, text->data, text->size);
-	} else if (scalar && json_put_scalar(&json, (const char *)scalar->data, scalar->size) == 0) {
+	if (scalar && !a->jupyter_format && json_put_scalar(&json, (const char *)scalar->data, scalar->size) == 0) {
 		if (a->result_as_text && json.size && json.data[0] != '"') {
 			buffer_fini(&json);
 			json_put_string(&json, (const char *)scalar->data, scalar->size);
@@ -114,20 +114,36 @@ static size_t bundle_size(const struct mime_bundle *bundle)
 	return size;
 }
 
-bool execute_answer_display(struct execute_answer *a, const struct mime_bundle *bundle, bool is_result,
-			    struct buffer *json)
+/* False if the bundle is no exception. */
+static bool take_error(struct execute_answer *a, const struct mime_bundle *bundle, struct buffer *json)
+{
+	struct buffer text = { 0 };
+
+	if (!error_data_put(&text, bundle))
+		return false;
+	if (json)
+		buffer_put(json, text.data, text.size);
+	buffer_fini(&a->error_data);
+	a->error_data = text;
+	return true;
+}
+
+const char *execute_answer_display(struct execute_answer *a, const struct mime_bundle *bundle, bool is_result,
+				   struct buffer *json)
 {
 	const struct mime_entry *image = mime_bundle_image(bundle);
 	size_t size = bundle_size(bundle);
 
 	if (size > EXECUTE_DISPLAY_MAX - a->n_display) {
 		a->n_display_cut += size;
-		return false;
+		return NULL;
 	}
 	a->n_display += size;
-	if (image)
+	if (a->with_error_data && !is_result && take_error(a, bundle, json))
+		return "exception";
+	if (image && !(is_result && a->jupyter_format))
 		take_image(a, image);
-	else if (is_result && !a->value_is_image)
+	else if (is_result && (a->jupyter_format || !a->value_is_image))
 		take_value(a, bundle);
 	if (json)
 		put_bundle(json, bundle);
@@ -137,7 +153,7 @@ bool execute_answer_display(struct execute_answer *a, const struct mime_bundle *
 		put_bundle(&a->displays, bundle);
 		buffer_put_text(&a->displays, ",");
 	}
-	return true;
+	return is_result ? "result" : "display";
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -226,6 +242,15 @@ static bool succeeded(const struct execution_report *report)
 	return report->end == EXECUTION_RAN && report->outcome == AGENT_OK;
 }
 
+static void put_member_or_null(struct buffer *json, const char *before, const struct buffer *value)
+{
+	buffer_put_text(json, before);
+	if (value->size)
+		buffer_put(json, value->data, value->size);
+	else
+		buffer_put_text(json, "null");
+}
+
 /* The members that both families have, from stdout on. */
 static void put_members(const struct execute_answer *a, const struct execution_report *report, const char *result_key,
 			struct buffer *json)
@@ -238,23 +263,21 @@ static void put_members(const struct execute_answer *a, const struct execution_r
 	if (a->value.size)
 		buffer_put(json, a->value.data, a->value.size);
 	else
-		buffer_put_text(json, a->result_as_repr ? "null" : "\"\"");
+		buffer_put_text(json, a->jupyter_format ? "null" : "\"\"");
 	buffer_put_format(json, ",\"executionTimeInMilliseconds\":%llu", (unsigned long long)report->ran_us / 1000);
-	if (!a->with_display_data)
-		return;
-	buffer_put_text(json, ",\"displayData\":[");
-	buffer_put(json, a->displays.data, a->displays.size ? a->displays.size - 1 : 0);
-	buffer_put_text(json, "],\"resultData\":");
-	if (a->result_data.size)
-		buffer_put(json, a->result_data.data, a->result_data.size);
-	else
-		buffer_put_text(json, "null");
+	if (a->with_display_data) {
+		buffer_put_text(json, ",\"displayData\":[");
+		buffer_put(json, a->displays.data, a->displays.size ? a->displays.size - 1 : 0);
+		put_member_or_null(json, "],\"resultData\":", &a->result_data);
+	}
+	if (a->with_error_data)
+		put_member_or_null(json, ",\"errorData\":", &a->error_data);
 }
 
 static bool is_whole(const struct execute_answer *a)
 {
 	return !a->streams[0].text.failed && !a->streams[1].text.failed && !a->value.failed && !a->displays.failed &&
-	       !a->result_data.failed;
+	       !a->result_data.failed && !a->error_data.failed;
 }
 
 /* The new family's members before the result. */

@@ -35,6 +35,8 @@ struct execute_answer {
 	bool result_as_text; /* numbers as strings too, for a client that can read no other */
 	bool result_as_repr; /* as in a notebook: always its text, null without a value */
 	bool with_display_data;
+	bool with_error_data; /* the execution was ordered with AGENT_EXECUTE_ERROR_DATA */
+	bool jupyter_format;  /* the result is the value's text/plain, whatever it is; null if there is none */
 	bool is_asynchronous;
 	uint64_t output_limit;
 	char id[129];         /* of the new family's answer */
@@ -46,6 +48,7 @@ struct execute_answer {
 	bool value_is_image;
 	struct buffer displays;    /* JSON of the bundles, each followed by a comma */
 	struct buffer result_data; /* JSON of the result's bundle */
+	struct buffer error_data;  /* JSON of the last exception */
 	size_t n_display;          /* bytes of display data kept */
 	uint64_t n_display_cut;
 };
@@ -55,11 +58,12 @@ void execute_answer_fini(struct execute_answer *a);
 void execute_answer_output(struct execute_answer *a, enum agent_frame_type stream, const uint8_t *data, size_t size);
 
 /*
- * Takes a bundle. Returns false if it was cut because the execution displayed too much. *json, if not NULL, receives
- * the bundle as an object of MIME type to text or base64.
+ * Takes a bundle. Returns the word for what it is: "display", "result" or "exception"; NULL if it was cut because the
+ * execution displayed too much. *json, if not NULL, receives the bundle as an object of MIME type to text or base64, or
+ * the exception.
  */
-bool execute_answer_display(struct execute_answer *a, const struct mime_bundle *bundle, bool is_result,
-			    struct buffer *json);
+const char *execute_answer_display(struct execute_answer *a, const struct mime_bundle *bundle, bool is_result,
+				   struct buffer *json);
 
 /* The end: adds to stderr what the client must know of it. After this, both streams' texts are whole. */
 void execute_answer_finish(struct execute_answer *a, const struct execution_report *report);

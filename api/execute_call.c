@@ -1,5 +1,6 @@
 #include "api/execute_call.h"
 
+#include "api/event_stream.h"
 #include "api/execute_headers.h"
 #include "api/json_text.h"
 
@@ -8,7 +9,6 @@
 #include <string.h>
 
 enum {
-	KEEP_ALIVE_MS = 15000,
 	BACKLOG_HIGH = 256 << 10, /* bytes that wait for the client, above which the code is held up */
 	BACKLOG_LOW = 64 << 10,
 };
@@ -44,33 +44,22 @@ static void begin_stream(struct execute_call *c)
 	if (c->has_begun)
 		return;
 	c->has_begun = true;
-	http_add_header(c->http, "Cache-Control", "no-store");
-	http_add_header(c->http, "X-Accel-Buffering", "no"); /* a proxy must not collect the events */
 	execute_headers_add(c->http, &c->execution.start, NULL);
-	http_stream_begin(c->http, c->form.status, "text/event-stream; charset=utf-8");
+	event_stream_begin(c->http, c->form.status);
 }
 
 static void on_keep_alive(uv_timer_t *timer)
 {
-	static const char comment[] = ": keep-alive\n\n";
 	struct execute_call *c = timer->data;
 
 	begin_stream(c);
-	/* A client that does not read gets no heap of them. */
-	if (http_stream_backlog(c->http) < BACKLOG_LOW)
-		http_stream_write(c->http, comment, sizeof(comment) - 1);
+	event_stream_keep_alive(c->http);
 }
 
-/* `json` has no line feed, since in strings it is escaped and nowhere else written. */
 static void send_event(struct execute_call *c, const char *name, const struct buffer *json)
 {
-	char line[48];
-	int length = snprintf(line, sizeof(line), "event: %s\ndata: ", name);
-
 	begin_stream(c);
-	http_stream_write(c->http, line, (size_t)length);
-	http_stream_write(c->http, json->data, json->size);
-	http_stream_write(c->http, "\n\n", 2);
+	event_stream_send(c->http, name, json);
 	if (!c->is_over && http_stream_backlog(c->http) > BACKLOG_HIGH)
 		execution_pause(&c->execution, true);
 }
@@ -162,10 +151,10 @@ static void on_display(struct execution *e, const struct mime_bundle *bundle, bo
 {
 	struct execute_call *c = call_of(e);
 	struct buffer json = { 0 };
-	bool kept = execute_answer_display(&c->answer, bundle, is_result, c->form.as_events ? &json : NULL);
+	const char *word = execute_answer_display(&c->answer, bundle, is_result, c->form.as_events ? &json : NULL);
 
-	if (kept && c->form.as_events)
-		send_event(c, is_result ? "result" : "display", &json);
+	if (word && c->form.as_events)
+		send_event(c, word, &json);
 	buffer_fini(&json);
 }
 
@@ -250,5 +239,5 @@ void execute_call_start(struct service *service, struct pool *pool, struct http_
 	r->drained = on_drained;
 	http_release_body(r);
 	if (form->as_events)
-		uv_timer_start(&c->keep_alive, on_keep_alive, KEEP_ALIVE_MS, KEEP_ALIVE_MS);
+		uv_timer_start(&c->keep_alive, on_keep_alive, EVENT_STREAM_KEEP_ALIVE_MS, EVENT_STREAM_KEEP_ALIVE_MS);
 }

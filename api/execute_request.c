@@ -96,6 +96,27 @@ static int parse_code(struct execute_request *request, const json_t *fields, str
 	return take_code(request, text, size, (enum code_input_type)type, err);
 }
 
+/* Three are of 2025-10-02-preview (one of them has two names in its specification), the others Hearth's. */
+static int parse_switches(struct execute_request *request, const json_t *fields, struct error *err)
+{
+	const struct {
+		const char *key;
+		bool *value;
+	} switches[] = {
+		{ "returnDisplayData", &request->return_display_data },
+		{ "returnErrorData", &request->return_error_data },
+		{ "returnJupyterFormat", &request->return_jupyter_format },
+		{ "returnJupyterFormatExecutionResult", &request->return_jupyter_format },
+		{ "useEmptyKernel", &request->use_empty_kernel },
+		{ "leaveNoTrace", &request->leave_no_trace },
+	};
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+		if (json_get_bool(fields, switches[i].key, switches[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
 static int parse_fields(struct execute_request *request, const json_t *fields, struct error *err)
 {
 	const char *identifier = NULL;
@@ -105,11 +126,7 @@ static int parse_fields(struct execute_request *request, const json_t *fields, s
 	    parse_code(request, fields, err) < 0 || get_word(fields, "language", languages, &language, err) < 0 ||
 	    json_get_integer(fields, "timeoutInSeconds", &request->timeout_s, err) < 0 ||
 	    json_get_integer(fields, "outputStreamsMaxLength", &request->output_limit, err) < 0 ||
-	    json_get_bool(fields, "returnDisplayData", &request->return_display_data, err) < 0 ||
-	    /* The specification's examples have the shorter name. */
-	    json_get_bool(fields, "returnJupyterFormat", &request->return_jupyter_format, err) < 0 ||
-	    json_get_bool(fields, "returnJupyterFormatExecutionResult", &request->return_jupyter_format, err) < 0 ||
-	    json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
+	    parse_switches(request, fields, err) < 0 || json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
 		return -1;
 	request->language = (enum agent_language)language;
 	request->is_asynchronous = is_asynchronous;

@@ -17,7 +17,10 @@ struct execute_request {
 	int64_t timeout_s;            /* as the client wants it; 0: the default */
 	int64_t output_limit;         /* likewise, in bytes of each stream */
 	bool return_display_data;
-	bool return_jupyter_format; /* the result as its text, whatever it is */
+	bool return_error_data;     /* an exception apart from stderr */
+	bool return_jupyter_format; /* the result as a notebook shows it */
+	bool use_empty_kernel;
+	bool leave_no_trace;
 	bool is_asynchronous;
 };
 

@@ -28,11 +28,25 @@ static enum agent_language choose_language(const struct pool *pool, const struct
 	return pool_definition_of(pool)->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
 }
 
+static uint8_t choose_flags(const struct execute_request *request)
+{
+	unsigned int flags = 0;
+
+	if (request->use_empty_kernel)
+		flags |= AGENT_EXECUTE_FRESH;
+	if (request->leave_no_trace)
+		flags |= AGENT_EXECUTE_NO_TRACE;
+	if (request->return_error_data)
+		flags |= AGENT_EXECUTE_ERROR_DATA;
+	return (uint8_t)flags;
+}
+
 void execute_setup(const struct service *service, const struct pool *pool, const struct execute_call_form *form,
 		   const char *identifier, struct execute_request *request, struct execution *execution,
 		   struct execute_answer *answer)
 {
 	execution->language = choose_language(pool, request);
+	execution->flags = choose_flags(request);
 	execution->code = STEAL(&request->code);
 	execution->code_size = request->code_size;
 	execution->timeout_ms = choose_timeout_ms(service, request);
@@ -41,6 +55,8 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 	answer->result_as_text = form->result_as_text;
 	answer->result_as_repr = request->return_jupyter_format;
 	answer->with_display_data = request->return_display_data;
+	answer->with_error_data = request->return_error_data;
+	answer->jupyter_format = request->return_jupyter_format;
 	answer->is_asynchronous = request->is_asynchronous;
 	answer->output_limit = execution->output_limit;
 	snprintf(answer->identifier, sizeof(answer->identifier), "%s", identifier);

@@ -79,7 +79,8 @@ struct execution_events {
 struct execution {
 	/* set by the caller */
 	enum agent_language language;
-	char *code; /* UTF-8; the caller's, until finished() */
+	uint8_t flags; /* enum agent_execute_flag */
+	char *code;    /* UTF-8; the caller's, until finished() */
 	size_t code_size;
 	uint32_t timeout_ms;   /* 0: none */
 	uint64_t output_limit; /* bytes of each of stdout and stderr */

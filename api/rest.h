@@ -96,6 +96,7 @@ void rest_openapi_get(struct service *s, struct http_request *r);
 void rest_usage_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);
 void rest_execute_new(struct service *s, struct http_request *r);
+void rest_notebook_run(struct service *s, struct http_request *r);
 void rest_operation_get(struct service *s, struct http_request *r);
 void rest_operation_cancel(struct service *s, struct http_request *r);
 

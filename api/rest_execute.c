@@ -1,4 +1,5 @@
 /* POST code/execute and POST executions: what differs between the two families, and between clients. */
+#include "api/event_stream.h"
 #include "api/execute_call.h"
 #include "api/operation.h"
 #include "api/rest.h"
@@ -30,13 +31,6 @@ static bool wants_202(const struct http_request *r, enum execute_family family)
 	const char *version = url_parameter(&r->url, "api-version");
 
 	return family == EXECUTE_NEW && version && strcasecmp(version, "2024-10-02-preview") == 0;
-}
-
-static bool wants_events(const struct http_request *r)
-{
-	const char *accept = http_request_header(r, "Accept");
-
-	return accept && strcasestr(accept, "text/event-stream");
 }
 
 /* Semantic Kernel for .NET declares executionResult a string and fails on a number. */
@@ -92,7 +86,7 @@ static void execute(struct service *s, struct http_request *r, enum execute_fami
 	struct execute_call_form form = {
 		.family = family,
 		.status = wants_202(r, family) ? 202 : 200,
-		.as_events = wants_events(r),
+		.as_events = event_stream_is_wanted(r),
 		.result_as_text = wants_text(r, family),
 		.operation_id = chosen_operation_id(r),
 	};

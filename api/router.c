@@ -31,10 +31,11 @@ enum place {
 };
 
 /* 8 MiB of code are up to 48 MiB in JSON, since an escaped character takes six bytes. */
-#define BODY_CODE   (50u << 20)
-#define BODY_NONE   (64u << 10) /* some clients send an empty object */
-#define BODY_POOL   (1u << 20)
-#define BODY_PIECES 0 /* an upload: taken as it comes, as much as rest_upload.c says */
+#define BODY_CODE     (50u << 20)
+#define BODY_NOTEBOOK (32u << 20)
+#define BODY_NONE     (64u << 10) /* some clients send an empty object */
+#define BODY_POOL     (1u << 20)
+#define BODY_PIECES   0 /* an upload: taken as it comes, as much as rest_upload.c says */
 
 struct route {
 	enum place place;
@@ -56,6 +57,8 @@ static const struct route routes[] = {
 	{ DATA, TOKEN, "POST", "execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "python/execute", BODY_CODE, rest_execute_legacy },
 	{ DATA, TOKEN, "POST", "executions", BODY_CODE, rest_execute_new },
+	{ DATA, TOKEN, "POST", "notebook", BODY_NOTEBOOK, rest_notebook_run },
+	{ DATA, TOKEN, "POST", "sessions/*/notebook", BODY_NOTEBOOK, rest_notebook_run },
 	{ DATA, TOKEN, "GET", "executions/*", BODY_NONE, rest_operation_get },
 	{ DATA, TOKEN, "DELETE", "executions/*", BODY_NONE, rest_operation_cancel },
 	{ DATA, TOKEN, "POST", "executions/*/cancel", BODY_NONE, rest_operation_cancel },
@@ -193,8 +196,9 @@ static enum metrics_route class_of(const struct route *route)
 		enum metrics_route class;
 	} classes[] = {
 		{ "files", METRICS_ROUTE_FILE },         { "File", METRICS_ROUTE_FILE },
-		{ "execut", METRICS_ROUTE_EXECUTION },   { "ession", METRICS_ROUTE_SESSION },
-		{ "mcp", METRICS_ROUTE_EXECUTION },      { "templates", METRICS_ROUTE_TEMPLATE },
+		{ "execut", METRICS_ROUTE_EXECUTION },   { "notebook", METRICS_ROUTE_EXECUTION },
+		{ "mcp", METRICS_ROUTE_EXECUTION },      { "ession", METRICS_ROUTE_SESSION },
+		{ "templates", METRICS_ROUTE_TEMPLATE },
 		{ "healthz", METRICS_ROUTE_MONITORING }, { "metrics", METRICS_ROUTE_MONITORING },
 		{ "usage", METRICS_ROUTE_MONITORING },
 	};

@@ -129,6 +129,7 @@ static void start_next(struct session *s)
 	struct execution *e = s->queue;
 	struct agent_order order = {
 		.language = e->language,
+		.flags = e->flags,
 		.timeout_ms = e->timeout_ms,
 		.output_limit = e->output_limit,
 		.code = e->code,

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 3,
+	AGENT_PROTOCOL_VERSION = 4,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_HEADER_SIZE = 16,
@@ -46,7 +46,8 @@ enum {
 
 enum agent_frame_type {
 	/* host to agent */
-	AGENT_EXECUTE = 1,   /* u8 agent_language, u8 0, u16 0, u32 timeout_ms (0: none), u64 output_limit (bytes of
+	AGENT_EXECUTE =
+		1, /* u8 agent_language, u8 flags (enum agent_execute_flag), u16 0, u32 timeout_ms (0: none), u64 output_limit (bytes of
 	                      * each of stdout and stderr that are sent), then the code, UTF-8, to the end of the body */
 	AGENT_INTERRUPT = 2, /* empty; `request` names the execution. No answer of its own: AGENT_DONE follows */
 	AGENT_SETTLE =
@@ -114,6 +115,14 @@ enum agent_language {
 	AGENT_NODE = 2,
 };
 
+enum agent_execute_flag {
+	AGENT_EXECUTE_FRESH = 1,    /* in a namespace of its own; what the session has, and its numbers, stay alone */
+	AGENT_EXECUTE_NO_TRACE = 2, /* in the session's namespace, but names, numbers and history are as before after it
+	                               * (Python; Node takes no notice) */
+	AGENT_EXECUTE_ERROR_DATA = 4, /* an exception is told as a DISPLAY with AGENT_MIME_ERROR, not on stderr */
+	AGENT_EXECUTE_FLAGS = 7,      /* all of them */
+};
+
 /* Who a restored guest is. */
 enum agent_identity {
 	AGENT_IDENTITY_NEW = 1,  /* a machine of its own: a new boot ID and machine ID */
@@ -135,7 +144,10 @@ enum agent_outcome {
  *
  * AGENT_MIME_SCALAR holds the JSON text of a value that is a number, a boolean or a string; null for a float that JSON
  * cannot hold. An integer has all its digits, a float its shortest round-trip form.
+ *
+ * AGENT_MIME_ERROR, alone in its bundle, holds an exception as JSON: {"ename", "evalue", "traceback": [text, …]}.
  */
 #define AGENT_MIME_SCALAR "application/vnd.hearth.scalar+json"
+#define AGENT_MIME_ERROR  "application/vnd.hearth.error+json"
 
 #endif

@@ -224,16 +224,19 @@ static const char *decode(struct frame *frame)
 {
 	struct bytes body = bytes_from(frame_body(frame), frame->length);
 	uint8_t language = bytes_get_u8(&body);
+	uint8_t flags = bytes_get_u8(&body);
 	uint32_t timeout_ms;
 	uint64_t limit;
 
-	bytes_take(&body, 3);
+	bytes_take(&body, 2);
 	timeout_ms = bytes_get_u32(&body);
 	limit = bytes_get_u64(&body);
 	if (body.failed)
 		return "the request is too short";
 	if (language != AGENT_PYTHON && language != AGENT_NODE)
 		return "the language is unknown";
+	if (flags & ~AGENT_EXECUTE_FLAGS)
+		return "it has flags that are unknown";
 	if (bytes_left(&body) > AGENT_CODE_MAX)
 		return "the code is larger than 8 MiB";
 	if (utf8_valid_length(body.data + body.position, bytes_left(&body)) < bytes_left(&body))

@@ -4,6 +4,7 @@
 #include "exit_status.h"
 #include "key.h"
 #include "logs.h"
+#include "notebook.h"
 #include "run.h"
 #include "session.h"
 #include "session_files.h"
@@ -20,6 +21,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "\n"
 			   "Commands:\n"
 			   "  run          run Python or Node code\n"
+			   "  notebook     run a Jupyter notebook cell by cell\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions; their files:\n"
 			   "               hearth session code-interpreter --help\n"
@@ -40,7 +42,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth help run\n";
 
 static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands,
-						      &key_commands };
+						      &key_commands, &notebook_commands };
 
 static const struct command *const singles[] = { &logs_command, &usage_command };
 

@@ -119,6 +119,7 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.max_sessions = OPTIONS_UNSET,
 		.ready_sessions = OPTIONS_UNSET,
 		.days = OPTIONS_UNSET,
+		.timeout_s = OPTIONS_UNSET,
 	};
 	for (int i = 1; i < argc;) {
 		int n_words = 1;

@@ -50,8 +50,10 @@ struct options {
 	long max_sessions;
 	long ready_sessions;
 	long days;
+	long timeout_s;
 	bool yes;
 	bool follow;
+	bool allow_errors;
 	bool help;
 };
 
@@ -87,8 +89,11 @@ struct option_spec {
 #define COMMON_OPTIONS                                                                                                 \
 	OPTION(OPTION_TEXT, 'o', "output", output, "FORMAT",                                                           \
 	       "json or table; default: table on a terminal, else json"),                                              \
-		OPTION(OPTION_TEXT, 0, "url", url, "URL",                                                              \
-		       "the service; default: $HEARTH_URL, or http://127.0.0.1:8080"),                                 \
+		SERVICE_OPTIONS
+
+/* Likewise, of a command whose output is no list. */
+#define SERVICE_OPTIONS                                                                                                \
+	OPTION(OPTION_TEXT, 0, "url", url, "URL", "the service; default: $HEARTH_URL, or http://127.0.0.1:8080"),      \
 		OPTION(OPTION_TEXT, 0, "token", token, "TOKEN", "its token; default: see hearth help run"),            \
 		OPTION(OPTION_TEXT, 0, "ca-certificate", ca_certificate, "FILE",                                       \
 		       "trust this certificate authority; default: $HEARTH_CA_CERTIFICATE, or the machine's own"),     \

@@ -4,17 +4,16 @@
 #include "exit_status.h"
 #include "interrupt.h"
 #include "output.h"
+#include "own_session.h"
 #include "report.h"
 #include "service.h"
 #include "source.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 const char run_help[] =
 	"Usage: hearth run [OPTION]... [FILE]...\n"
@@ -233,15 +232,12 @@ static int run_sources(const struct run_options *options, struct service *servic
 		       struct error *err)
 {
 	const char *session = options->session;
-	char own_session[32];
-	uint64_t number;
+	char own_session[OWN_SESSION_SIZE];
 	int ret = 0;
 
 	if (!session) {
-		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-			return error_set(err, STATUS_SERVICE, "cannot make a name for the session: %s",
-					 strerror(errno));
-		snprintf(own_session, sizeof(own_session), "cli-%016" PRIx64, number);
+		if (own_session_name(own_session, err) < 0)
+			return -err->code;
 		session = own_session;
 	}
 	for (size_t i = 0; i < options->n_items && ret == 0; i++)

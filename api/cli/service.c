@@ -318,13 +318,13 @@ static int relay_event(void *context, const char *type, const char *data, size_t
 	return relay->result;
 }
 
-int service_execute(struct service *s, const char *session, const struct source *source, long timeout_s,
-		    sse_event_fn *on_event, void *context, struct error *err)
+/* POSTs the body (or NULL, if there was no memory for it) to a path (likewise), and hands over the events. */
+static int post_for_events(struct service *s, const char *path, const char *body, sse_event_fn *on_event, void *context,
+			   struct error *err)
 {
-	AUTO_FREE char *body = execution_body(source, timeout_s);
 	struct relay relay = { .on_event = on_event, .context = context };
 	struct answer answer = {
-		.easy = new_session_request(s, "POST", "executions", session),
+		.easy = new_request(s, "POST", path),
 		.body = { .limit = ERROR_BODY_MAX },
 	};
 	CURLcode result = CURLE_OUT_OF_MEMORY;
@@ -347,6 +347,33 @@ int service_execute(struct service *s, const char *session, const struct source 
 	buffer_fini(&answer.body);
 	curl_easy_cleanup(answer.easy);
 	return ret;
+}
+
+int service_execute(struct service *s, const char *session, const struct source *source, long timeout_s,
+		    sse_event_fn *on_event, void *context, struct error *err)
+{
+	const char *const parameters[] = { "identifier", session, NULL };
+	AUTO_FREE char *path = service_route(s, "executions", parameters);
+	AUTO_FREE char *body = execution_body(source, timeout_s);
+
+	return post_for_events(s, path, body, on_event, context, err);
+}
+
+int service_run_notebook(struct service *s, const char *session, const char *notebook, bool allow_errors,
+			 long timeout_s, sse_event_fn *on_event, void *context, struct error *err)
+{
+	char seconds[24];
+	const char *parameters[] = { "identifier", session, "allow-errors", allow_errors ? "true" : "false", NULL,
+				     NULL,         NULL };
+	AUTO_FREE char *path = NULL;
+
+	if (timeout_s > 0) {
+		snprintf(seconds, sizeof(seconds), "%ld", timeout_s);
+		parameters[4] = "timeoutInSeconds";
+		parameters[5] = seconds;
+	}
+	path = service_route(s, "notebook", parameters);
+	return post_for_events(s, path, notebook, on_event, context, err);
 }
 
 static bool is_success(CURL *easy)

@@ -32,6 +32,13 @@ const char *service_url(const struct service *s);
 int service_execute(struct service *s, const char *session, const struct source *source, long timeout_s,
 		    sse_event_fn *on_event, void *context, struct error *err);
 
+/*
+ * Runs a notebook's JSON text in a session, likewise. `allow_errors`: a cell that fails does not end the run. `timeout_s`
+ * is of each cell.
+ */
+int service_run_notebook(struct service *s, const char *session, const char *notebook, bool allow_errors,
+			 long timeout_s, sse_event_fn *on_event, void *context, struct error *err);
+
 /* Ends a session. Nobody waits for the outcome, so there is none: a session that stays ends by its idle time. */
 void service_end_session(struct service *s, const char *session);
 

@@ -29,11 +29,17 @@ const SETTLED = 23;
 const OK = 0;
 const ERROR = 1;
 
+// Flags of an execution.
+const FRESH = 1;
+const ERROR_DATA = 4;
+
 const CONTROL_FD = 3;
 const SCALAR = 'application/vnd.hearth.scalar+json';
+const ERROR_TYPE = 'application/vnd.hearth.error+json';
 const TEXT_MAX = 1 << 20; // characters of text/plain, and of a string as a scalar
 const BUNDLE_MAX = 12 << 20;
 const ENTRIES_MAX = 32;
+const TRACEBACK_LINES_MAX = 5000;
 
 // What keeps a script alive in Node, but not an execution: it may serve the ones after it.
 const BACKGROUND = new Set(['TCPServerWrap', 'PipeServerWrap', 'MessagePort', 'TTYWrap', 'SignalWrap']);
@@ -51,9 +57,10 @@ class ProcessExit extends Error {}
 
 class Interrupted extends Error {}
 
-let execution = null; // the one that runs: { number, request, settle, exiting }
+let execution = null; // the one that runs: { number, request, flags, settle, exiting }
 let count = 0;
 let codeRan = false; // the user's
+let firstGlobals; // descriptors of the global scope before any code, by their keys
 
 v8.setFlagsFromString('--expose-gc');
 const collectGarbage = vm.runInNewContext('gc');
@@ -154,6 +161,26 @@ function describeError(error) {
 
 function complain(text) {
   if (!execution || !execution.exiting) stderrWrite.call(process.stderr, text);
+}
+
+/** What the error says of itself, if that is a text. */
+function textOf(error, key, otherwise) {
+  try {
+    const text = interruptible(() => error[key]);
+    return typeof text === 'string' ? cut(text).toWellFormed() : otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+/** Tells why the code failed: as data, if that is wanted, else by the text on stderr. */
+function fail(text, ename, evalue) {
+  if (!execution || !(execution.flags & ERROR_DATA)) {
+    complain(text);
+    return;
+  }
+  const traceback = cut(text).trimEnd().split('\n').slice(0, TRACEBACK_LINES_MAX);
+  send(DISPLAY, execution.request, encodeBundle({ [ERROR_TYPE]: { ename, evalue, traceback } }));
 }
 
 // ---- calling user code so that SIGINT ends it -----------------------------------------------------------------------
@@ -301,16 +328,18 @@ function isInterrupt(error) {
 /** Writes why the code failed. True if it did not: process.exit(0). */
 function explain(error, code, filename) {
   if (util.types.isProxy(error) || !util.types.isNativeError(error)) {
-    complain(describeError(error));
+    fail(describeError(error), 'Error', 'a value that is no error was thrown');
   } else if (error instanceof ProcessExit) {
-    if (execution.exitCode !== 0) stderrWrite.call(process.stderr, `process.exit(${execution.exitCode})\n`);
-    return execution.exitCode === 0;
+    if (execution.exitCode === 0) return true;
+    const text = `process.exit(${execution.exitCode})\n`;
+    if (execution.flags & ERROR_DATA) fail(text, 'ProcessExit', String(execution.exitCode));
+    else stderrWrite.call(process.stderr, text);
   } else if (error instanceof RewriteError) {
-    complain(describeSyntaxError(error.cause, code, filename));
+    fail(describeSyntaxError(error.cause, code, filename), 'SyntaxError', textOf(error.cause, 'message', ''));
   } else if (isInterrupt(error)) {
-    complain('Uncaught Interrupted\n');
+    fail('Uncaught Interrupted\n', 'Interrupted', '');
   } else {
-    complain(describeError(error));
+    fail(describeError(error), textOf(error, 'name', 'Error'), textOf(error, 'message', ''));
   }
   return false;
 }
@@ -327,17 +356,34 @@ function checkOutputs() {
   }
 }
 
-async function execute(request, codeBytes) {
+/** Takes the session's names out of the global scope. Returns what puts them back. */
+function emptyGlobals() {
+  const take = () => new Map(Reflect.ownKeys(globalThis).map((key) => [key, Object.getOwnPropertyDescriptor(globalThis, key)]));
+  const makeLike = (wanted) => {
+    for (const key of Reflect.ownKeys(globalThis)) {
+      // A function's name can be emptied, but not taken away.
+      if (!wanted.has(key) && !Reflect.deleteProperty(globalThis, key)) Reflect.set(globalThis, key, undefined);
+    }
+    for (const [key, descriptor] of wanted) Reflect.defineProperty(globalThis, key, descriptor);
+  };
+  const before = take();
+  makeLike(firstGlobals);
+  return () => makeLike(before);
+}
+
+async function execute(request, codeBytes, flags) {
   const number = ++count;
   let settle;
   const stopped = new Promise((_, reject) => (settle = reject));
   stopped.catch(() => {});
-  execution = { number, request, settle, exiting: false, exitCode: 0 };
+  execution = { number, request, flags, settle, exiting: false, exitCode: 0 };
   Atomics.store(running, 0, number);
   restoreProcess();
   forgetStaleInterrupt();
+  const putBack = flags & FRESH ? emptyGlobals() : null;
   const succeeded = await run(Buffer.from(codeBytes).toString('utf8'), `execution-${number}.js`, stopped);
   Atomics.store(running, 0, 0);
+  if (putBack) putBack();
   execution = null;
   const body = Buffer.alloc(28);
   body[0] = succeeded ? OK : ERROR;
@@ -440,7 +486,7 @@ async function rehearse() {
   const names = new Set(Reflect.ownKeys(globalThis));
   for (let i = 0; i < REHEARSE_TIMES; i++) {
     unique.rehearse();
-    for (const code of REHEARSALS) await execute(0n, Buffer.from(code));
+    for (const code of REHEARSALS) await execute(0n, Buffer.from(code), 0);
   }
   for (const name of Reflect.ownKeys(globalThis)) if (!names.has(name)) delete globalThis[name];
   count = 0;
@@ -466,11 +512,14 @@ function main() {
   unique.installMathRandom();
   installGlobals();
   installBuiltinModules();
+  firstGlobals = new Map(
+    Reflect.ownKeys(globalThis).map((key) => [key, Object.getOwnPropertyDescriptor(globalThis, key)]),
+  );
   reader.on('exit', () => reallyExit(1));
   reader.on('message', (message) => {
     if (message.randomness) unique.reseed(Buffer.from(message.randomness), codeRan);
     if (message.code) {
-      execute(message.request, message.code).catch(giveUp);
+      execute(message.request, message.code, message.flags).catch(giveUp);
       codeRan = true;
     } else if (message.settle) settle().catch(giveUp);
     else if (message.interrupt && execution) execution.settle(new Interrupted());

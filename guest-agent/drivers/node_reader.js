@@ -15,6 +15,7 @@ const SETTLE = 3;
 const ADOPT = 4;
 const HEADER_SIZE = 16;
 const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
+const FLAGS_AT = 1; // in it
 // How long an interrupt may take to reach the main thread: more on a machine on which the start took long, too.
 const PATIENCE_MS = Math.min(Math.max(2 * performance.now(), 250), 2000);
 const DETACH_MS = 1000;
@@ -59,7 +60,7 @@ function post(message) {
 }
 
 function onFrame(type, request, body) {
-  if (type === EXECUTE) post({ request, code: body.subarray(PREFIX_SIZE) });
+  if (type === EXECUTE) post({ request, flags: body[FLAGS_AT], code: body.subarray(PREFIX_SIZE) });
   else if (type === SETTLE) post({ settle: true });
   else if (type === ADOPT) randomness = body;
   else if (type === INTERRUPT) onInterrupt();

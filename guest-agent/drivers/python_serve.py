@@ -30,6 +30,7 @@ ERROR = 1
 HEADER = struct.Struct("<IHHQ")
 DONE_BODY = struct.Struct("<BBHQQQ")
 EXECUTE_PREFIX = 16  # bytes of the body before the code
+FLAGS_AT = 1  # in it
 # What a first request does, so that a copy finds it done: output, values, a traceback.
 REHEARSALS = (b"print(1)", b"import sys\nprint(1, file=sys.stderr)", b"'1'", b"1 + 1", b"1 / 0")
 REHEARSE_TIMES = 3
@@ -169,11 +170,11 @@ class Driver:
             if finder is not None:
                 finder.invalidate_caches()
 
-    def run(self, code):
+    def run(self, code, flags):
         """True if the code ran to its end without an exception."""
         try:
             self.running = True
-            succeeded = self.shell.run(code)
+            succeeded = self.shell.run(code, flags)
             self.running = False
             return succeeded
         except BaseException as exception:  # an interrupt between two steps of IPython's own
@@ -185,7 +186,7 @@ class Driver:
         self.channel.request = request
         if self.code_ran:
             self.prepare()
-        succeeded = self.run(body[EXECUTE_PREFIX:].decode("utf-8", "replace"))
+        succeeded = self.run(body[EXECUTE_PREFIX:].decode("utf-8", "replace"), body[FLAGS_AT])
         for stream in sys.stdout, sys.stderr:
             try:
                 stream.flush()

@@ -28,11 +28,18 @@ import python_tables
 DISPLAY = 20
 RESULT = 21
 
+# Flags of an execution.
+FRESH = 1
+NO_TRACE = 2
+ERROR_DATA = 4
+
 SCALAR = "application/vnd.hearth.scalar+json"
+ERROR = "application/vnd.hearth.error+json"
 TEXT_MAX = 1 << 20  # characters of text/plain, and of a string as a scalar
 ENTRY_MAX = 12 << 20  # bytes of any other entry
 BUNDLE_MAX = 15 << 20
 ENTRIES_MAX = 32
+TRACEBACK_LINES_MAX = 5000
 INTEGER_BITS_MAX = 1 << 20
 
 # IPython looks at a cell's tokens several times, and at its whole source for a traceback: not at this size.
@@ -40,6 +47,7 @@ LARGE_CODE = 256 << 10
 LONG_CELL = 1000  # statements
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+LAST_ERROR = ("last_type", "last_value", "last_traceback", "last_exc")
 BASE64_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
 
 
@@ -116,12 +124,20 @@ def trim(trace):
         last.tb_next = None
 
 
-def show_interrupt(value, trace):
+def describe_interrupt(value, trace):
     """The plain traceback: IPython's own has to be loaded first, and who interrupts does not wait for that."""
     above = os.path.dirname(IPython.__file__), FOLDER
     while trace.tb_next and trace.tb_frame.f_code.co_filename.startswith(above):
         trace = trace.tb_next
-    print("".join(traceback.format_exception(KeyboardInterrupt, value, trace)), end="", file=sys.stderr)
+    return "".join(traceback.format_exception(KeyboardInterrupt, value, trace))
+
+
+def text_of(value):
+    """What an exception says, if it can be had."""
+    try:
+        return cut(str(value))
+    except Exception:
+        return "<exception str() failed>"
 
 
 def put_back(container, before):
@@ -190,6 +206,8 @@ class Publisher(DisplayPublisher):
 
 
 class Shell(InteractiveShell):
+    wants_error_data = False  # of the execution that runs
+
     # Commands write to the same descriptors as everything else, so that their output streams too.
     system = InteractiveShell.system_raw
 
@@ -229,28 +247,43 @@ class Shell(InteractiveShell):
             nodelist = nodelist[-1:]
         return await super().run_ast_nodes(nodelist, cell_name, interactivity, compiler, result)
 
+    def show_error(self, kind, value, text):
+        """Tells an exception: as data, if that is wanted, else by its text on stderr."""
+        if not self.wants_error_data:
+            print(text, file=sys.stderr, end="" if text.endswith("\n") else "\n")
+            return
+        name = getattr(kind, "__name__", str(kind))
+        error = {"ename": name, "evalue": text_of(value), "traceback": cut(text).splitlines()[:TRACEBACK_LINES_MAX]}
+        self.display_pub.publish({ERROR: error})
+
     def _showtraceback(self, etype, evalue, stb):
-        print(self.InteractiveTB.stb2text(stb), file=sys.stderr)
+        self.show_error(etype, evalue, self.InteractiveTB.stb2text(stb))
+
+    def show_usage_error(self, exc):
+        self.show_error(type(exc), exc, f"UsageError: {exc}")
 
     def showtraceback(self, *args, exception_only=False, **options):
         if exception_only:  # SystemExit
             kind, value = sys.exc_info()[:2]
-            print("".join(traceback.format_exception_only(kind, value)), end="", file=sys.stderr)
+            self.show_error(kind, value, "".join(traceback.format_exception_only(kind, value)))
         else:
             kind, value, trace = sys.exc_info()
             trim(trace)
             if kind is KeyboardInterrupt:
-                show_interrupt(value, trace)
+                self.show_error(kind, value, describe_interrupt(value, trace))
             else:
                 super().showtraceback(*args, **options)
 
     @contextlib.contextmanager
-    def leaving_no_trace(self):
+    def leaving_no_trace(self, with_names=True):
         """What cells leave behind when they run in here is taken back: numbers, history, names, the last error."""
+        self.plain.store()
         history, hook = self.history_manager, self.displayhook
+        last = {name: value for name, value in vars(sys).items() if name in LAST_ERROR}
         owners = [(owner, dict(vars(owner)), dict(owner._trait_values)) for owner in (self, history, hook)]
-        containers = [self.user_ns, self.user_ns_hidden, history.input_hist_parsed, history.input_hist_raw, history.output_hist,
-                      linecache.cache, self.compile._filename_map]
+        containers = [history.input_hist_parsed, history.input_hist_raw, history.output_hist, linecache.cache,
+                      self.compile._filename_map]
+        containers += [self.user_ns, self.user_ns_hidden] if with_names else []
         for name in "outputs", "exceptions":  # of newer versions of IPython
             if hasattr(history, name):
                 containers.append(getattr(history, name))
@@ -264,11 +297,39 @@ class Shell(InteractiveShell):
             for owner, attributes, traits in owners:
                 put_back(vars(owner), attributes)
                 put_back(owner._trait_values, traits)
-            for name in "last_type", "last_value", "last_traceback", "last_exc":
+            for name in LAST_ERROR:
                 vars(sys).pop(name, None)
+            vars(sys).update(last)
 
-    def run(self, code):
-        """Runs one cell and sends its value. True if nothing was raised."""
+    @contextlib.contextmanager
+    def fresh_namespace(self):
+        """Cells in here have names, numbers and a history of their own. What the session has is back afterwards."""
+        main, folder = sys.modules["__main__"], os.getcwd()
+        with self.leaving_no_trace(with_names=False):  # threads may go on with those
+            try:
+                self.user_module, self.user_ns = self.prepare_user_module()
+                self.user_ns_hidden = {}
+                sys.modules["__main__"] = self.user_module
+                self.history_manager.input_hist_parsed[:] = self.history_manager.input_hist_raw[:] = [""]
+                self.history_manager.output_hist.clear()
+                self.execution_count = 1
+                self.init_user_ns()
+                self.user_ns["exit"] = self.user_ns["quit"] = leave
+                yield
+            finally:
+                sys.modules["__main__"] = main
+                with contextlib.suppress(OSError):  # the code may have removed it
+                    os.chdir(folder)
+
+    def run(self, code, flags=0):
+        """Runs one cell as the flags say, and sends its value. True if nothing was raised."""
+        self.wants_error_data = bool(flags & ERROR_DATA)
+        if not flags & (FRESH | NO_TRACE):
+            return self.run_one(code)
+        with self.fresh_namespace() if flags & FRESH else self.leaving_no_trace():
+            return self.run_one(code)
+
+    def run_one(self, code):
         if len(code) > LARGE_CODE:
             self.InteractiveTB.set_mode("Plain")
         hook = self.plain.hook

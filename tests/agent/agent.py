@@ -12,7 +12,10 @@ OK, ERROR, TIMEOUT, INTERRUPTED, LOST, REFUSED = range(6)
 EXECUTE, INTERRUPT, SETTLE, ADOPT = 1, 2, 3, 4
 READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED = range(16, 25)
 
+FRESH, NO_TRACE, ERROR_DATA = 1, 2, 4
+
 SCALAR = "application/vnd.hearth.scalar+json"
+ERROR_TYPE = "application/vnd.hearth.error+json"
 TABLE = "application/vnd.dataresource+json"
 TIMEOUT_SENTENCE = "Request timed out waiting for code execution to complete"
 
@@ -67,11 +70,11 @@ class Connection:
         length = len(body) if length is None else length
         self.socket.sendall(struct.pack("<IHHQ", length, kind, flags, request) + body)
 
-    def start(self, code, language=PYTHON, timeout=20, limit=1 << 20):
+    def start(self, code, language=PYTHON, timeout=20, limit=1 << 20, flags=0):
         self.request += 1
         code = code.encode() if isinstance(code, str) else code
         self.send_frame(EXECUTE, self.request,
-                        struct.pack("<BBHIQ", language, 0, 0, int(timeout * 1000), limit) + code)
+                        struct.pack("<BBHIQ", language, flags, 0, int(timeout * 1000), limit) + code)
         return self.request
 
     def interrupt(self, request=None):

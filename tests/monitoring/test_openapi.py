@@ -94,7 +94,8 @@ def test_answers_are_as_it_says(hearthd):
               for parameters in ({"identifier": "a", "target": "b"}, {}, {"api-version": "never"})]
     for method, path, options in calls:
         for token in True, False:
-            place = path.format(poolName="p1", templateName="t1", executionId="e1", filePath="f1", keyId="k1")
+            place = path.format(poolName="p1", templateName="t1", executionId="e1", filePath="f1", keyId="k1",
+                                identifier="a")
             answer = hearthd.request(method.upper(), place[1:], token=token, **options)
             described = document["paths"][path][method]["responses"].get(str(answer.status_code))
             assert described, (method, path, options, answer.status_code, answer.text)

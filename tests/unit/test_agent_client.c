@@ -37,7 +37,7 @@ static char path[64];
 static void on_connected(void *owner)
 {
 	struct scene *s = owner;
-	const struct agent_order order = { AGENT_PYTHON, 1000, s->output_limit, "1", 1 };
+	const struct agent_order order = { AGENT_PYTHON, 1000, s->output_limit, "1", 1, 0 };
 
 	if (s->order == AGENT_SETTLE)
 		assert_int_equal(agent_client_settle(s->client), 0);

@@ -144,13 +144,14 @@ static void an_order_is_what_the_protocol_says(void **state)
 	struct bytes b = bytes_from(out, sizeof(out));
 
 	(void)state;
-	agent_execute_encode(out, 3, AGENT_NODE, 2000, 1 << 20, 100);
+	agent_execute_encode(out, 3, AGENT_NODE, AGENT_EXECUTE_FRESH, 2000, 1 << 20, 100);
 	assert_int_equal(bytes_get_u32(&b), AGENT_EXECUTE_PREFIX + 100);
 	assert_int_equal(bytes_get_u16(&b), AGENT_EXECUTE);
 	assert_int_equal(bytes_get_u16(&b), 0);
 	assert_int_equal(bytes_get_u64(&b), 3);
 	assert_int_equal(bytes_get_u8(&b), AGENT_NODE);
-	bytes_take(&b, 3);
+	assert_int_equal(bytes_get_u8(&b), AGENT_EXECUTE_FRESH);
+	bytes_take(&b, 2);
 	assert_int_equal(bytes_get_u32(&b), 2000);
 	assert_int_equal(bytes_get_u64(&b), 1 << 20);
 	assert_int_equal(bytes_left(&b), 0);

@@ -117,16 +117,71 @@ static void scalars_are_verbatim_and_all_else_is_text(void **state)
 	check_result(bundle_of(AGENT_MIME_SCALAR, "1.5"), "\"1.5\"");
 }
 
-static void the_result_is_its_text_on_request(void **state)
+static void check_jupyter_result(struct mime_bundle bundle, const char *expected)
 {
-	struct mime_bundle both = bundle_of("text/plain", "'abc'");
+	answer.jupyter_format = true;
+	check_result(bundle, expected);
+}
+
+static void in_jupyter_format_the_result_is_its_text(void **state)
+{
+	struct mime_bundle text = bundle_of("text/plain", "'abc'"), picture = bundle_of("image/png", "x");
+	struct mime_bundle number = bundle_of("text/plain", "nan");
+	char *json;
 
 	(void)state;
-	answer.result_as_repr = true;
-	add(&both, AGENT_MIME_SCALAR, "\"abc\"");
-	check_result(both, "\"'abc'\"");
-	answer.result_as_repr = true;
-	check_result(bundle_of("text/html", "<b>"), "null");
+	add(&text, AGENT_MIME_SCALAR, "\"abc\"");
+	check_jupyter_result(text, "\"'abc'\"");
+	add(&number, AGENT_MIME_SCALAR, "null");
+	check_jupyter_result(number, "\"nan\"");
+	show(&picture, false);
+	check_jupyter_result(text, "\"'abc'\"");
+	show(&picture, false);
+	answer.jupyter_format = true;
+	json = finish(ok);
+	assert_non_null(strstr(json, "\"result\":{\"type\":\"image\""));
+	free(json);
+	answer.jupyter_format = true;
+	json = finish(ok);
+	assert_non_null(strstr(json, "\"result\":null"));
+	free(json);
+}
+
+static void an_exception_is_told_apart_on_request(void **state)
+{
+	struct mime_bundle error = bundle_of(AGENT_MIME_ERROR, "{\"ename\":\"E\",\"evalue\":\"v\","
+							       "\"traceback\":[\"a\",\"b\"],\"more\":1}");
+	static const char *const lies[] = {
+		"{\"ename\":\"E\",\"evalue\":\"v\",\"traceback\":[1]}",
+		"{\"ename\":\"E\",\"traceback\":[]}",
+		"{\"ename\":\"E\",\"evalue\":\"v\",\"traceback\":{}}",
+		"[]",
+		"{\"ename\"",
+		"",
+	};
+	struct buffer event = { 0 };
+	char *json;
+
+	(void)state;
+	answer.with_error_data = true;
+	assert_string_equal(execute_answer_display(&answer, &error, false, &event), "exception");
+	assert_memory_equal(event.data, "{\"ename\":\"E\",\"evalue\":\"v\",\"traceback\":[\"a\",\"b\"]}", event.size);
+	buffer_fini(&event);
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct mime_bundle lie = bundle_of(AGENT_MIME_ERROR, lies[i]);
+
+		assert_string_equal(execute_answer_display(&answer, &lie, false, NULL), "display");
+	}
+	json = finish(ok);
+	assert_non_null(strstr(json, "\"errorData\":{\"ename\":\"E\",\"evalue\":\"v\",\"traceback\":[\"a\",\"b\"]}}"));
+	free(json);
+	answer.with_error_data = true;
+	json = finish(ok);
+	assert_non_null(strstr(json, "\"errorData\":null"));
+	free(json);
+	/* Where nobody asked, it is what the code displayed. */
+	assert_string_equal(execute_answer_display(&answer, &error, false, NULL), "display");
+	free(finish(ok));
 }
 
 static void the_last_image_wins_over_text(void **state)
@@ -259,8 +314,9 @@ int main(void)
 		cmocka_unit_test(the_legacy_answer_has_every_member),
 		cmocka_unit_test(the_new_answer_has_its_own_words),
 		cmocka_unit_test(scalars_are_verbatim_and_all_else_is_text),
-		cmocka_unit_test(the_result_is_its_text_on_request),
 		cmocka_unit_test(the_last_image_wins_over_text),
+		cmocka_unit_test(in_jupyter_format_the_result_is_its_text),
+		cmocka_unit_test(an_exception_is_told_apart_on_request),
 		cmocka_unit_test(display_data_is_told_on_request),
 		cmocka_unit_test(too_much_display_data_is_cut_and_said),
 		cmocka_unit_test(each_end_is_explained_on_stderr),

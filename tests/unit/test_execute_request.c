@@ -63,6 +63,25 @@ static void code_may_hold_nul(void **state)
 	execute_request_fini(&request);
 }
 
+static void switches_of_2025_10_02_are_read(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(parse("{\"code\":\"x\",\"useEmptyKernel\":true,\"returnJupyterFormat\":true}", &err), 0);
+	assert_true(request.use_empty_kernel && request.return_jupyter_format);
+	assert_false(request.leave_no_trace || request.return_error_data);
+	execute_request_fini(&request);
+	assert_int_equal(parse("{\"code\":\"x\",\"returnJupyterFormatExecutionResult\":true,\"leaveNoTrace\":true,"
+			       "\"returnErrorData\":true}",
+			       &err),
+			 0);
+	assert_true(request.return_jupyter_format && request.leave_no_trace && request.return_error_data);
+	assert_false(request.use_empty_kernel);
+	execute_request_fini(&request);
+	check_error("{\"code\":\"x\",\"useEmptyKernel\":\"yes\"}", EXECUTE_REQUEST_INVALID, "useEmptyKernel");
+}
+
 static void fields_are_read(void **state)
 {
 	struct error err = { 0 };
@@ -150,6 +169,7 @@ int main(void)
 		cmocka_unit_test(wrapped_and_flat_bodies_with_keys_in_any_case_are_taken),
 		cmocka_unit_test(code_may_hold_nul),
 		cmocka_unit_test(fields_are_read),
+		cmocka_unit_test(switches_of_2025_10_02_are_read),
 		cmocka_unit_test(what_is_not_json_is_malformed),
 		cmocka_unit_test(wrong_types_name_the_field),
 		cmocka_unit_test(the_execution_type_is_taken_in_any_case),
