@@ -33,7 +33,6 @@ struct execute_answer {
 	/* set by the caller */
 	enum execute_family family;
 	bool result_as_text; /* numbers as strings too, for a client that can read no other */
-	bool result_as_repr; /* as in a notebook: always its text, null without a value */
 	bool with_display_data;
 	bool with_error_data; /* the execution was ordered with AGENT_EXECUTE_ERROR_DATA */
 	bool jupyter_format;  /* the result is the value's text/plain, whatever it is; null if there is none */

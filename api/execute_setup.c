@@ -53,7 +53,6 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 	execution->output_limit = choose_output_limit(service, request->output_limit);
 	answer->family = form->family;
 	answer->result_as_text = form->result_as_text;
-	answer->result_as_repr = request->return_jupyter_format;
 	answer->with_display_data = request->return_display_data;
 	answer->with_error_data = request->return_error_data;
 	answer->jupyter_format = request->return_jupyter_format;
