@@ -276,7 +276,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit e2e lint format bench help
+.PHONY: run demo test unit contract e2e lint format bench help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -289,6 +289,9 @@ test: ## install, build, run every test; HEARTH_MUST_RUN=1: what is skipped has 
 
 unit: ## the unit tests and the agent's tests alone (quick)
 	@scripts/test unit agent
+
+contract: ## the OpenAPI document by schemathesis and ARM by Azure's SDK, without a VM
+	@scripts/test contract
 
 e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 	@scripts/test e2e -- $(ARGS)

@@ -86,7 +86,7 @@ static int read_types(struct pool_definition *d, const json_t *properties, struc
 	return read_text(properties, "templateName", d->template_name, sizeof(d->template_name), err);
 }
 
-/* What has not been named follows a lowered maximum. */
+/* More than the maximum is the maximum: az sends 5 to keep ready where nobody has named any. */
 static int read_scale(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	const json_t *scale = find_object(properties, "scaleConfiguration", err);
@@ -96,7 +96,7 @@ static int read_scale(struct pool_definition *d, const json_t *properties, struc
 	if (read_count(scale, "maxConcurrentSessions", &d->max_concurrent_sessions, err) < 0 ||
 	    read_count(scale, "readySessionInstances", &d->ready_session_instances, err) < 0)
 		return -err->code;
-	if (!json_find(scale, "readySessionInstances") && d->ready_session_instances > d->max_concurrent_sessions)
+	if (d->ready_session_instances > d->max_concurrent_sessions)
 		d->ready_session_instances = d->max_concurrent_sessions;
 	return 0;
 }
@@ -217,6 +217,20 @@ static int read_tags(struct pool_record *record, const json_t *resource, struct 
 	return 0;
 }
 
+static int read_location(struct pool_record *record, const json_t *resource, struct error *err)
+{
+	size_t n_characters = 0;
+
+	if (read_text(resource, "location", record->location, sizeof(record->location), err) < 0)
+		return -err->code;
+	for (const char *c = record->location; *c; c++)
+		n_characters += ((unsigned char)*c & 0xc0) != 0x80;
+	if (n_characters > POOL_LOCATION_MAX)
+		return error_set(err, EINVAL, "The property 'location' must have at most %d characters.",
+				 POOL_LOCATION_MAX);
+	return 0;
+}
+
 int pool_resource_read(struct pool_record *record, const json_t *resource, struct error *err)
 {
 	struct error problem = { 0 }; /* its code tells "missing" from "wrong", as find_object() needs it */
@@ -227,7 +241,7 @@ int pool_resource_read(struct pool_record *record, const json_t *resource, struc
 	properties = find_object(resource, "properties", &problem);
 	if (properties)
 		read_properties(&record->definition, properties, &problem);
-	if (!problem.code && read_text(resource, "location", record->location, sizeof(record->location), &problem) == 0)
+	if (!problem.code && read_location(record, resource, &problem) == 0)
 		read_tags(record, resource, &problem);
 	if (problem.code)
 		*err = problem;

@@ -268,7 +268,7 @@ static void a_row_that_makes_no_sense_is_an_error_and_no_pool(void **state)
 		"UPDATE pools SET vcpus = 65",
 		"UPDATE pools SET name = '../../etc'",
 		"UPDATE pools SET tags = hex(zeroblob(3000))",
-		"UPDATE pools SET location = hex(zeroblob(40))",
+		"UPDATE pools SET location = hex(zeroblob(200))",
 	};
 
 	(void)state;
