@@ -19,7 +19,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
-           api/rest_pool.c api/pool_address.c api/stored_pools.c \
+           api/rest_pool.c api/rest_arm.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/operation.c api/rest_operation.c \
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \

@@ -79,7 +79,6 @@ static json_t *resource_json(const struct service *s, const struct http_request 
 static void respond_resource(struct service *s, struct http_request *r, unsigned int status,
 			     const struct pool_record *record)
 {
-	http_add_header(r, "api-supported-versions", POOL_API_VERSIONS);
 	rest_json(r, status, resource_json(s, r, record));
 }
 
@@ -158,7 +157,6 @@ void rest_pool_list(struct service *s, struct http_request *r)
 		}
 		json_array_append_new(array, resource_json(s, r, &record));
 	}
-	http_add_header(r, "api-supported-versions", POOL_API_VERSIONS);
 	rest_json(r, 200, json_pack("{s:o}", "value", array));
 }
 
