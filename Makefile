@@ -38,7 +38,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
 
