@@ -182,6 +182,8 @@ static int read_resources(struct pool_definition *d, const json_t *properties, s
 {
 	const json_t *resources = find_object(properties, "resources", err);
 
+	if (read_count(properties, "maxFileSizeInMib", &d->max_file_mib, err) < 0)
+		return -err->code;
 	if (!resources || read_quantity(resources, "cpu", "", 1, &d->vcpus, err) < 0)
 		return -err->code;
 	return read_memory(resources, &d->memory_mib, err);
@@ -272,15 +274,16 @@ static json_t *write_resources(const struct pool_definition *d)
 
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:s, s:[], s:n, s:[], s:n, s:s, s:s}",
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:s, s:[], s:n, s:[], s:n, s:s, s:s}",
 			 "environmentId", "poolManagementType", "Dynamic", "containerType",
 			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
 			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
 			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
 			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
-			 pool_network_name(d->network), "resources", write_resources(d), "templateName",
-			 d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings",
-			 "mcpServerSettings", "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+			 pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
+			 (json_int_t)d->max_file_mib, "templateName", d->template_name, "secrets",
+			 "customContainerTemplate", "managedIdentitySettings", "mcpServerSettings", "provisioningState",
+			 "Succeeded", "poolManagementEndpoint", endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

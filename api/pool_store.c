@@ -16,7 +16,7 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 
 #define COLUMNS                                                                                                        \
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
-	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms"
+	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms, max_file_mib"
 
 /* As `enum column` counts them. */
 enum column {
@@ -35,13 +35,14 @@ enum column {
 	TAGS,
 	CREATED_MS,
 	MODIFIED_MS,
+	MAX_FILE_MIB,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15)",
+		"?15, ?16)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -75,6 +76,7 @@ static const char *const migrations[] = {
 	"expires_ms INTEGER NOT NULL, "
 	"last_used_ms INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID",
+	"ALTER TABLE pools ADD COLUMN max_file_mib INTEGER NOT NULL DEFAULT 0",
 };
 
 enum {
@@ -250,6 +252,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->max_alive_s = number_of(row, MAX_ALIVE_S);
 	d->vcpus = number_of(row, VCPUS);
 	d->memory_mib = number_of(row, MEMORY_MIB);
+	d->max_file_mib = number_of(row, MAX_FILE_MIB);
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
@@ -322,6 +325,7 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_text(put, TAGS, record->tags);
 	bind_number(put, CREATED_MS, record->created_ms);
 	bind_number(put, MODIFIED_MS, record->modified_ms);
+	bind_number(put, MAX_FILE_MIB, d->max_file_mib);
 	return database_run(&s->database, PUT, err);
 }
 

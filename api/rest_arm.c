@@ -150,24 +150,25 @@ void rest_arm_get_operation(struct service *s, struct http_request *r)
 
 /* ---- roles ------------------------------------------------------------------------------------------------------- */
 
-/* What a role assignment is about; NULLs if the body says nothing of the kind. */
+/* What a role assignment is about. */
 struct assignment {
 	const char *role; /* the path of its definition */
 	const char *principal;
 };
 
-static bool read_assignment(const json_t *body, struct assignment *a, struct error *err)
+/* 0, or negative with *err filled. */
+static int read_assignment(const json_t *body, struct assignment *a, struct error *err)
 {
 	const json_t *properties = json_find(body, "properties");
 
 	if (!json_is_object(properties))
-		return error_set(err, EINVAL, "The property 'properties' must be an object.") == 0;
+		return error_set(err, EINVAL, "The property 'properties' must be an object.");
 	if (json_get_text(properties, "roleDefinitionId", &a->role, NULL, err) < 0 ||
 	    json_get_text(properties, "principalId", &a->principal, NULL, err) < 0)
-		return false;
-	if (!a->role || !a->principal || !*a->principal)
-		return error_set(err, EINVAL, "'roleDefinitionId' and 'principalId' are needed.") == 0;
-	return true;
+		return -err->code;
+	if (!*a->role || !*a->principal)
+		return error_set(err, EINVAL, "'roleDefinitionId' and 'principalId' are needed.");
+	return 0;
 }
 
 static bool is_executor(const char *role)
@@ -200,12 +201,12 @@ void rest_arm_put_role_assignment(struct service *s, struct http_request *r)
 {
 	struct pool *pool = rest_check_version(r) && check_name(r) ? rest_pool(s, r) : NULL;
 	json_t *body = pool ? rest_body(r) : NULL;
-	struct assignment a = { 0 };
+	struct assignment a = { "", "" };
 	struct error err = { 0 };
 
 	if (!body)
 		return;
-	if (!read_assignment(body, &a, &err))
+	if (read_assignment(body, &a, &err) < 0)
 		rest_error(r, 400, "SessionRequestValidationFailed", "%s", err.text);
 	else if (!is_executor(a.role) || !is_caller(r, a.principal))
 		rest_error(

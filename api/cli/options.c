@@ -124,6 +124,7 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.max_alive_s = OPTIONS_UNSET,
 		.max_sessions = OPTIONS_UNSET,
 		.ready_sessions = OPTIONS_UNSET,
+		.max_file_mib = OPTIONS_UNSET,
 		.days = OPTIONS_UNSET,
 		.timeout_s = OPTIONS_UNSET,
 	};

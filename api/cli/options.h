@@ -51,6 +51,7 @@ struct options {
 	long max_alive_s;
 	long max_sessions;
 	long ready_sessions;
+	long max_file_mib;
 	long days;
 	bool yes;
 	bool follow;

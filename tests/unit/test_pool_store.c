@@ -243,9 +243,30 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 2");
+	execute("PRAGMA user_version = 3");
 	s = open_store();
 	check_names(s, "aa ");
+	pool_store_close(s);
+}
+
+static void an_older_schema_is_brought_up_to_date(void **state)
+{
+	struct pool_record record = record_of("aa");
+	struct pool_store *s = open_store();
+	struct error err = { 0 };
+
+	(void)state;
+	record.definition.max_file_mib = 300;
+	put(s, &record);
+	pool_store_close(s);
+	execute("ALTER TABLE pools DROP COLUMN max_file_mib; PRAGMA user_version = 2");
+	s = open_store();
+	assert_int_equal(pool_store_get(s, "aa", &record, &err), 1);
+	assert_int_equal(record.definition.max_file_mib, 0);
+	record.definition.max_file_mib = 300;
+	put(s, &record);
+	assert_int_equal(pool_store_get(s, "aa", &record, &err), 1);
+	assert_int_equal(record.definition.max_file_mib, 300);
 	pool_store_close(s);
 }
 
@@ -313,6 +334,7 @@ int main(void)
 		TEST(a_database_with_overwritten_pages_is_refused),
 		TEST(a_truncated_database_is_refused),
 		TEST(a_newer_schema_is_refused_and_left_alone),
+		TEST(an_older_schema_is_brought_up_to_date),
 		TEST(another_programs_database_is_refused),
 		TEST(a_row_that_makes_no_sense_is_an_error_and_no_pool),
 		TEST(a_folder_that_is_not_there_is_a_clear_error),
