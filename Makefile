@@ -19,7 +19,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
-           api/rest_pool.c api/pool_address.c api/stored_pools.c \
+           api/rest_pool.c api/rest_arm.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/error_data.c api/event_stream.c \
            api/notebook.c api/notebook_output.c api/notebook_call.c api/rest_notebook.c \
@@ -42,7 +42,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/notebook.c api/cli/own_session.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
@@ -352,7 +352,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit e2e test-clients lint format bench fuzz help
+.PHONY: run demo test unit contract e2e test-clients lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -365,6 +365,9 @@ test: ## install, build, run every test; HEARTH_MUST_RUN=1: what is skipped has 
 
 unit: ## the unit tests and the agent's tests alone (quick)
 	@scripts/test unit agent
+
+contract: ## the OpenAPI document by schemathesis and ARM by Azure's SDK, without a VM
+	@scripts/test contract
 
 e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 	@scripts/test e2e -- $(ARGS)

@@ -89,9 +89,10 @@ int json_get_integer(const json_t *object, const char *key, int64_t *value, stru
 	}
 	if (json_is_string(v) && integer_from_text(json_string_value(v), value) == 0)
 		return 0;
-	real = json_real_value(v);
-	if (!json_is_real(v) || real < -1e15 || real > 1e15)
+	if (!json_is_real(v))
 		return error_set(err, EINVAL, "The field '%s' must be a number.", key);
-	*value = (int64_t)real;
+	/* No field means anything beyond that, and a double is an integer up to there. */
+	real = json_real_value(v);
+	*value = (int64_t)(real < -1e15 ? -1e15 : real > 1e15 ? 1e15 : real);
 	return 0;
 }

@@ -143,5 +143,7 @@ int pool_definition_check(const struct pool_definition *d, const struct pool_lim
 	if (rc == 0)
 		rc = check_range("resources.memory in MiB", d->memory_mib, POOL_MEMORY_MIN_MIB, POOL_MEMORY_MAX_MIB,
 				 err);
+	if (rc == 0)
+		rc = check_range("maxFileSizeInMib", d->max_file_mib, 0, POOL_FILE_MAX_MIB, err);
 	return rc;
 }

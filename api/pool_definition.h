@@ -31,6 +31,7 @@ enum {
 	POOL_VCPUS_MAX = 64,
 	POOL_MEMORY_MIN_MIB = 128,
 	POOL_MEMORY_MAX_MIB = 16384,
+	POOL_FILE_MAX_MIB = 16384,
 };
 
 /* The pool that exists without having been created; its definition is then made of hearthd's settings. */
@@ -51,6 +52,7 @@ struct pool_definition {
 	uint32_t memory_mib;              /* of each session */
 	bool mcp_is_enabled;              /* it has an MCP server */
 	bool mcp_key_is_disabled;         /* which takes no key of its own */
+	uint32_t max_file_mib;            /* of a file that is uploaded; 0: as much as hearthd's settings say */
 };
 
 /* What hearthd's settings decide about all definitions. */

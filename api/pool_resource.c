@@ -86,7 +86,7 @@ static int read_types(struct pool_definition *d, const json_t *properties, struc
 	return read_text(properties, "templateName", d->template_name, sizeof(d->template_name), err);
 }
 
-/* What has not been named follows a lowered maximum. */
+/* More than the maximum is the maximum: az sends 5 to keep ready where nobody has named any. */
 static int read_scale(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	const json_t *scale = find_object(properties, "scaleConfiguration", err);
@@ -96,7 +96,7 @@ static int read_scale(struct pool_definition *d, const json_t *properties, struc
 	if (read_count(scale, "maxConcurrentSessions", &d->max_concurrent_sessions, err) < 0 ||
 	    read_count(scale, "readySessionInstances", &d->ready_session_instances, err) < 0)
 		return -err->code;
-	if (!json_find(scale, "readySessionInstances") && d->ready_session_instances > d->max_concurrent_sessions)
+	if (d->ready_session_instances > d->max_concurrent_sessions)
 		d->ready_session_instances = d->max_concurrent_sessions;
 	return 0;
 }
@@ -182,6 +182,8 @@ static int read_resources(struct pool_definition *d, const json_t *properties, s
 {
 	const json_t *resources = find_object(properties, "resources", err);
 
+	if (read_count(properties, "maxFileSizeInMib", &d->max_file_mib, err) < 0)
+		return -err->code;
 	if (!resources || read_quantity(resources, "cpu", "", 1, &d->vcpus, err) < 0)
 		return -err->code;
 	return read_memory(resources, &d->memory_mib, err);
@@ -226,6 +228,20 @@ static int read_tags(struct pool_record *record, const json_t *resource, struct 
 	return 0;
 }
 
+static int read_location(struct pool_record *record, const json_t *resource, struct error *err)
+{
+	size_t n_characters = 0;
+
+	if (read_text(resource, "location", record->location, sizeof(record->location), err) < 0)
+		return -err->code;
+	for (const char *c = record->location; *c; c++)
+		n_characters += ((unsigned char)*c & 0xc0) != 0x80;
+	if (n_characters > POOL_LOCATION_MAX)
+		return error_set(err, EINVAL, "The property 'location' must have at most %d characters.",
+				 POOL_LOCATION_MAX);
+	return 0;
+}
+
 int pool_resource_read(struct pool_record *record, const json_t *resource, struct error *err)
 {
 	struct error problem = { 0 }; /* its code tells "missing" from "wrong", as find_object() needs it */
@@ -236,7 +252,7 @@ int pool_resource_read(struct pool_record *record, const json_t *resource, struc
 	properties = find_object(resource, "properties", &problem);
 	if (properties)
 		read_properties(&record->definition, properties, &problem);
-	if (!problem.code && read_text(resource, "location", record->location, sizeof(record->location), &problem) == 0)
+	if (!problem.code && read_location(record, resource, &problem) == 0)
 		read_tags(record, resource, &problem);
 	if (problem.code)
 		*err = problem;
@@ -281,15 +297,16 @@ static json_t *write_mcp(const struct pool_definition *d, const char *endpoint)
 
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack(
-		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:s, s:[], s:n, s:[], s:o, s:s, s:s}",
-		"environmentId", "poolManagementType", "Dynamic", "containerType",
-		pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
-		(json_int_t)d->max_concurrent_sessions, "readySessionInstances", (json_int_t)d->ready_session_instances,
-		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
-		pool_network_name(d->network), "resources", write_resources(d), "templateName", d->template_name,
-		"secrets", "customContainerTemplate", "managedIdentitySettings", "mcpServerSettings",
-		write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:s, s:[], s:n, s:[], s:o, s:s, s:s}",
+			 "environmentId", "poolManagementType", "Dynamic", "containerType",
+			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
+			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
+			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
+			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
+			 pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
+			 (json_int_t)d->max_file_mib, "templateName", d->template_name, "secrets",
+			 "customContainerTemplate", "managedIdentitySettings", "mcpServerSettings",
+			 write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

@@ -14,7 +14,7 @@
 /* The versions of the ARM API that are told to clients; others are taken as well. */
 #define POOL_API_VERSIONS                                                                                              \
 	"2023-08-01-preview, 2023-11-02-preview, 2024-02-02-preview, 2024-08-02-preview, 2024-10-02-preview, "         \
-	"2025-01-01, 2025-02-02-preview, 2025-07-01, 2025-10-02-preview"
+	"2025-01-01, 2025-02-02-preview, 2025-07-01, 2025-10-02-preview, 2026-01-01, 2026-07-01"
 
 /* Where a resource is reached, as its JSON says it. */
 struct pool_address {

@@ -17,7 +17,7 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 #define COLUMNS                                                                                                        \
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
 	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "        \
-	"mcp_key_is_disabled"
+	"mcp_key_is_disabled, max_file_mib"
 
 /* As `enum column` counts them. */
 enum column {
@@ -38,13 +38,14 @@ enum column {
 	MODIFIED_MS,
 	MCP_IS_ENABLED,
 	MCP_KEY_IS_DISABLED,
+	MAX_FILE_MIB,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15, ?16, ?17)",
+		"?15, ?16, ?17, ?18)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -85,6 +86,7 @@ static const char *const migrations[] = {
 	"pool TEXT PRIMARY KEY COLLATE NOCASE, "
 	"salt BLOB NOT NULL"
 	") STRICT, WITHOUT ROWID",
+	"ALTER TABLE pools ADD COLUMN max_file_mib INTEGER NOT NULL DEFAULT 0",
 };
 
 enum {
@@ -262,6 +264,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->memory_mib = number_of(row, MEMORY_MIB);
 	d->mcp_is_enabled = number_of(row, MCP_IS_ENABLED);
 	d->mcp_key_is_disabled = number_of(row, MCP_KEY_IS_DISABLED);
+	d->max_file_mib = number_of(row, MAX_FILE_MIB);
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
@@ -336,6 +339,7 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, MODIFIED_MS, record->modified_ms);
 	bind_number(put, MCP_IS_ENABLED, d->mcp_is_enabled);
 	bind_number(put, MCP_KEY_IS_DISABLED, d->mcp_key_is_disabled);
+	bind_number(put, MAX_FILE_MIB, d->max_file_mib);
 	return database_run(&s->database, PUT, err);
 }
 

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 enum {
-	POOL_LOCATION_SIZE = 64, /* with its NUL */
+	POOL_LOCATION_MAX = 63, /* characters */
+	POOL_LOCATION_SIZE = 4 * POOL_LOCATION_MAX + 1,
 	POOL_TAGS_SIZE = 4096,
 };
 

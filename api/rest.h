@@ -129,6 +129,11 @@ void rest_key_get(struct service *s, struct http_request *r);
 void rest_key_post(struct service *s, struct http_request *r);
 void rest_key_delete(struct service *s, struct http_request *r);
 
+void rest_arm_get_provider(struct service *s, struct http_request *r);
+void rest_arm_get_environment(struct service *s, struct http_request *r);
+void rest_arm_get_operation(struct service *s, struct http_request *r);
+void rest_arm_put_role_assignment(struct service *s, struct http_request *r);
+
 void rest_pool_list(struct service *s, struct http_request *r);
 void rest_mcp_post(struct service *s, struct http_request *r);
 void rest_mcp_delete(struct service *s, struct http_request *r);

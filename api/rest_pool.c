@@ -79,7 +79,6 @@ static json_t *resource_json(const struct service *s, const struct http_request 
 static void respond_resource(struct service *s, struct http_request *r, unsigned int status,
 			     const struct pool_record *record)
 {
-	http_add_header(r, "api-supported-versions", POOL_API_VERSIONS);
 	rest_json(r, status, resource_json(s, r, record));
 }
 
@@ -102,6 +101,8 @@ static void respond_pools_error(struct http_request *r, const struct error *err)
 {
 	switch (err->code) {
 	case POOLS_NO_TEMPLATE:
+		rest_error(r, 404, "TemplateNotFound", "%s", err->text);
+		break;
 	case POOLS_NOT_SUPPORTED:
 		rest_error(r, 400, "SessionRequestValidationFailed", "%s", err->text);
 		break;
@@ -156,7 +157,6 @@ void rest_pool_list(struct service *s, struct http_request *r)
 		}
 		json_array_append_new(array, resource_json(s, r, &record));
 	}
-	http_add_header(r, "api-supported-versions", POOL_API_VERSIONS);
 	rest_json(r, 200, json_pack("{s:o}", "value", array));
 }
 
@@ -192,6 +192,17 @@ static void put(struct service *s, struct http_request *r, const struct pool_rec
 	respond_resource(s, r, pool ? 200 : 201, record);
 }
 
+/* A value for the lifecycle that the pool has not is kept, too: it has to be good when the pool is given that one. */
+static int check_definition(const struct pool_definition *d, const struct pool_limits *limits, struct error *err)
+{
+	struct pool_definition other = *d;
+
+	other.lifecycle = d->lifecycle == POOL_TIMED ? POOL_MAX_LIFETIME : POOL_TIMED;
+	if (pool_definition_check(d, limits, err) < 0 || pool_definition_check(&other, limits, err) < 0)
+		return -err->code;
+	return 0;
+}
+
 /* Reads the body over *record. False after an answer was given. */
 static bool read_body(const struct service *s, struct http_request *r, struct pool_record *record)
 {
@@ -204,10 +215,20 @@ static bool read_body(const struct service *s, struct http_request *r, struct po
 	rc = pool_resource_read(record, body, &err);
 	json_decref(body);
 	if (rc == 0)
-		rc = pool_definition_check(&record->definition, &s->pool_limits, &err);
+		rc = check_definition(&record->definition, &s->pool_limits, &err);
 	if (rc < 0)
 		rest_error(r, 400, "SessionRequestValidationFailed", "%s", err.text);
 	return rc == 0;
+}
+
+/* False after an answer was given. */
+static bool check_name(struct http_request *r)
+{
+	if (pool_name_is_valid(r->pool))
+		return true;
+	rest_error(r, 400, "SessionRequestValidationFailed",
+		   "A session pool's name has 2 to 63 letters, digits and hyphens, and begins with no hyphen.");
+	return false;
 }
 
 void rest_pool_put(struct service *s, struct http_request *r)
@@ -218,11 +239,8 @@ void rest_pool_put(struct service *s, struct http_request *r)
 
 	if (!rest_check_version(r))
 		return;
-	if (!pool_name_is_valid(r->pool)) {
-		rest_error(r, 400, "SessionRequestValidationFailed",
-			   "A session pool's name has 2 to 63 letters, digits and hyphens, and begins with no hyphen.");
+	if (!check_name(r))
 		return;
-	}
 	rc = find_record(s, r->pool, &before, &err);
 	if (rc < 0) {
 		respond_store_error(r, &err);
@@ -257,7 +275,7 @@ void rest_pool_patch(struct service *s, struct http_request *r)
 	if (!read_body(s, r, &record))
 		return;
 	if (record.definition.container_type != type)
-		rest_error(r, 400, "SessionRequestValidationFailed",
+		rest_error(r, 409, "PropertyChangeNotAllowed",
 			   "The property 'containerType' cannot be changed: the pool is of type %s.",
 			   pool_container_type_name(type));
 	else
@@ -270,7 +288,7 @@ void rest_pool_delete(struct service *s, struct http_request *r)
 	struct buffer empty = { 0 };
 	struct error err = { 0 };
 
-	if (!rest_check_version(r))
+	if (!rest_check_version(r) || !check_name(r))
 		return;
 	if (strcasecmp(r->pool, POOL_DEFAULT_NAME) == 0) {
 		rest_error(r, 409, "Conflict", "The session pool '%s' always exists.", POOL_DEFAULT_NAME);

@@ -199,11 +199,21 @@ static int compare_age(const void *left, const void *right)
 	return strcmp(a->guid, b->guid);
 }
 
-static size_t read_skip(const struct http_request *r)
+/* False after an answer was given. More than there are is an empty page. */
+static bool read_skip(struct http_request *r, size_t *skip)
 {
 	const char *text = url_parameter(&r->url, "skip");
 
-	return text ? strtoul(text, NULL, 10) : 0;
+	*skip = 0;
+	if (!text)
+		return true;
+	if (!*text || text[strspn(text, "0123456789")]) {
+		rest_error(r, 400, "SessionRequestValidationFailed",
+			   "The parameter 'skip' is a number of sessions to leave out.");
+		return false;
+	}
+	*skip = strtoul(text, NULL, 10);
+	return true;
 }
 
 /* Where the next page is: this path again. Its segments came percent-encoded, and go so. */
@@ -226,9 +236,8 @@ static json_t *next_link(const struct http_request *r, size_t skip)
 }
 
 /* `key` is how this form of the list names its array. */
-static json_t *list_json(const struct http_request *r, const struct session_list *list, const char *key)
+static json_t *list_json(const struct http_request *r, const struct session_list *list, size_t skip, const char *key)
 {
-	size_t skip = read_skip(r);
 	size_t end = skip < list->n && list->n - skip > PAGE_SIZE ? skip + PAGE_SIZE : list->n;
 	json_t *array = json_array();
 
@@ -243,8 +252,9 @@ static void list_sessions(struct service *s, struct http_request *r, const char 
 	struct session_list list = { 0 };
 	struct sessions_counts counts;
 	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
+	size_t skip;
 
-	if (!pool)
+	if (!pool || !read_skip(r, &skip))
 		return;
 	counts = sessions_count(pool_sessions(pool));
 	list.room = counts.n_sessions + counts.n_suspended;
@@ -253,7 +263,7 @@ static void list_sessions(struct service *s, struct http_request *r, const char 
 		sessions_each(pool_sessions(pool), collect, &list);
 		qsort(list.infos, list.n, sizeof(*list.infos), compare_age);
 	}
-	rest_json(r, 200, list.infos ? list_json(r, &list, key) : NULL);
+	rest_json(r, 200, list.infos ? list_json(r, &list, skip, key) : NULL);
 	free(list.infos);
 }
 

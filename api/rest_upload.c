@@ -21,10 +21,11 @@ struct upload {
 	struct multipart multipart;
 	struct buffer pending; /* content that the guest has not taken: less than a block of the server's */
 	uint64_t n_body;
-	bool has_file;    /* its part has begun, and … */
-	bool is_in_file;  /* … goes on */
-	bool is_open;     /* the guest takes content */
-	bool is_complete; /* the body is there */
+	uint64_t file_size_max; /* bytes, as the pool says */
+	bool has_file;          /* its part has begun, and … */
+	bool is_in_file;        /* … goes on */
+	bool is_open;           /* the guest takes content */
+	bool is_complete;       /* the body is there */
 };
 
 static struct upload *upload_of(struct file_call *c)
@@ -75,7 +76,7 @@ static void begin_file(struct upload *u)
 	} else {
 		u->has_file = u->is_in_file = true;
 		u->call.order.type = AGENT_FILE_WRITE;
-		u->call.order.size_max = u->call.service->file_size_max;
+		u->call.order.size_max = u->file_size_max;
 		file_call_begin(&u->call, u->pool, u->identifier);
 	}
 }
@@ -137,7 +138,7 @@ static size_t on_body(struct http_request *r, const char *data, size_t size)
 
 		take_event(u, multipart_next(&u->multipart, &data, &size));
 		u->n_body += before - size;
-		if (u->n_body > u->call.service->file_size_max + OVERHEAD_MAX && !u->call.is_closing)
+		if (u->n_body > u->file_size_max + OVERHEAD_MAX && !u->call.is_closing)
 			refuse(u, 413, "FileTooLarge", "The body is larger than any file may be.");
 	}
 	return (size_t)(data - from);
@@ -172,15 +173,22 @@ void rest_upload_complete(struct http_request *r)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
+static uint64_t file_size_max_of(const struct service *s, const struct pool *pool)
+{
+	uint32_t mib = pool_definition_of(pool)->max_file_mib;
+
+	return mib ? (uint64_t)mib << 20 : s->file_size_max;
+}
+
 /* False after an answer was given: the body is larger than any file may be. */
-static bool check_length(const struct service *s, struct http_request *r)
+static bool check_length(struct http_request *r, uint64_t file_size_max)
 {
 	const char *text = http_request_header(r, "Content-Length");
 
 	if (!text || strtoull(text, NULL, 10) <= r->body_max)
 		return true;
 	rest_error(r, 413, "FileTooLarge", "The file is larger than %llu MiB.",
-		   (unsigned long long)s->file_size_max >> 20);
+		   (unsigned long long)file_size_max >> 20);
 	return false;
 }
 
@@ -188,11 +196,12 @@ static void begin(struct service *s, struct http_request *r, enum file_family fa
 {
 	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
 	const char *identifier = pool ? rest_identifier(r, NULL) : NULL;
+	uint64_t file_size_max = pool ? file_size_max_of(s, pool) : s->file_size_max;
 	struct upload *u;
 
 	r->take = on_body;
-	r->body_max = (size_t)s->file_size_max + OVERHEAD_MAX;
-	if (!identifier || !check_length(s, r))
+	r->body_max = (size_t)file_size_max + OVERHEAD_MAX;
+	if (!identifier || !check_length(r, file_size_max))
 		return;
 	u = calloc(1, sizeof(*u));
 	if (!u) {
@@ -204,6 +213,7 @@ static void begin(struct service *s, struct http_request *r, enum file_family fa
 	u->call.destroy = destroy;
 	u->pool = pool;
 	u->identifier = identifier;
+	u->file_size_max = file_size_max;
 	multipart_init(&u->multipart, http_request_header(r, "Content-Type"));
 }
 

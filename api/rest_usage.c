@@ -100,6 +100,8 @@ void rest_usage_get(struct service *s, struct http_request *r)
 	else if (since_ms < 0)
 		rest_error(r, 400, "SessionRequestValidationFailed",
 			   "The parameter 'since' is a number of seconds since 1970.");
+	else if (pool && !*pool)
+		rest_error(r, 400, "SessionRequestValidationFailed", "The parameter 'pool' is a session pool's name.");
 	else
 		respond(s, r, (enum usage_by)by, r->pool ? r->pool : pool, since_ms);
 }

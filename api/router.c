@@ -1,6 +1,8 @@
 #include "api/router.h"
 
+#include "api/guid.h"
 #include "api/metrics.h"
+#include "api/pool_resource.h"
 #include "api/timestamp.h"
 #include "common/cleanup.h"
 
@@ -28,6 +30,7 @@ enum place {
 	DATA,  /* a route of the default pool, or of the pool that the path names */
 	POOL,  /* …/sessionPools/<pool>, and nothing more */
 	POOLS, /* …/sessionPools */
+	ARM,   /* /subscriptions/…, and no pools */
 };
 
 /* 8 MiB of code are up to 48 MiB in JSON, since an escaped character takes six bytes. */
@@ -100,6 +103,16 @@ static const struct route routes[] = {
 	{ DATA, MANAGE_ALL, "GET", "keys/*", BODY_NONE, rest_key_get },
 	{ DATA, MANAGE_ALL, "DELETE", "keys/*", BODY_NONE, rest_key_delete },
 
+	{ DATA, MANAGE, "PUT", "providers/Microsoft.Authorization/roleAssignments/*", BODY_NONE,
+	  rest_arm_put_role_assignment },
+	{ ARM, READ_ANY, "GET", "subscriptions/*/providers/Microsoft.App", BODY_NONE, rest_arm_get_provider },
+	{ ARM, READ_ANY, "GET", "subscriptions/*/resourceGroups/*/providers/Microsoft.App/managedEnvironments/*",
+	  BODY_NONE, rest_arm_get_environment },
+	{ ARM, READ_ANY, "GET", "subscriptions/*/providers/Microsoft.App/locations/*/operationStatuses/*", BODY_NONE,
+	  rest_arm_get_operation },
+	{ ARM, READ_ANY, "GET", "subscriptions/*/providers/Microsoft.App/locations/*/operationResults/*", BODY_NONE,
+	  rest_arm_get_operation },
+
 	{ POOLS, READ_ANY, "GET", "", BODY_NONE, rest_pool_list },
 	{ POOL, TOKEN, "GET", "", BODY_NONE, rest_pool_get },
 	{ POOL, TOKEN, "PUT", "", BODY_POOL, rest_pool_put },
@@ -155,7 +168,7 @@ static enum place find_pool(struct http_request *r)
 		r->n_pool_segments = i + 2;
 		return r->n_pool_segments == u->n_segments ? POOL : DATA;
 	}
-	return DATA;
+	return ARM;
 }
 
 /* A proxy may answer HEAD from GET; the server drops the body. */
@@ -198,9 +211,8 @@ static enum metrics_route class_of(const struct route *route)
 		{ "files", METRICS_ROUTE_FILE },         { "File", METRICS_ROUTE_FILE },
 		{ "execut", METRICS_ROUTE_EXECUTION },   { "notebook", METRICS_ROUTE_EXECUTION },
 		{ "mcp", METRICS_ROUTE_EXECUTION },      { "ession", METRICS_ROUTE_SESSION },
-		{ "templates", METRICS_ROUTE_TEMPLATE },
-		{ "healthz", METRICS_ROUTE_MONITORING }, { "metrics", METRICS_ROUTE_MONITORING },
-		{ "usage", METRICS_ROUTE_MONITORING },
+		{ "templates", METRICS_ROUTE_TEMPLATE }, { "healthz", METRICS_ROUTE_MONITORING },
+		{ "metrics", METRICS_ROUTE_MONITORING }, { "usage", METRICS_ROUTE_MONITORING },
 	};
 
 	if (route->place != DATA)
@@ -223,6 +235,20 @@ static void echo_request_id(struct http_request *r)
 	if (!id || strlen(id) > 128 || !rest_is_printable(id))
 		return;
 	http_add_header(r, "x-ms-client-request-id", id);
+}
+
+/* What ARM's clients write into their reports of errors. Of the correlation theirs, if they have one. */
+static void add_arm_headers(struct http_request *r)
+{
+	const char *correlation = http_request_header(r, "x-ms-correlation-request-id");
+	char id[GUID_SIZE];
+
+	guid_make(id);
+	if (!correlation || strlen(correlation) > 128 || !rest_is_printable(correlation))
+		correlation = id;
+	http_add_header(r, "x-ms-request-id", id);
+	http_add_header(r, "x-ms-correlation-request-id", correlation);
+	http_add_header(r, "api-supported-versions", POOL_API_VERSIONS);
 }
 
 /* ---- permission -------------------------------------------------------------------------------------------------- */
@@ -334,6 +360,8 @@ void router_begin(void *data, struct http_request *r)
 		return;
 	}
 	route = find(r, allowed, sizeof(allowed));
+	if (route && route->place != DATA)
+		add_arm_headers(r);
 	if (route) {
 		r->route_class = class_of(route);
 		if (!is_permitted(s, r, route))

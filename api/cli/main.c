@@ -1,6 +1,7 @@
 /* hearth: the command line of the service. */
 #include "bench.h"
 #include "cert.h"
+#include "completion.h"
 #include "exit_status.h"
 #include "key.h"
 #include "logs.h"
@@ -31,6 +32,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  key          create, list and revoke API keys\n"
 			   "  cert         make certificates for trying HTTPS\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
+			   "  completion   print a script that completes commands and options in bash, zsh or fish\n"
 			   "  version      print the version\n"
 			   "  help         print this, or the help of a command: hearth help run\n"
 			   "\n"
@@ -41,14 +43,14 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands, &template_commands,
-						      &key_commands, &notebook_commands };
+static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands,  &template_commands,
+						      &key_commands,         &notebook_commands, NULL };
 
-static const struct command *const singles[] = { &logs_command, &usage_command };
+static const struct command *const singles[] = { &logs_command, &usage_command, NULL };
 
 static const struct command *find_single(const char *name)
 {
-	for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
+	for (size_t i = 0; singles[i]; i++)
 		if (strcmp(singles[i]->name, name) == 0)
 			return singles[i];
 	return NULL;
@@ -56,7 +58,7 @@ static const struct command *find_single(const char *name)
 
 static const struct command_group *find_group(const char *name)
 {
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+	for (size_t i = 0; groups[i]; i++)
 		if (strcmp(groups[i]->name, name) == 0)
 			return groups[i];
 	return NULL;
@@ -91,13 +93,36 @@ static int help_command(int argc, char **argv)
 	return finish();
 }
 
+/* What shells ask when a script of `hearth completion` is in use. */
+static int complete_command(int argc, char **argv)
+{
+	static const char *const others[] = { "run", "cert", "bench", "completion", "version", "help", NULL };
+	const struct completion_catalog catalog = {
+		.groups = groups,
+		.files = &session_files_commands,
+		.singles = singles,
+		.others = others,
+		.run_options = run_options,
+	};
+
+	completion_print(&catalog, argc - 1, argv + 1, stdout);
+	return finish();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_command },         { "bench", bench_command },       { "cert", cert_command },
-	{ "version", version_command }, { "--version", version_command }, { "help", help_command },
-	{ "--help", help_command },     { "-h", help_command },
+	{ "run", run_command },
+	{ "bench", bench_command },
+	{ "cert", cert_command },
+	{ "version", version_command },
+	{ "--version", version_command },
+	{ "help", help_command },
+	{ "--help", help_command },
+	{ "-h", help_command },
+	{ "completion", completion_command },
+	{ "__complete", complete_command },
 };
 
 int main(int argc, char **argv)

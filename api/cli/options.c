@@ -103,9 +103,15 @@ static int take_option(struct options *options, const struct option_spec *specs,
 
 static int check_output(const struct options *options, struct error *err)
 {
-	if (!options->output || strcmp(options->output, "json") == 0 || strcmp(options->output, "table") == 0)
+	static const char *const formats[] = { "table", "json", "jsonc", "tsv", "none" };
+
+	for (size_t i = 0; options->output && i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (strcmp(options->output, formats[i]) == 0)
+			return 0;
+	if (!options->output)
 		return 0;
-	return error_set(err, STATUS_USAGE, "'%s' is no format of output: it is json or table", options->output);
+	return error_set(err, STATUS_USAGE, "'%s' is no format of output: it is table, json, jsonc, tsv or none",
+			 options->output);
 }
 
 int options_parse(struct options *options, const struct option_spec *specs, size_t n_arguments_max, int argc,
@@ -118,6 +124,7 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.max_alive_s = OPTIONS_UNSET,
 		.max_sessions = OPTIONS_UNSET,
 		.ready_sessions = OPTIONS_UNSET,
+		.max_file_mib = OPTIONS_UNSET,
 		.days = OPTIONS_UNSET,
 		.timeout_s = OPTIONS_UNSET,
 	};

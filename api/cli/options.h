@@ -23,7 +23,7 @@ struct options {
 	/* texts are NULL if they were not given */
 	const char *url;
 	const char *token;
-	const char *output; /* "json", "table", or NULL */
+	const char *output; /* one of view.h's formats, or NULL */
 	const char *pool;
 	const char *session;
 	const char *location;
@@ -45,10 +45,13 @@ struct options {
 	const char *file_path; /* a local one */
 	const char *file_name;
 	const char *folder;
+	const char *code;
+	long timeout_s;
 	long cooldown_s;
 	long max_alive_s;
 	long max_sessions;
 	long ready_sessions;
+	long max_file_mib;
 	long days;
 	long timeout_s;
 	bool yes;
@@ -88,7 +91,7 @@ struct option_spec {
 /* What every command takes, and the end of its table. */
 #define COMMON_OPTIONS                                                                                                 \
 	OPTION(OPTION_TEXT, 'o', "output", output, "FORMAT",                                                           \
-	       "json or table; default: table on a terminal, else json"),                                              \
+	       "table, json, jsonc (coloured), tsv or none; default: a table on a terminal, else JSON"),               \
 		SERVICE_OPTIONS
 
 /* Likewise, of a command whose output is no list. */
@@ -100,6 +103,10 @@ struct option_spec {
 		OPTION(OPTION_SWITCH, 'h', "help", help, NULL, "print this"),                                          \
 		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 'g', "resource-group", NULL),                                    \
 		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "subscription", NULL),                                        \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "only-show-errors", NULL),                             \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "verbose", NULL),                                      \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "debug", NULL),                                        \
+		OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, "query", "there is no JMESPath here: use -o json | jq"),      \
 	{                                                                                                              \
 		.kind = OPTION_END                                                                                     \
 	}

@@ -60,9 +60,25 @@ const char run_help[] =
 	"  hearth run --language node -c 'await Promise.resolve(process.version)'\n"
 	"  echo 'print(6 * 7)' | hearth run --timeout 10\n";
 
+/* As parse_options() reads them: for completion. */
+const struct option_spec run_options[] = {
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'c', "", NULL),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 's', "session", "run in that session, which stays"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'p', "pool", "in that session pool"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'l', "language", "python or node"),
+	OPTION_WITHOUT_EFFECT(OPTION_NUMBER, 't', "timeout", "interrupt each piece of code after this time"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'o', "output-dir", "where pictures go"),
+	OPTION_WITHOUT_EFFECT(OPTION_SWITCH, 0, "json", "print the service's JSON answer"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 0, "url", "the service"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 0, "token", "its token"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 0, "ca-certificate", "trust this certificate authority"),
+	OPTION_WITHOUT_EFFECT(OPTION_SWITCH, 'h', "help", "print the help"),
+	{ .kind = OPTION_END },
+};
+
 enum kind { KIND_FILE, KIND_TEXT, KIND_STDIN };
 
-struct run_options {
+struct run_arguments {
 	const char *url;
 	const char *token;
 	const char *ca_certificate;
@@ -82,14 +98,14 @@ struct run_options {
 
 /* ---- the command line -------------------------------------------------------------------------------------------- */
 
-static void add_item(struct run_options *options, const char *value, bool is_code)
+static void add_item(struct run_arguments *options, const char *value, bool is_code)
 {
 	enum kind kind = is_code ? KIND_TEXT : strcmp(value, "-") == 0 ? KIND_STDIN : KIND_FILE;
 
 	options->items[options->n_items++] = (struct run_item) { .kind = kind, .value = value };
 }
 
-static int set_language(struct run_options *options, const char *name, struct error *err)
+static int set_language(struct run_arguments *options, const char *name, struct error *err)
 {
 	static const char *const names[][2] = {
 		{ "python", "python" },   { "py", "python" }, { "node", "node" },
@@ -105,7 +121,7 @@ static int set_language(struct run_options *options, const char *name, struct er
 	return error_set(err, STATUS_USAGE, "'%s' is not a language: it is python or node", name);
 }
 
-static int set_timeout(struct run_options *options, const char *text, struct error *err)
+static int set_timeout(struct run_arguments *options, const char *text, struct error *err)
 {
 	char *end;
 
@@ -117,7 +133,7 @@ static int set_timeout(struct run_options *options, const char *text, struct err
 	return 0;
 }
 
-static int take_option(struct run_options *options, int option, struct error *err)
+static int take_option(struct run_arguments *options, int option, struct error *err)
 {
 	switch (option) {
 	case 1:
@@ -159,7 +175,7 @@ static int take_option(struct run_options *options, int option, struct error *er
 	}
 }
 
-static int parse_options(struct run_options *options, int argc, char **argv, struct error *err)
+static int parse_options(struct run_arguments *options, int argc, char **argv, struct error *err)
 {
 	static const struct option long_options[] = {
 		{ "pool", required_argument, NULL, 'p' },
@@ -194,7 +210,7 @@ static int parse_options(struct run_options *options, int argc, char **argv, str
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-static int read_sources(const struct run_options *options, struct source *sources, struct error *err)
+static int read_sources(const struct run_arguments *options, struct source *sources, struct error *err)
 {
 	for (size_t i = 0; i < options->n_items; i++) {
 		const struct run_item *item = &options->items[i];
@@ -209,7 +225,7 @@ static int read_sources(const struct run_options *options, struct source *source
 }
 
 /* 0 if the code ran well, negative with *err set if not; the text is empty if the user has seen the reason. */
-static int run_source(const struct run_options *options, struct service *service, const char *session,
+static int run_source(const struct run_arguments *options, struct service *service, const char *session,
 		      const struct source *source, struct error *err)
 {
 	struct output output = { .directory = options->output_directory, .json = options->json };
@@ -228,7 +244,7 @@ static int run_source(const struct run_options *options, struct service *service
 	return output.succeeded ? 0 : error_set(err, STATUS_CODE_FAILED, "%s", "");
 }
 
-static int run_sources(const struct run_options *options, struct service *service, const struct source *sources,
+static int run_sources(const struct run_arguments *options, struct service *service, const struct source *sources,
 		       struct error *err)
 {
 	const char *session = options->session;
@@ -248,7 +264,7 @@ static int run_sources(const struct run_options *options, struct service *servic
 	return ret;
 }
 
-static int run_with_options(const struct run_options *options, struct error *err)
+static int run_with_options(const struct run_arguments *options, struct error *err)
 {
 	AUTO_FREE struct source *sources = calloc(options->n_items + 1, sizeof(*sources));
 	struct service *service = NULL;
@@ -273,7 +289,7 @@ static int run_with_options(const struct run_options *options, struct error *err
 
 int run_command(int argc, char **argv)
 {
-	struct run_options options = { .output_directory = "." };
+	struct run_arguments options = { .output_directory = "." };
 	AUTO_FREE struct run_item *items = calloc((size_t)argc + 1, sizeof(*items));
 	struct error err = { .code = 0 };
 	int ret;

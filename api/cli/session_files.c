@@ -1,4 +1,5 @@
 #include "session_files.h"
+#include "session_execute.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
 #include "view.h"
@@ -40,6 +41,13 @@ static const struct option_spec delete_options[] = {
 };
 
 static const struct option_spec list_options[] = { FILES_OPTIONS };
+
+static const struct option_spec execute_options[] = {
+	OPTION(OPTION_TEXT, 0, "code", code, "CODE", "the code, or @FILE; or give it as an argument"),
+	OPTION(OPTION_NUMBER, 0, "timeout-in-seconds", timeout_s, "SECONDS",
+	       "interrupt it after this time; default: 60"),
+	FILES_OPTIONS,
+};
 
 /* A call about the files of a session. */
 struct target {
@@ -158,6 +166,9 @@ static int delete_file(struct service *s, const struct options *o, struct error 
 }
 
 static const struct command commands[] = {
+	{ "execute", "[CODE]",
+	  "Runs code in a session and shows the service's answer; hearth run shows output as it comes.",
+	  execute_options, 1, session_execute },
 	{ "upload-file", "[FILE]", "Copies a file into a session.", upload_options, 1, upload },
 	{ "list-files", "", "Shows the files of a folder of a session.", list_options, 0, list },
 	{ "show-file-content", "[NAME]", "Writes a file of a session to standard output.", file_options, 1,
@@ -170,9 +181,11 @@ static const struct command commands[] = {
 
 const struct command_group session_files_commands = {
 	.name = "session code-interpreter",
-	.summary = "Files of a session: what is in its /mnt/data. Code finds them in its working directory.",
+	.summary = "Code in a session, and its files: what is in /mnt/data, where code finds them as its working "
+		   "directory.",
 	.commands = commands,
-	.examples = "  hearth session code-interpreter upload-file -i work --filepath data.csv\n"
+	.examples = "  hearth session code-interpreter execute -i work --code 'print(6 * 7)'\n"
+		    "  hearth session code-interpreter upload-file -i work --filepath data.csv\n"
 		    "  hearth session code-interpreter list-files -i work\n"
 		    "  hearth session code-interpreter show-file-content -i work --filename out.png > out.png\n",
 };

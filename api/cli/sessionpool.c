@@ -52,6 +52,8 @@ static const struct view_column columns[] = {
 		OPTION(OPTION_TEXT, 0, "network-status", network_status, "STATUS", "EgressDisabled"),                  \
 		OPTION(OPTION_TEXT, 0, "cpu", cpu, "CPUS", "of a session; rounded up to whole ones"),                  \
 		OPTION(OPTION_TEXT, 0, "memory", memory, "SIZE", "of a session: 512Mi, 1Gi or 0.5Gi"),                 \
+		OPTION(OPTION_NUMBER, 0, "max-file-size", max_file_mib, "MIB",                                         \
+		       "of a file that is uploaded; 0: what the service allows"),                                      \
 		OPTION(OPTION_TEXT, 0, "template", template, "NAME", "sessions begin as this template")
 #define REFUSED_OPTIONS                                                                                                \
 	CONTAINER("environment"), CONTAINER("image"), CONTAINER("container-name"), CONTAINER("env-vars"),              \
@@ -124,6 +126,7 @@ static json_t *make_resource(const struct options *o)
 
 	add_text(properties, "containerType", o->container_type);
 	add_text(properties, "templateName", o->template);
+	add_number(properties, "maxFileSizeInMib", o->max_file_mib);
 	add_part(properties, "scaleConfiguration", scale);
 	if (json_object_size(lifecycle))
 		json_object_set_new(properties, "dynamicPoolConfiguration",

@@ -15,9 +15,14 @@ struct view_column {
 };
 
 /*
- * Prints an object, or an array of them, in `format` ("json" or "table"; NULL: a table on a terminal, else JSON). 0, or
+ * Prints an object, or an array of them, in `format`: "table"; "json"; "jsonc", which has colours on a terminal; "tsv",
+ * the table's cells with tabs between them and without titles; "none". NULL is a table on a terminal, else JSON. 0, or
  * negative with *err set if the output cannot be written.
  */
 int view_print(const json_t *value, const struct view_column *columns, const char *format, struct error *err);
+
+/* Likewise, with the JSON text that `value` was read from, whose numbers may have more digits than a json_t keeps. */
+int view_print_text(const json_t *value, const char *text, const struct view_column *columns, const char *format,
+		    struct error *err);
 
 #endif

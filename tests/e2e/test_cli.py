@@ -50,6 +50,20 @@ def test_files_share_a_session_and_extensions_tell_the_language(hearth, name, tm
     assert result.stdout.decode() == "größe\n'größe'\n'größe'\n"
 
 
+def test_execute_shows_the_answer_and_tells_by_its_status(hearth, name):
+    def execute(*arguments):
+        return hearth("session", "code-interpreter", "execute", "-n", "default", "-g", "any", "-i", name, *arguments)
+
+    answer = json.loads(execute("--code", "print('hi'); y = 2 ** 100; y").stdout)
+    assert answer["status"] == "Succeeded" and answer["result"]["stdout"] == "hi\n"
+    assert answer["result"]["executionResult"] == 2 ** 100
+    assert execute("--code", "y, 0.1 + 0.2", "-o", "tsv").stdout.decode().split("\t")[:2] == [
+        "Succeeded", "(1267650600228229401496703205376, 0.30000000000000004)"]
+    failed = execute("--code", "1 / 0", "--timeout-in-seconds", "30")
+    assert failed.returncode == 1 and failed.stderr == b""
+    assert "ZeroDivisionError" in json.loads(failed.stdout)["result"]["stderr"]
+
+
 def test_files_of_a_session(hearth, name, tmp_path):
     def files(command, *arguments):
         return hearth("session", "code-interpreter", command, "--identifier", name, *arguments)

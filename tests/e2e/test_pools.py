@@ -117,13 +117,14 @@ def test_what_cannot_be_is_refused_and_changes_nothing(client, pool):
     for method in ("PUT", "PATCH"):
         for properties, part in (({"scaleConfiguration": {"maxConcurrentSessions": 1001}}, "maxConcurrentSessions"),
                                  ({"sessionNetworkConfiguration": {"status": "EgressEnabled"}}, "no network"),
-                                 ({"containerType": "CustomContainer"}, "PythonLTS, NodeLTS, Shell"),
-                                 ({"templateName": "not-there"}, "not-there")):
+                                 ({"containerType": "CustomContainer"}, "PythonLTS, NodeLTS, Shell")):
             response = client.request(method, "sessionPools/pool-b", json={"properties": properties})
             assert response.status_code == 400, (method, properties, response.text)
             assert part in response.json()["error"]["message"]
+        response = client.request(method, "sessionPools/pool-b", json={"properties": {"templateName": "not-there"}})
+        assert response.status_code == 404 and "not-there" in response.json()["error"]["message"]
     response = client.request("PATCH", "sessionPools/pool-b", json={"properties": {"containerType": "Shell"}})
-    assert response.status_code == 400
+    assert response.status_code == 409
     assert client.request("PUT", "sessionPools/a_b", json=pool_body()).status_code == 400
     assert client.request("PUT", "sessionPools/pool-b", data="{").status_code == 400
     assert client.request("PATCH", "sessionPools/not-there", json={}).status_code == 404

@@ -11,8 +11,8 @@ def routes():
     with open(os.path.join(ROOT, "api", "router.c")) as file:
         table = file.read().split("static const struct route routes[] = {", 1)[1].split("\n};", 1)[0]
     found = set()
-    for place, method, path in re.findall(r'\{ (\w+), \w+, "(\w+)", "([^"]*)"', table):
-        prefix = {"DATA": "/", "POOL": "/sessionPools/*", "POOLS": "/sessionPools"}[place]
+    for place, method, path in re.findall(r'\{ (\w+), \w+, "(\w+)",\s+"([^"]*)"', table):
+        prefix = {"DATA": "/", "POOL": "/sessionPools/*", "POOLS": "/sessionPools", "ARM": "/"}[place]
         found.add((method.lower(), prefix + path.replace("**", "*")))  # of many segments, which OpenAPI cannot say
     assert len(found) > 20
     return found
@@ -95,7 +95,8 @@ def test_answers_are_as_it_says(hearthd):
     for method, path, options in calls:
         for token in True, False:
             place = path.format(poolName="p1", templateName="t1", executionId="e1", filePath="f1", keyId="k1",
-                                identifier="a")
+                                identifier="a", subscriptionId="s1", resourceGroupName="g1", environmentName="n1",
+                                location="l1", operationId="o1", assignmentName="a1")
             answer = hearthd.request(method.upper(), place[1:], token=token, **options)
             described = document["paths"][path][method]["responses"].get(str(answer.status_code))
             assert described, (method, path, options, answer.status_code, answer.text)

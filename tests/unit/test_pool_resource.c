@@ -106,7 +106,7 @@ static void what_is_not_named_stays(void **state)
 	assert_string_equal(record.definition.template_name, "");
 }
 
-static void a_lowered_maximum_lowers_an_unnamed_stock(void **state)
+static void a_maximum_limits_the_stock(void **state)
 {
 	(void)state;
 	assert_int_equal(read_new("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":2}}}")
@@ -115,7 +115,7 @@ static void a_lowered_maximum_lowers_an_unnamed_stock(void **state)
 	assert_int_equal(read_new("{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":2,"
 				  "\"readySessionInstances\":3}}}")
 				 ->ready_session_instances,
-			 3);
+			 2);
 }
 
 static void check_resources(const char *resources, uint32_t vcpus, uint32_t memory_mib)
@@ -273,7 +273,7 @@ int main(void)
 		cmocka_unit_test(the_body_of_az_is_understood),
 		cmocka_unit_test(the_form_of_2025_is_understood_in_any_case),
 		cmocka_unit_test(what_is_not_named_stays),
-		cmocka_unit_test(a_lowered_maximum_lowers_an_unnamed_stock),
+		cmocka_unit_test(a_maximum_limits_the_stock),
 		cmocka_unit_test(processors_and_memory_are_rounded_up),
 		cmocka_unit_test(wrong_types_and_values_name_the_property),
 		cmocka_unit_test(wrong_quantities_are_refused),

@@ -245,14 +245,14 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 3");
+	execute("PRAGMA user_version = 4");
 	s = open_store();
 	check_names(s, "aa ");
 	pool_store_close(s);
 }
 
-/* As it was before there were MCP servers: the default pool gets one, as a default pool that was not stored has. */
-static void pools_of_an_older_schema_are_kept(void **state)
+/* As it was before MCP servers and limits of files: the default pool gets a server, as one that was not stored has. */
+static void an_older_schema_is_brought_up_to_date(void **state)
 {
 	struct pool_record first = record_of("aa"), second = record_of(POOL_DEFAULT_NAME), out;
 	struct pool_store *s = open_store();
@@ -263,12 +263,16 @@ static void pools_of_an_older_schema_are_kept(void **state)
 	put(s, &second);
 	pool_store_close(s);
 	execute("ALTER TABLE pools DROP COLUMN mcp_is_enabled; ALTER TABLE pools DROP COLUMN mcp_key_is_disabled; "
-		"DROP TABLE mcp_keys; PRAGMA user_version = 2");
+		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; PRAGMA user_version = 2");
 	s = open_store();
 	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
 	assert_memory_equal(&out, &first, sizeof(first));
 	assert_int_equal(pool_store_get(s, POOL_DEFAULT_NAME, &out, &err), 1);
 	assert_true(out.definition.mcp_is_enabled);
+	first.definition.max_file_mib = 300;
+	put(s, &first);
+	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
+	assert_int_equal(out.definition.max_file_mib, 300);
 	pool_store_close(s);
 }
 
@@ -291,7 +295,7 @@ static void a_row_that_makes_no_sense_is_an_error_and_no_pool(void **state)
 		"UPDATE pools SET vcpus = 65",
 		"UPDATE pools SET name = '../../etc'",
 		"UPDATE pools SET tags = hex(zeroblob(3000))",
-		"UPDATE pools SET location = hex(zeroblob(40))",
+		"UPDATE pools SET location = hex(zeroblob(200))",
 	};
 
 	(void)state;
@@ -336,7 +340,7 @@ int main(void)
 		TEST(a_database_with_overwritten_pages_is_refused),
 		TEST(a_truncated_database_is_refused),
 		TEST(a_newer_schema_is_refused_and_left_alone),
-		TEST(pools_of_an_older_schema_are_kept),
+		TEST(an_older_schema_is_brought_up_to_date),
 		TEST(another_programs_database_is_refused),
 		TEST(a_row_that_makes_no_sense_is_an_error_and_no_pool),
 		TEST(a_folder_that_is_not_there_is_a_clear_error),

@@ -124,6 +124,42 @@ static void an_early_answer_waits_for_the_body(void **state)
 	check_nothing_is_left();
 }
 
+/* The service's own limit is 1 MiB here. */
+static void a_pool_may_have_a_limit_of_its_own(void **state)
+{
+	static const char declared[] = "POST /sessionPools/large/files?identifier=a HTTP/1.1\r\nHost: x\r\n" UPLOAD
+				       "Content-Length: 5000000\r\n\r\n";
+	static const char wrong[] = "POST /sessionPools/large/files?identifier=a HTTP/1.1\r\nHost: x\r\n" UPLOAD
+				    "Content-Length: 5000000\r\n\r\n--b no part\r\n";
+	static char rest[5000000 - 13];
+	int fd;
+
+	(void)state;
+	assert_int_equal(request("PUT", "/sessionPools/large", AUTHORIZED,
+				 "{\"properties\":{\"maxFileSizeInMib\":2,\"scaleConfiguration\":"
+				 "{\"readySessionInstances\":0}}}"),
+			 201);
+	fd = connect_to_server();
+	send_all(fd, declared, strlen(declared));
+	send_all(fd, rest, sizeof(rest));
+	send_all(fd, rest, 13);
+	receive(fd);
+	close(fd);
+	check_has("HTTP/1.1 413");
+	check_has("larger than 2 MiB");
+	assert_int_equal(
+		request("PATCH", "/sessionPools/large", AUTHORIZED, "{\"properties\":{\"maxFileSizeInMib\":\"8\"}}"),
+		200);
+	fd = connect_to_server();
+	send_all(fd, wrong, strlen(wrong));
+	send_all(fd, rest, sizeof(rest));
+	receive(fd);
+	check_has("HTTP/1.1 400");
+	close(fd);
+	assert_int_equal(request("DELETE", "/sessionPools/large", AUTHORIZED, ""), 204);
+	check_nothing_is_left();
+}
+
 static void too_much_is_refused(void **state)
 {
 	static const char declared[] = "POST /files?identifier=a HTTP/1.1\r\nHost: x\r\n" UPLOAD
@@ -187,6 +223,7 @@ int main(void)
 		cmocka_unit_test(bodies_without_a_file_are_refused),
 		cmocka_unit_test(a_session_that_cannot_start_is_told),
 		cmocka_unit_test(an_early_answer_waits_for_the_body),
+		cmocka_unit_test(a_pool_may_have_a_limit_of_its_own),
 		cmocka_unit_test(too_much_is_refused),
 		cmocka_unit_test(clients_that_go_leave_nothing),
 		cmocka_unit_test(a_stopping_service_takes_no_files),

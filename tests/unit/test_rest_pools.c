@@ -106,10 +106,10 @@ static void what_is_refused_changes_nothing(void **state)
 {
 	static const char *const bad[] = {
 		"{\"properties\":{\"scaleConfiguration\":{\"maxConcurrentSessions\":0}}}",
-		"{\"properties\":{\"scaleConfiguration\":{\"readySessionInstances\":10,\"maxConcurrentSessions\":9}}}",
+		"{\"properties\":{\"dynamicPoolConfiguration\":{\"executionType\":\"MaxLifetime\","
+		"\"cooldownPeriodInSeconds\":59}}}",
 		"{\"properties\":{\"dynamicPoolConfiguration\":{\"cooldownPeriodInSeconds\":59}}}",
 		"{\"properties\":{\"sessionNetworkConfiguration\":{\"status\":\"EgressEnabled\"}}}",
-		"{\"properties\":{\"templateName\":\"none\"}}",
 		"{\"properties\":{\"templateName\":\"../x\"}}",
 		"{\"properties\":{\"containerType\":\"Cobol\"}}",
 		"{\"properties\":7}",
@@ -126,19 +126,32 @@ static void what_is_refused_changes_nothing(void **state)
 		assert_int_equal(put("/sessionPools/p5", bad[i]), 400);
 		assert_int_equal(get("/sessionPools/p5"), 404);
 	}
-	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"containerType\":\"NodeLTS\"}}"), 400);
-	check_has("cannot be changed");
+	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"containerType\":\"NodeLTS\"}}"), 409);
+	check_has("PropertyChangeNotAllowed");
+	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"templateName\":\"none\"}}"), 404);
+	check_has("TemplateNotFound");
 	assert_int_equal(patch("/sessionPools/p5", "{}"), 404);
 	assert_int_equal(put("/sessionPools/p_5", "{}"), 400);
 	assert_int_equal(put("/sessionPools/%FF%FF", "{}"), 400);
 	assert_int_equal(get("/sessionPools/%FF%FF"), 404);
-	assert_int_equal(delete ("/sessionPools/%FF%FF"), 204);
+	assert_int_equal(delete ("/sessionPools/%FF%FF"), 400);
 	assert_int_equal(put("/sessionPools/p4?api-version=newest", "{}"), 400);
 	check_has("InvalidApiVersion");
 	assert_int_equal(get("/sessionPools/p4"), 200);
 	check_has("\"maxConcurrentSessions\":9,\"readySessionInstances\":0");
 	check_has("\"cooldownPeriodInSeconds\":300");
 	assert_int_equal(delete ("/sessionPools/p4"), 204);
+}
+
+/* az sends 5 where nobody has named a number, whatever the maximum is. */
+static void no_more_wait_ready_than_there_may_be(void **state)
+{
+	(void)state;
+	assert_int_equal(put("/sessionPools/p6", "{\"properties\":{\"scaleConfiguration\":"
+						 "{\"readySessionInstances\":5,\"maxConcurrentSessions\":2}}}"),
+			 201);
+	check_has("\"maxConcurrentSessions\":2,\"readySessionInstances\":2");
+	assert_int_equal(delete ("/sessionPools/p6"), 204);
 }
 
 /* What a client puts into its own URL and headers comes back as data, and as nothing else. */
@@ -317,6 +330,7 @@ int main(void)
 		cmocka_unit_test(all_pools_are_listed_at_every_address),
 		cmocka_unit_test(the_default_pool_is_there_and_stays),
 		cmocka_unit_test(what_is_refused_changes_nothing),
+		cmocka_unit_test(no_more_wait_ready_than_there_may_be),
 		cmocka_unit_test(odd_addresses_come_back_encoded),
 		cmocka_unit_test(pools_are_there_again_after_a_restart),
 		cmocka_unit_test(what_cannot_be_stored_is_undone),
