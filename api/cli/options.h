@@ -53,7 +53,6 @@ struct options {
 	long ready_sessions;
 	long max_file_mib;
 	long days;
-	long timeout_s;
 	bool yes;
 	bool follow;
 	bool allow_errors;
