@@ -148,6 +148,9 @@ static void play(struct scene *s, size_t step)
 	assert_true(s->failed); /* if by nothing else, by the end of the connection */
 }
 
+/* One entry, "text/a", of one byte. */
+static const char bundle[] = "\1\0\6\0text/a\1\0\0\0x";
+
 static void put_started(struct scene *s)
 {
 	uint8_t body[8] = { 42 };
@@ -166,8 +169,8 @@ static void an_execution_goes_through_however_the_stream_is_cut(void **state)
 		begin(s, "OK 1073741824\n");
 		put_started(s);
 		put_frame(&s->b, AGENT_STDOUT, 1, "abc", 3);
-		put_frame(&s->b, AGENT_DISPLAY, 1, "\0\0", 2);
-		put_frame(&s->b, AGENT_RESULT, 1, "\0\0", 2);
+		put_frame(&s->b, AGENT_DISPLAY, 1, bundle, sizeof(bundle) - 1);
+		put_frame(&s->b, AGENT_RESULT, 1, bundle, sizeof(bundle) - 1);
 		put_done(&s->b, 1, AGENT_ERROR, 9, "why");
 		play(s, steps[i]);
 		assert_int_equal(s->n_started, 1);
@@ -207,8 +210,8 @@ static void frames_out_of_order_break_the_protocol(void **state)
 	check_broken(s);
 
 	s = started();
-	put_frame(&s->b, AGENT_RESULT, 1, "\0\0", 2);
-	put_frame(&s->b, AGENT_RESULT, 1, "\0\0", 2);
+	put_frame(&s->b, AGENT_RESULT, 1, bundle, sizeof(bundle) - 1);
+	put_frame(&s->b, AGENT_RESULT, 1, bundle, sizeof(bundle) - 1);
 	check_broken(s);
 
 	s = started();
@@ -239,6 +242,9 @@ static void bodies_that_do_not_decode_break_the_protocol(void **state)
 
 	(void)state;
 	put_frame(&s->b, AGENT_DISPLAY, 1, "\1", 1);
+	check_broken(s);
+	s = started();
+	put_frame(&s->b, AGENT_DISPLAY, 1, "\0\0", 2);
 	check_broken(s);
 	s = started();
 	put_frame(&s->b, AGENT_DONE, 1, "", 0);
