@@ -50,9 +50,9 @@ struct pool_definition {
 	uint32_t max_alive_s;             /* of POOL_MAX_LIFETIME */
 	uint32_t vcpus;                   /* of each session */
 	uint32_t memory_mib;              /* of each session */
+	uint32_t max_file_mib;            /* of a file that is uploaded; 0: as much as hearthd's settings say */
 	bool mcp_is_enabled;              /* it has an MCP server */
 	bool mcp_key_is_disabled;         /* which takes no key of its own */
-	uint32_t max_file_mib;            /* of a file that is uploaded; 0: as much as hearthd's settings say */
 };
 
 /* What hearthd's settings decide about all definitions. */

@@ -242,10 +242,9 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	int network = pool_network_from_name(text_of(row, NETWORK));
 	struct pool_definition *d = &record->definition;
 
-	*record = (struct pool_record) {
-		.created_ms = sqlite3_column_int64(row, CREATED_MS),
-		.modified_ms = sqlite3_column_int64(row, MODIFIED_MS),
-	};
+	memset(record, 0, sizeof(*record)); /* what is between its members, too: records are compared as bytes */
+	record->created_ms = sqlite3_column_int64(row, CREATED_MS);
+	record->modified_ms = sqlite3_column_int64(row, MODIFIED_MS);
 	if (container_type < 0 || lifecycle < 0 || network < 0 ||
 	    !copy_text(d->name, sizeof(d->name), text_of(row, NAME)) ||
 	    !copy_text(d->template_name, sizeof(d->template_name), text_of(row, TEMPLATE_NAME)) ||

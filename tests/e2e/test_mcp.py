@@ -6,12 +6,16 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import textwrap
 import threading
 import time
 
 import pytest
 
+from service import ROOT
+
+sys.path.append(os.path.join(ROOT, "tests"))
 from pinned_venv import pinned_python
 
 FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "mcp")

@@ -29,7 +29,7 @@ def test_sessions_are_recorded_with_the_reason_of_their_end(hearthd):
     assert rows["one"]["pool"] == "default" and rows["two"]["pool"] == "blue"
     for row in rows.values():
         assert row["endReason"] and row["beginAt"] <= row["endAt"]
-        assert 0 < row["vcpuSeconds"] < 10, row
+        assert 0 <= row["vcpuSeconds"] < 10, row  # a VMM that fails at once has lived for less than is told
         assert abs(row["gibSeconds"] - row["vcpuSeconds"]) < 0.02  # 1 GiB, 1 CPU; the default pool's memory is a GiB
         assert row["executions"] == 0  # they never ran
     assert {row["pool"]: row["sessions"] for row in usage(hearthd)} == {"default": 1, "blue": 1}
