@@ -3,9 +3,9 @@
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-COMMON := common/error.c common/log.c common/base64.c common/crc32.c
+COMMON := common/user_namespace.c common/error.c common/log.c common/base64.c common/crc32.c
 
-VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
+VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
        vmm/x86/prefetch_guest.S \
@@ -52,7 +52,8 @@ UNIT_TESTS := bytes error
 UNIT_bytes :=
 UNIT_error :=
 
-VIRTIO := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
+HOST_FILE := vmm/host_file.c vmm/capabilities.c vmm/virtio/vsock_host.c
+VIRTIO := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
 UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk device_tree elf serial vmm_options virtio_fuzz
 UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
 UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
@@ -60,15 +61,16 @@ UNIT_virtio_mmio := $(VIRTIO)
 UNIT_blk := vmm/virtio/blk.c $(VIRTIO)
 UNIT_device_tree := vmm/device_tree.c vmm/guest_memory.c
 UNIT_elf := vmm/elf.c vmm/guest_memory.c
-UNIT_serial := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
+UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
-UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
+UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
 UNIT_virtio_fuzz := $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
-UNIT_TESTS += state_file memory_file
-UNIT_state_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c
-UNIT_memory_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
+UNIT_TESTS += state_file memory_file seccomp
+UNIT_seccomp := vmm/seccomp.c
+UNIT_state_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c
+UNIT_memory_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
 KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c

@@ -10,6 +10,7 @@
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 #include "vmm/virtio/vsock_flow.h"
+#include "vmm/virtio/vsock_host.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -374,9 +375,10 @@ static void vsock_survives_any_driver_and_any_host(void **state)
 	f->service = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(f->service, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(f->service, 8), 0);
-	device = virtio_vsock_create(f->path, &f->loop, &err);
+	device = virtio_vsock_create(vsock_host_listen(f->path, &err), f->path, &f->loop, &err);
 	fuzz(f, device);
 	close(f->service);
+	unlink(f->path);
 	unlink(f->service_path);
 	rmdir(f->directory);
 }
