@@ -128,6 +128,11 @@ static const struct key keys[] = {
 	INTEGER("usage-interval-seconds", usage_interval_s, 300, 1, 86400,
 		"time between two usage records of a session that goes on"),
 	INTEGER("usage-keep-days", usage_keep_days, 90, 0, 36500, "how long usage records are kept; 0: for ever"),
+	BOOLEAN("unsafe-no-jail", unsafe_no_jail,
+		"run hearth-vmm processes without their jail (docs/security.md): to find faults, never for code that "
+		"nobody trusts"),
+	INTEGER("jail-first-user", jail_first_user, 1879048192, 1000, 2147400000,
+		"when hearthd is root: each VMM has a user and group of its own, of the 65536 from this one on"),
 	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 
