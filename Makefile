@@ -181,6 +181,27 @@ $(BUILD)/hearth-vmm: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) 
 	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
 
+# For tests: VMMs that do what whoever has taken them over wants, with all of the jail and with all but its filters.
+VMM_TEST_OBJECTS := $(filter-out %/vmm/main.o %/vmm/seccomp.o,$(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON)))))
+
+$(BUILD)/hearth-vmm-compromised: $(VMM_TEST_OBJECTS) $(BUILD)/compromised/vmm/main.o $(BUILD)/obj/vmm/seccomp.o \
+                                 $(BUILD)/obj/tests/compromised/compromised.o
+	$(call say,LD,$@)
+	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/hearth-vmm-unfiltered: $(VMM_TEST_OBJECTS) $(BUILD)/compromised/vmm/main.o $(BUILD)/compromised/vmm/seccomp.o \
+                                $(BUILD)/obj/tests/compromised/compromised.o
+	$(call say,LD,$@)
+	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/compromised/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(CC) $(BASE) $(HARDEN) $(CFLAGS) -DHEARTH_COMPROMISED -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
+
+.PHONY: compromised
+compromised: $(BUILD)/hearth-vmm-compromised $(BUILD)/hearth-vmm-unfiltered
+
 $(BUILD)/hearthd: $(HEARTHD:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
 	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(HEARTHD_LIBS)
@@ -232,7 +253,7 @@ $(BUILD)/version: FORCE
 .PHONY: FORCE
 $(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
--include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/compromised $(BUILD)/static $(BUILD)/san -name "*.d" -type f 2>/dev/null)
 
 # Tiny guests without an operating system, each for one ending of a VM.
 GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
@@ -271,7 +292,7 @@ $(BUILD)/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $$(call sanitized,$$(UNIT
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BINARIES)
+	rm -rf $(BUILD)/obj $(BUILD)/compromised $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BINARIES)
 
 # ---- what people call ------------------------------------------------------------------------------------------------
 
