@@ -3,9 +3,9 @@
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-COMMON := common/error.c common/log.c common/base64.c common/crc32.c
+COMMON := common/user_namespace.c common/error.c common/log.c common/base64.c common/crc32.c
 
-VMM := vmm/main.c vmm/options.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
+VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
        vmm/x86/prefetch_guest.S \
@@ -37,7 +37,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
-           api/vmm_client.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
+           api/vmm_client.c api/vmm_process.c api/vmm_cgroups.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
@@ -57,7 +57,8 @@ UNIT_TESTS := bytes error
 UNIT_bytes :=
 UNIT_error :=
 
-VIRTIO := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
+HOST_FILE := vmm/host_file.c vmm/capabilities.c vmm/virtio/vsock_host.c
+VIRTIO := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
 UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk device_tree elf serial vmm_options virtio_fuzz
 UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
 UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
@@ -65,15 +66,16 @@ UNIT_virtio_mmio := $(VIRTIO)
 UNIT_blk := vmm/virtio/blk.c $(VIRTIO)
 UNIT_device_tree := vmm/device_tree.c vmm/guest_memory.c
 UNIT_elf := vmm/elf.c vmm/guest_memory.c
-UNIT_serial := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
+UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
-UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c $(VIRTIO)
+UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
 UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
 
-UNIT_TESTS += state_file memory_file
-UNIT_state_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c
-UNIT_memory_file := vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
+UNIT_TESTS += state_file memory_file seccomp
+UNIT_seccomp := vmm/seccomp.c
+UNIT_state_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c
+UNIT_memory_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
 KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c
@@ -111,7 +113,7 @@ UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
 UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += vmm_client stock_policy template_key snapshot session_record
-UNIT_vmm_client := api/vmm_client.c
+UNIT_vmm_client := api/vmm_client.c api/vmm_process.c
 UNIT_stock_policy := api/stock_policy.c
 UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c
 UNIT_snapshot := api/snapshot.c api/folder.c
@@ -168,7 +170,7 @@ FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
 
 FUZZ_TARGETS += control virtqueue blk rng vsock serial snapshot elf
-FUZZ_control := vmm/control.c vmm/event_loop.c api/vmm_client.c
+FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)
 FUZZ_virtqueue := $(UNIT_virtqueue)
 FUZZ_blk := $(UNIT_virtio_fuzz)
 FUZZ_rng := $(UNIT_virtio_fuzz)
@@ -232,6 +234,27 @@ $(BUILD)/hearth-vmm: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) 
 	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
 
+# For tests: VMMs that do what whoever has taken them over wants, with all of the jail and with all but its filters.
+VMM_TEST_OBJECTS := $(filter-out %/vmm/main.o %/vmm/seccomp.o,$(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON)))))
+
+$(BUILD)/hearth-vmm-compromised: $(VMM_TEST_OBJECTS) $(BUILD)/compromised/vmm/main.o $(BUILD)/obj/vmm/seccomp.o \
+                                 $(BUILD)/obj/tests/compromised/compromised.o
+	$(call say,LD,$@)
+	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/hearth-vmm-unfiltered: $(VMM_TEST_OBJECTS) $(BUILD)/compromised/vmm/main.o $(BUILD)/compromised/vmm/seccomp.o \
+                                $(BUILD)/obj/tests/compromised/compromised.o
+	$(call say,LD,$@)
+	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/compromised/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(CC) $(BASE) $(HARDEN) $(CFLAGS) -DHEARTH_COMPROMISED -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
+
+.PHONY: compromised
+compromised: $(BUILD)/hearth-vmm-compromised $(BUILD)/hearth-vmm-unfiltered
+
 $(BUILD)/hearthd: $(HEARTHD:%.c=$(BUILD)/obj/%.o) $(COMMON:%.c=$(BUILD)/obj/%.o)
 	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(HEARTHD_LIBS)
@@ -283,7 +306,7 @@ $(BUILD)/version: FORCE
 .PHONY: FORCE
 $(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/mcp_methods.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
--include $(shell find $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/fuzz -name "*.d" -type f 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/compromised $(BUILD)/static $(BUILD)/san $(BUILD)/fuzz -name "*.d" -type f 2>/dev/null)
 
 # Tiny guests without an operating system, each for one ending of a VM.
 GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
@@ -345,7 +368,7 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.o $$(call fuzzed,$$(FU
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BUILD)/fuzz $(BINARIES)
+	rm -rf $(BUILD)/obj $(BUILD)/compromised $(BUILD)/static $(BUILD)/san $(BUILD)/unit $(BUILD)/fuzz $(BINARIES)
 
 # ---- what people call ------------------------------------------------------------------------------------------------
 

@@ -133,6 +133,11 @@ static const struct key keys[] = {
 	TEXT("mcp-allowed-origins", mcp_allowed_origins, "",
 	     "origins of web pages, with spaces between, that may use MCP servers, such as https://tools.example.com; "
 	     "those on a loopback address always may"),
+	BOOLEAN("unsafe-no-jail", unsafe_no_jail,
+		"run hearth-vmm processes without their jail (docs/security.md): to find faults, never for code that "
+		"nobody trusts"),
+	INTEGER("jail-first-user", jail_first_user, 1879048192, 1000, 2147400000,
+		"when hearthd is root: each VMM has a user and group of its own, of the 65536 from this one on"),
 	BOOLEAN("metrics-open", metrics_open, "show /metrics to whoever asks, without a token"),
 };
 

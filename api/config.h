@@ -59,6 +59,8 @@ struct config {
 	int64_t max_connections;
 	int64_t idle_timeout_s;
 	int64_t body_budget_mib;
+	int64_t unsafe_no_jail; /* 0 or 1 */
+	int64_t jail_first_user;
 	int64_t metrics_open; /* 0 or 1 */
 	char *mcp_allowed_origins;
 	int64_t usage_interval_s;

@@ -12,6 +12,8 @@
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
 #include "api/usage.h"
+#include "api/vmm_cgroups.h"
+#include "api/vmm_process.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -33,6 +35,7 @@ struct hearthd {
 	uv_loop_t loop;
 	struct config config;
 	struct microvm_host host;
+	struct vmm_cgroups *cgroups;
 	struct service service;
 	struct http_server *http;
 	int runtime_lock;
@@ -145,6 +148,36 @@ static void fill_host(struct hearthd *h)
 	};
 }
 
+/* What of the jail this machine does not allow is said once, here; VMMs run with the rest. */
+static int prepare_jail(struct hearthd *h, struct error *err)
+{
+	char lacks[256];
+
+	if (h->config.unsafe_no_jail) {
+		h->host.jail = MICROVM_JAIL_OFF;
+		log_error(
+			"UNSAFE: hearth-vmm runs without its jail (unsafe-no-jail): code that breaks out of a microVM "
+			"has all rights of hearthd");
+		return 0;
+	}
+	if (geteuid() == 0)
+		h->host.first_user = (uint32_t)h->config.jail_first_user;
+	else
+		log_info("jail: all VMMs have hearthd's user, since only root may give each its own");
+	if (vmm_process_probe_jail(h->config.vmm, lacks, sizeof(lacks), err) < 0)
+		log_warn("jail: it is not known whether this machine allows all of it: %s", err->text);
+	h->host.jail = *lacks ? MICROVM_JAIL_PARTIAL : MICROVM_JAIL_FULL;
+	if (*lacks)
+		log_warn("jail: %s (docs/security.md says what that costs)", lacks);
+	h->cgroups = vmm_cgroups_open(lacks, sizeof(lacks));
+	h->host.cgroups = h->cgroups;
+	if (*lacks)
+		log_warn("jail: no limits by cgroup of: %s (as a systemd service: Delegate=yes)", lacks);
+	log_info("jail=%s user=%u", *lacks || h->host.jail == MICROVM_JAIL_PARTIAL ? "partial" : "full",
+		 h->host.first_user);
+	return h->cgroups ? 0 : error_set(err, ENOMEM, "out of memory");
+}
+
 static void on_templates_changed(void *data)
 {
 	struct hearthd *h = data;
@@ -255,6 +288,8 @@ static int start_service(struct hearthd *h, struct error *err)
 	if (auth_load(&h->service.auth, c->token_file, err) < 0)
 		return -err->code;
 	fill_host(h);
+	if (prepare_jail(h, err) < 0)
+		return -err->code;
 	h->service.store = pool_store_open(c->database, err);
 	if (!h->service.store)
 		return -err->code;
@@ -362,6 +397,7 @@ static int serve(struct hearthd *h, struct error *err)
 	mcp_keys_close(h->service.mcp_keys);
 	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
+	vmm_cgroups_close(h->cgroups);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);
 	runtime_directory_close(h->config.runtime_dir, h->runtime_lock);

@@ -1,4 +1,5 @@
 #include "api/microvm_private.h"
+#include "api/vmm_cgroups.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -88,6 +89,8 @@ static void let_go(struct microvm *vm)
 static void dispose(struct microvm *vm)
 {
 	microvm_directory_remove(&vm->directory);
+	if (vm->host->cgroups)
+		vmm_cgroups_remove(vm->host->cgroups, vm->id);
 	let_go(vm);
 }
 

@@ -26,6 +26,13 @@ enum {
 
 struct microvm;
 struct microvm_directory;
+struct vmm_cgroups;
+
+enum microvm_jail {
+	MICROVM_JAIL_FULL,    /* a VMM that cannot be jailed does not run */
+	MICROVM_JAIL_PARTIAL, /* without what this machine does not allow */
+	MICROVM_JAIL_OFF,
+};
 
 /* What every microVM of this process is made from, and who is told when the last one is gone. */
 struct microvm_host {
@@ -37,6 +44,10 @@ struct microvm_host {
 	const char *kernel_arguments; /* appended to what the image needs */
 	uint32_t boot_timeout_ms;     /* from spawn to ready, and for each of the other ways to ready */
 	uint32_t orphan_timeout_s;    /* how long a VMM lives without a hearthd */
+
+	enum microvm_jail jail;
+	uint32_t first_user;               /* of 65536, one for each microVM's VMM; 0: hearthd may not choose users */
+	const struct vmm_cgroups *cgroups; /* NULL: without */
 
 	unsigned int n_microvms;      /* that have not gone, those ending included */
 	void (*all_gone)(void *data); /* called whenever the last one has gone; may be NULL */

@@ -20,6 +20,8 @@
 enum {
 	CONSOLE_TAIL = 2048, /* bytes of the console that are quoted */
 	ID_LENGTH = 12,
+	NUMBER_LENGTH = 4,   /* its last digits */
+	ATTEMPTS_MAX = 1000, /* to find a free number */
 };
 
 static bool is_id(const char *name)
@@ -30,7 +32,8 @@ static bool is_id(const char *name)
 static void fill_paths(struct microvm_directory *d, const char *path)
 {
 	snprintf(d->path, sizeof(d->path), "%s", path);
-	snprintf(d->vsock, sizeof(d->vsock), "%s/vsock.sock", d->path);
+	snprintf(d->sockets, sizeof(d->sockets), "%s/vsock", d->path);
+	snprintf(d->vsock, sizeof(d->vsock), "%s/sock", d->sockets);
 	snprintf(d->console, sizeof(d->console), "%s/console.log", d->path);
 	snprintf(d->control, sizeof(d->control), "%s/control.sock", d->path);
 	snprintf(d->pid, sizeof(d->pid), "%s/pid", d->path);
@@ -92,9 +95,38 @@ void runtime_directory_close(const char *path, int lock_fd)
 	close(lock_fd);
 }
 
+unsigned int microvm_directory_number(const char id[13])
+{
+	return (unsigned int)strtoul(id + ID_LENGTH - NUMBER_LENGTH, NULL, 16);
+}
+
+static bool is_number_taken(const char *runtime, const char *id)
+{
+	const char *number = id + ID_LENGTH - NUMBER_LENGTH;
+	DIR *dir = opendir(runtime);
+	struct dirent *entry;
+	bool is_taken = false;
+
+	while (dir && !is_taken && (entry = readdir(dir)))
+		is_taken = is_id(entry->d_name) && strcmp(entry->d_name + ID_LENGTH - NUMBER_LENGTH, number) == 0;
+	if (dir)
+		closedir(dir);
+	return is_taken;
+}
+
+/* Others may pass through the folder of the sockets: they are the microVM's, whose user is not ours. */
+static int make_folders(const struct microvm_directory *d)
+{
+	if (mkdir(d->path, 0700) < 0)
+		return -errno;
+	return mkdir(d->sockets, 0711) < 0 || chmod(d->sockets, 0711) < 0 ? -errno : 0;
+}
+
 int microvm_directory_create(struct microvm_directory *d, const char *runtime, char id[13], struct error *err)
 {
-	for (int i = 0; i < 10; i++) {
+	int rc = -EEXIST;
+
+	for (int i = 0; i < ATTEMPTS_MAX && rc == -EEXIST; i++) {
 		uint8_t random[ID_LENGTH / 2];
 		char path[sizeof(d->path)];
 
@@ -102,15 +134,16 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 			return error_set(err, errno, "no random bytes: %s", strerror(errno));
 		for (size_t n = 0; n < sizeof(random); n++)
 			snprintf(id + 2 * n, 3, "%02x", random[n]);
+		if (is_number_taken(runtime, id))
+			continue;
 		snprintf(path, sizeof(path), "%s/%s", runtime, id);
-		if (mkdir(path, 0700) == 0) {
-			fill_paths(d, path);
-			return 0;
-		}
-		if (errno != EEXIST)
-			break;
+		fill_paths(d, path);
+		rc = make_folders(d);
 	}
-	return error_set(err, errno, "cannot make a directory in runtime-dir %s: %s", runtime, strerror(errno));
+	if (rc < 0)
+		d->path[0] = '\0';
+	return rc < 0 ? error_set(err, -rc, "cannot make a directory in runtime-dir %s: %s", runtime, strerror(-rc))
+		      : 0;
 }
 
 int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid)
@@ -134,7 +167,12 @@ pid_t microvm_directory_read_pid(const struct microvm_directory *d)
 
 void microvm_directory_remove(struct microvm_directory *d)
 {
-	int rc = d->path[0] ? folder_remove(d->path) : 0;
+	int rc = 0;
+
+	if (d->path[0]) {
+		folder_remove(d->sockets);
+		rc = folder_remove(d->path);
+	}
 
 	if (rc < 0)
 		log_warn("cannot remove %s: %s", d->path, strerror(-rc));

@@ -13,6 +13,7 @@
 
 struct microvm_directory {
 	char path[80];       /* "" if there is none */
+	char sockets[88];    /* holds the sockets of the vsock and nothing else: all that its VMM sees in its jail */
 	char vsock[108 - 8]; /* sun_path has 108 bytes, and "_1025" follows for the guest's connections */
 	char console[112];
 	char control[108]; /* the VMM's control socket */
@@ -33,8 +34,14 @@ void runtime_directory_each(const char *path,
 /* Removes the lock file and, if it is empty, the directory; closes the lock. */
 void runtime_directory_close(const char *path, int lock_fd);
 
-/* Makes a directory under an id that is free, and writes the id (12 hexadecimal digits and NUL). */
+/*
+ * Makes a directory under an id that is free, and writes the id (12 hexadecimal digits and NUL). Its last four digits are
+ * its alone among those that are there: microvm_directory_number().
+ */
 int microvm_directory_create(struct microvm_directory *d, const char *runtime, char id[13], struct error *err);
+
+/* A number below 65536 that no other microVM of the runtime directory has while this one is there. */
+unsigned int microvm_directory_number(const char id[13]);
 
 /* Writes the VMM's process ID into its file; reads it, or -errno. */
 int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid);

@@ -1,5 +1,6 @@
 /* How hearth-vmm is started: the directory, the flags, and for a boot the agent's first word. */
 #include "api/microvm_private.h"
+#include "api/vmm_cgroups.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -10,13 +11,17 @@
 
 enum {
 	/* id, control, orphan timeout, disk, vsock, console; kernel, cmdline, memory, vcpus; or state and layers */
-	ARGUMENTS_MAX = 64,
+	ARGUMENTS_MAX = 80,
+	VMM_MEMORY_MIB =
+		256,     /* beside the guest's: buffers of its streams, a snapshot's list of pages, the page cache */
+	VMM_THREADS = 6, /* beside the vCPUs': devices, a recorder, and what KVM starts for it */
 };
 
 struct arguments {
 	char *list[ARGUMENTS_MAX + 1];
 	unsigned int n;
-	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + 4) + 8192]; /* what was made for this process */
+	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + 4) + VMM_CGROUPS_MAX * VMM_CGROUP_PATH_MAX +
+		   8192]; /* what was made for this process */
 	size_t n_text;
 };
 
@@ -68,6 +73,38 @@ static void add_restore(struct arguments *a, const struct snapshot *s, const cha
 		add_made(a, "--working-set", "%s/working-set", s->folder);
 }
 
+static int add_cgroups(struct arguments *a, const struct microvm *vm, struct error *err)
+{
+	const struct vmm_cgroup_limits limits = {
+		.memory_bytes = ((uint64_t)vm->shape.memory_mib + VMM_MEMORY_MIB) << 20,
+		.n_cpus = vm->shape.n_vcpus + 1, /* devices work in a thread of their own */
+		.n_processes = vm->shape.n_vcpus + VMM_THREADS,
+	};
+	struct vmm_cgroup_entrances entrances;
+	int rc = vmm_cgroups_make(vm->host->cgroups, vm->id, &limits, &entrances);
+
+	if (rc < 0)
+		return error_set(err, -rc, "cannot make the cgroup of a microVM: %s", strerror(-rc));
+	for (unsigned int i = 0; i < entrances.n; i++)
+		add_made(a, "--jail-cgroup", "%s", entrances.files[i]);
+	return 0;
+}
+
+static int add_jail(struct arguments *a, const struct microvm *vm, struct error *err)
+{
+	static const char *const modes[] = {
+		[MICROVM_JAIL_FULL] = "full", [MICROVM_JAIL_PARTIAL] = "partial", [MICROVM_JAIL_OFF] = "off"
+	};
+	const struct microvm_host *host = vm->host;
+
+	add_made(a, "--jail", "%s", modes[host->jail]);
+	if (host->jail == MICROVM_JAIL_OFF)
+		return 0;
+	if (host->first_user)
+		add_made(a, "--jail-user", "%u", host->first_user + microvm_directory_number(vm->id));
+	return host->cgroups ? add_cgroups(a, vm, err) : 0;
+}
+
 static void on_agent_ready(void *owner, const struct agent_ready *ready, const char *problem)
 {
 	struct microvm *vm = owner;
@@ -106,6 +143,9 @@ int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err
 	add_made(&a, "--id", "%s", vm->id);
 	add_made(&a, "--control", "%d", VMM_CONTROL_FD);
 	add_made(&a, "--orphan-timeout", "%u", host->orphan_timeout_s);
+	rc = add_jail(&a, vm, err);
+	if (rc < 0)
+		return rc;
 	if (vm->snapshot)
 		add_restore(&a, vm->snapshot, working_set);
 	else
@@ -113,7 +153,8 @@ int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err
 	add_made(&a, "--disk", "%s,ro", host->image);
 	add_made(&a, "--vsock", "%s", vm->directory.vsock);
 	add_made(&a, "--console", "%s", vm->directory.console);
-	vm->vmm = vmm_client_spawn(host->loop, vm->directory.control, a.list, &microvm_vmm_events, vm, err);
+	vm->vmm = vmm_client_spawn(host->loop, vm->directory.control, a.list, host->jail != MICROVM_JAIL_OFF,
+				   &microvm_vmm_events, vm, err);
 	if (!vm->vmm)
 		return -err->code;
 	rc = microvm_directory_write_pid(&vm->directory, vmm_client_pid(vm->vmm));

@@ -106,6 +106,9 @@ struct ready_listener *ready_listener_open(uv_loop_t *loop, const char *path, re
 	l->callback = callback;
 	l->owner = owner;
 	*rc = uv_pipe_bind(&l->listener, path);
+	/* The VMM that connects for its guest has a user of its own. */
+	if (*rc == 0)
+		*rc = uv_pipe_chmod(&l->listener, UV_WRITABLE);
 	if (*rc == 0)
 		*rc = uv_listen((uv_stream_t *)&l->listener, 1, on_connection);
 	if (*rc < 0) {

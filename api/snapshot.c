@@ -303,12 +303,41 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 	return error_set(err, -rc, "cannot make a snapshot in %s: %s", root, strerror(-rc));
 }
 
+/*
+ * Nobody may go on writing what clones will share: a VMM that was taken over might have kept its descriptor. The kernel
+ * gives a read lease only on a file that nobody has open for writing.
+ */
+static int check_unshared(const char *folder, const char *name, struct error *err)
+{
+	char path[SNAPSHOT_PATH_MAX + 32];
+	AUTO_FD int fd = -1;
+	int rc = join(path, sizeof(path), folder, name);
+
+	if (rc == 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, rc < 0 ? -rc : errno, "cannot open the snapshot's %s", name);
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return 0; /* which ends with the descriptor */
+	if (errno == EAGAIN)
+		return error_set(err, EBUSY, "its hearth-vmm keeps the snapshot's %s open: it may have been taken over",
+				 name);
+	log_debug("%s: no lease on this file system: %s", path, strerror(errno));
+	return 0;
+}
+
 int snapshot_writer_commit(struct snapshot_writer *w, uv_loop_t *loop, const char *folder, struct error *err)
 {
 	char parent[SNAPSHOT_PATH_MAX];
 	int rc = 0;
 
 	close_files(w);
+	if (check_unshared(w->folder, "state", err) < 0 || check_unshared(w->folder, "memory", err) < 0) {
+		log_warn("%s", err->text);
+		folder_remove_later(loop, w->folder);
+		w->folder[0] = '\0';
+		return -err->code;
+	}
 	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(folder, '/') - folder), folder);
 	if (renameat2(AT_FDCWD, w->folder, AT_FDCWD, folder, RENAME_NOREPLACE) < 0) {
 		rc = error_set(err, errno, "cannot name the snapshot %s: %s", folder, strerror(errno));

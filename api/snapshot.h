@@ -94,7 +94,10 @@ struct snapshot_writer {
 int snapshot_writer_open(struct snapshot_writer *w, const char *root, const struct snapshot *parent,
 			 const struct snapshot_machine *machine, struct error *err);
 
-/* It is complete: gives the folder its name. Replaces nothing: -EEXIST. The writer is done in any case. */
+/*
+ * It is complete: gives the folder its name. Replaces nothing: -EEXIST. -EBUSY if somebody could still write its files:
+ * its VMM was told to close them, and may have been taken over. The writer is done in any case.
+ */
 int snapshot_writer_commit(struct snapshot_writer *w, uv_loop_t *loop, const char *folder, struct error *err);
 
 /* Removes what was written. Fine if there is nothing. */

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	RECORDED_RUNS = 2,
@@ -136,17 +138,20 @@ static void fresh_path(const struct template *t, char path[SNAPSHOT_PATH_MAX + 3
 	snprintf(path, SNAPSHOT_PATH_MAX + 32, "%s/working-set.new", t->snapshot->folder);
 }
 
-/* Its VMM has written the file, if it could. */
+/* Its VMM made the file at its start, before it was jailed, and has filled it at its end, if it could. */
 static void recorder_gone(void *data)
 {
 	struct template *t = data;
 	char fresh[SNAPSHOT_PATH_MAX + 32], path[SNAPSHOT_PATH_MAX + 32];
+	struct stat status;
 
 	if (t->all->is_stopping || !t->snapshot)
 		return;
 	fresh_path(t, fresh);
 	snprintf(path, sizeof(path), "%s/working-set", t->snapshot->folder);
-	t->snapshot->has_working_set = rename(fresh, path) == 0;
+	t->snapshot->has_working_set = stat(fresh, &status) == 0 && status.st_size > 0 && rename(fresh, path) == 0;
+	if (!t->snapshot->has_working_set)
+		unlink(fresh);
 	template_recorded(t);
 }
 

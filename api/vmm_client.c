@@ -1,5 +1,6 @@
 #include "api/vmm_client.h"
 
+#include "api/vmm_process.h"
 #include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -7,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +99,8 @@ static const char *exit_reason(int status)
 		return "the guest broke a device's queue";
 	case VMM_EXIT_ORPHANED:
 		return "nobody gave it orders for too long";
+	case VMM_EXIT_FORBIDDEN_CALL:
+		return "hearth-vmm broke its jail's rules: it may have been taken over";
 	default:
 		return "hearth-vmm ended with an unknown status";
 	}
@@ -142,30 +144,6 @@ static void on_exit_of_process(uv_poll_t *poll, int poll_status, int events)
 	else
 		snprintf(reason, sizeof(reason), "%s", exit_reason(info.si_status));
 	c->events->exited(c->owner, reason);
-}
-
-/* The child's descriptors are 0-3 alone, since everything else is opened close-on-exec. */
-static int spawn(char *const arguments[], int control_fd, pid_t *pid)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int rc;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, control_fd, VMM_CONTROL_FD);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	rc = posix_spawn(pid, arguments[0], &actions, &attributes, arguments, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -rc;
 }
 
 /* Close-on-exec, and never below VMM_CONTROL_FD + 1, so that dup2 in the child always makes a copy. */
@@ -252,15 +230,18 @@ static struct vmm_client *create(uv_loop_t *loop, pid_t pid, int *control_fd, in
 	return c;
 }
 
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[],
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], bool is_jailed,
 				    const struct vmm_events *events, void *owner, struct error *err)
 {
 	AUTO_FD int listener = listen_at(control_path);
 	AUTO_FD int control_fd = listener < 0 ? -1 : connect_to(control_path);
+	const struct vmm_process process = {
+		.arguments = arguments, .inherited_fd = listener, .as_fd = VMM_CONTROL_FD, .is_jailed = is_jailed
+	};
 	AUTO_FD int pid_fd = -1;
 	struct vmm_client *c = NULL;
 	pid_t pid = -1;
-	int rc = listener < 0 ? listener : control_fd < 0 ? control_fd : spawn(arguments, listener, &pid);
+	int rc = listener < 0 ? listener : control_fd < 0 ? control_fd : vmm_process_spawn(&process, &pid);
 
 	if (rc < 0) {
 		error_set(err, -rc, "cannot start %s: %s", arguments[0], strerror(-rc));

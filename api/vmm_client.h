@@ -23,12 +23,11 @@ struct vmm_events {
 };
 
 /*
- * Starts `arguments` (NULL-terminated; [0] is the file) in a process group of its own, so that Ctrl-C reaches hearthd
- * alone. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD.
+ * Starts `arguments` (NULL-terminated; [0] is the file) as vmm_process_spawn() does. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD.
  * NULL on failure, with *err filled.
  */
 enum { VMM_CONTROL_FD = 3 };
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[],
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], bool is_jailed,
 				    const struct vmm_events *events, void *owner, struct error *err);
 
 /*

@@ -1,5 +1,7 @@
 #include "vmm/console.h"
 
+#include "vmm/host_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -87,7 +89,7 @@ int console_open(struct console *console, const char *path, struct event_loop *l
 	if (path && strcmp(path, "-") == 0) {
 		console->fd = STDOUT_FILENO;
 	} else if (path) {
-		console->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		console->fd = host_file_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
 		console->owns_fd = true;
 		if (console->fd < 0)
 			return error_set(err, errno, "cannot write the console log %s: %s", path, strerror(errno));

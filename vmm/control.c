@@ -21,15 +21,13 @@ uint64_t control_clock_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void send_message(const struct control *control, enum vmm_message_type type, uint16_t status, uint32_t sequence,
-			 const char *text)
+/* Its size. */
+static size_t fill_packet(const struct control *control, uint8_t packet[VMM_MESSAGE_MAX], enum vmm_message_type type,
+			  uint16_t status, uint32_t sequence, const char *text)
 {
-	uint8_t packet[VMM_MESSAGE_MAX];
-	struct bytes out = bytes_over(packet, sizeof(packet));
+	struct bytes out = bytes_over(packet, VMM_MESSAGE_MAX);
 	size_t length = strlen(text);
 
-	if (control->connection.fd < 0)
-		return;
 	if (length > VMM_MESSAGE_MAX - VMM_MESSAGE_HEADER_SIZE)
 		length = VMM_MESSAGE_MAX - VMM_MESSAGE_HEADER_SIZE;
 	bytes_put_u16(&out, (uint16_t)type);
@@ -37,8 +35,19 @@ static void send_message(const struct control *control, enum vmm_message_type ty
 	bytes_put_u32(&out, sequence);
 	bytes_put_u64(&out, control_clock_us() - control->start_us);
 	bytes_put(&out, text, length);
+	return out.position;
+}
+
+static void send_message(const struct control *control, enum vmm_message_type type, uint16_t status, uint32_t sequence,
+			 const char *text)
+{
+	uint8_t packet[VMM_MESSAGE_MAX];
+	const size_t size = fill_packet(control, packet, type, status, sequence, text);
+
+	if (control->connection.fd < 0)
+		return;
 	/* A reader that does not read is its own problem; one that is gone is found at the next receive. */
-	if (send(control->connection.fd, packet, out.position, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
+	if (send(control->connection.fd, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		log_warn("cannot answer on the control socket: %s", strerror(errno));
 }
 
@@ -95,7 +104,16 @@ static int obey(struct control *control, uint16_t type, const int fds[VMM_SNAPSH
 	return status;
 }
 
-static void take_order(struct control *control, const uint8_t *packet, size_t size, const int fds[VMM_SNAPSHOT_FDS])
+static void close_all(int fds[VMM_SNAPSHOT_FDS])
+{
+	for (int i = 0; i < VMM_SNAPSHOT_FDS; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+static void take_order(struct control *control, const uint8_t *packet, size_t size, int fds[VMM_SNAPSHOT_FDS])
 {
 	struct bytes in = bytes_from(packet, size);
 	uint16_t type = bytes_get_u16(&in);
@@ -115,6 +133,7 @@ static void take_order(struct control *control, const uint8_t *packet, size_t si
 		return;
 	}
 	status = obey(control, type, fds, answer, sizeof(answer));
+	close_all(fds); /* before the answer: then hearthd sees to it that nobody can write a snapshot any more */
 	send_message(control, VMM_ANSWER, (uint16_t)-status, sequence, answer);
 }
 
@@ -172,9 +191,7 @@ static void connection_ready(void *opaque, uint32_t events)
 	size = receive(control->connection.fd, packet, fds);
 	if (size > 0)
 		take_order(control, packet, (size_t)size, fds);
-	for (int i = 0; i < VMM_SNAPSHOT_FDS; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	close_all(fds);
 	if (size > 0 || size == -EAGAIN || size == -EINTR)
 		return;
 	event_loop_remove(control->loop, &control->connection);
@@ -254,6 +271,16 @@ int control_start(struct control *control, struct event_loop *loop, struct vm *v
 		return 0;
 	status = event_loop_add(loop, &control->orphan_timer, EPOLLIN);
 	return status < 0 ? status : await_connection(control);
+}
+
+void control_report_violation(const struct control *control, const char *sentence)
+{
+	uint8_t packet[VMM_MESSAGE_MAX];
+	const size_t size = fill_packet(control, packet, VMM_ENDED, VMM_EXIT_FORBIDDEN_CALL, 0, sentence);
+
+	/* Not send(): a vCPU's thread may not. If nobody listens, the log has the sentence. */
+	if (control->connection.fd >= 0 && write(control->connection.fd, packet, size) < 0)
+		return;
 }
 
 void control_ended(struct control *control, enum vmm_exit status, const char *why)

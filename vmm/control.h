@@ -35,4 +35,7 @@ int control_start(struct control *control, struct event_loop *loop, struct vm *v
 /* Sends VMM_ENDED, also to who has connected but was not heard yet. The process must end with `status` then. */
 void control_ended(struct control *control, enum vmm_exit status, const char *why);
 
+/* VMM_ENDED of a process that broke its jail's rules, by write() alone, from any thread. */
+void control_report_violation(const struct control *control, const char *sentence);
+
 #endif

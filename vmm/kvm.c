@@ -1,5 +1,6 @@
 #include "vmm/kvm.h"
 
+#include "vmm/host_file.h"
 #include "vmm/machine.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static const struct {
 
 static int open_device(struct error *err)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int fd = host_file_open(HOST_FILE_KVM, O_RDWR | O_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;

@@ -4,9 +4,15 @@
  */
 #include "common/log.h"
 #include "vmm/control.h"
+#include "vmm/host_file.h"
+#include "vmm/jail.h"
 #include "vmm/options.h"
 #include "vmm/probe.h"
+#include "vmm/seccomp.h"
 #include "vmm/vm.h"
+#ifdef HEARTH_COMPROMISED
+#include "tests/compromised/compromised.h"
+#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +23,17 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
 	/* A vsock device at its limit, and what the rest needs. */
 	DESCRIPTORS = 1280,
+	FIRST_DESCRIPTORS = 64, /* where those of files are */
+	/* What is mapped beside the guest's memory: code, stacks, and the list of a snapshot's pages while it grows. */
+	ADDRESS_SPACE_MIB = 256,
+	/* What a snapshot's memory file has beside the memory, and a console log. */
+	FILE_MIB = 64,
 };
 
 struct process {
@@ -47,6 +59,23 @@ static int probe(void)
 	}
 	puts("KVM can run guests");
 	return VMM_EXIT_STOPPED;
+}
+
+static int probe_jail(struct jail *jail)
+{
+	char lacks[JAIL_LACKS_SIZE];
+	struct error err = { 0 };
+
+	jail->mode = JAIL_PARTIAL;
+	jail->n_descriptors = DESCRIPTORS;
+	if (jail_enter(jail, lacks, &err) < 0)
+		snprintf(lacks, sizeof(lacks), "%.*s", JAIL_LACKS_SIZE - 1, err.text);
+	if (*lacks)
+		printf("the jail lacks something here: %s\n", lacks);
+	else
+		puts("the jail is complete");
+	fflush(stdout);
+	return *lacks ? VMM_EXIT_FAILURE : VMM_EXIT_STOPPED;
 }
 
 /*
@@ -96,10 +125,62 @@ static int catch_signals(struct process *process, struct error *err)
 	return 0;
 }
 
-static int start(struct process *process, const struct options *options, uint64_t start_us, struct error *err)
+static const struct control *reported_to;
+
+static void report_violation(const char *sentence)
+{
+	control_report_violation(reported_to, sentence);
+}
+
+/* From here on nothing can be opened, and what is read next was written by others. */
+static int enter_jail(struct options *options, struct error *err)
+{
+	char lacks[JAIL_LACKS_SIZE] = "";
+	int status = host_files_open(&options->vm, err);
+
+#ifdef HEARTH_COMPROMISED
+	compromised_open(options->vm.vsock_path);
+#endif
+
+	options->jail.n_descriptors = DESCRIPTORS;
+	options->jail.sockets = options->vm.vsock_path;
+	if (status == 0)
+		status = jail_enter(&options->jail, lacks, err);
+	if (status < 0)
+		return status;
+	if (options->jail.mode == JAIL_OFF)
+		log_warn("not jailed (--jail off)");
+	else if (*lacks)
+		log_info("the jail lacks something here: %s", lacks);
+	options->vm.vsock_inside = jail_sockets_inside(&options->jail);
+	return 0;
+}
+
+/* The VM stands, and its size is known. */
+static int close_jail(const struct options *options, const struct vm *vm, struct error *err)
+{
+	const uint64_t memory = vm_memory_mapped(vm);
+	uint64_t file_size = memory + FILE_MIB * MIB;
+	struct stat file;
+
+	/* A log that others write, too, may be larger already; so may a disk that is written. */
+	for (int fd = 0; fd < FIRST_DESCRIPTORS; fd++)
+		if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
+		    (uint64_t)file.st_size + FILE_MIB * MIB > file_size)
+			file_size = (uint64_t)file.st_size + FILE_MIB * MIB;
+	if (jail_limit(&options->jail, memory + ADDRESS_SPACE_MIB * MIB, file_size, err) < 0)
+		return -err->code;
+	return seccomp_enter(SECCOMP_MAIN, err);
+}
+
+static int start(struct process *process, struct options *options, uint64_t start_us, struct error *err)
 {
 	int status = control_open(&process->control, options->control_fd, options->orphan_timeout_s, start_us, err);
 
+	reported_to = &process->control;
+	seccomp_on_violation(report_violation);
+	if (status == 0)
+		status = enter_jail(options, err);
 	if (status == 0)
 		status = catch_signals(process, err);
 	if (status < 0)
@@ -118,6 +199,12 @@ static int start(struct process *process, const struct options *options, uint64_
 		status = control_start(&process->control, &process->loop, process->vm);
 	if (status < 0)
 		return error_set(err, -status, "cannot watch control and signals: %s", strerror(-status));
+	status = close_jail(options, process->vm, err);
+	if (status < 0)
+		return status;
+#ifdef HEARTH_COMPROMISED
+	compromised_start(&process->loop);
+#endif
 	if (options->control_fd >= 0)
 		return 0;
 	return options->vm.restore ? vm_resume(process->vm, err) : vm_boot(process->vm, err);
@@ -138,7 +225,7 @@ static enum vmm_exit run_until_ended(struct process *process, char *why, size_t 
 	return status;
 }
 
-static int run(const struct options *options, uint64_t start_us)
+static int run(struct options *options, uint64_t start_us)
 {
 	struct process process = { 0 };
 	struct error err = { 0 };
@@ -147,6 +234,7 @@ static int run(const struct options *options, uint64_t start_us)
 
 	snprintf(identity, sizeof(identity), "vmm/%s", options->id);
 	log_identity(identity);
+	jail_close_descriptors(options->control_fd);
 	mallopt(M_ARENA_MAX, 1);
 	grow_descriptor_table();
 	if (start(&process, options, start_us, &err) < 0)
@@ -180,6 +268,8 @@ int main(int argc, char **argv)
 		return VMM_EXIT_STOPPED;
 	case OPTIONS_PROBE:
 		return probe();
+	case OPTIONS_PROBE_JAIL:
+		return probe_jail(&options.jail);
 	default:
 		/* Not return: threads of vCPUs are parked in it, and atexit handlers are none of their business. */
 		_exit(run(&options, start_us));

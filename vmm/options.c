@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@ enum { MEMORY_DEFAULT_MIB = 512 };
 const char options_help[] =
 	"usage: hearth-vmm --kernel FILE [flags]\n"
 	"       hearth-vmm --restore STATE --memory-file FILE... [flags]\n"
-	"       hearth-vmm --probe | --version | --help\n"
+	"       hearth-vmm --probe | --probe-jail | --version | --help\n"
 	"\n"
 	"Runs one microVM with KVM: boots a kernel, or goes on from a snapshot.\n"
 	"\n"
@@ -33,10 +34,17 @@ const char options_help[] =
 	"  --orphan-timeout SECONDS\n"
 	"                     how long to live while nobody is connected there, 1 to 86400 (default 60)\n"
 	"  --id NAME          name in log lines\n"
+	"  --jail full|partial|off\n"
+	"                     full: end if the machine does not allow a part of the jail; partial (default):\n"
+	"                     go on without it and say so; off: no jail, never for code that nobody trusts\n"
+	"  --jail-user ID     user and group to become, 1 to 2147483646 (default for root: 65534)\n"
+	"  --jail-cgroup FILE cgroup.procs of a cgroup to enter; up to 8 times\n"
+	"  --probe-jail       what of the jail does this machine not allow? Exits with 1 if anything\n"
 	"  --probe            can this machine's KVM run a guest? Says why not, and exits with 1\n"
 	"\n"
 	"Exit status: 0 stopped, 1 the host lacks something, 2 usage, 10 guest reset, 11 guest kernel\n"
-	"panic, 12 triple fault, 13 KVM error, 14 a driver broke its device, 15 nobody gives orders any more.\n";
+	"panic, 12 triple fault, 13 KVM error, 14 a driver broke its device, 15 nobody gives orders any more,\n"
+	"16 a system call that the jail forbids.\n";
 
 enum flag {
 	CONTROL = 1,
@@ -54,6 +62,10 @@ enum flag {
 	VSOCK,
 	CONSOLE,
 	PROBE,
+	JAIL,
+	JAIL_USER,
+	JAIL_CGROUP,
+	PROBE_JAIL,
 	VERSION,
 	HELP
 };
@@ -73,6 +85,10 @@ static const struct option flags[] = {
 	{ "disk", required_argument, NULL, DISK },
 	{ "vsock", required_argument, NULL, VSOCK },
 	{ "console", required_argument, NULL, CONSOLE },
+	{ "jail", required_argument, NULL, JAIL },
+	{ "jail-user", required_argument, NULL, JAIL_USER },
+	{ "jail-cgroup", required_argument, NULL, JAIL_CGROUP },
+	{ "probe-jail", no_argument, NULL, PROBE_JAIL },
 	{ "probe", no_argument, NULL, PROBE },
 	{ "version", no_argument, NULL, VERSION },
 	{ "help", no_argument, NULL, HELP },
@@ -106,6 +122,27 @@ static int add_disk(struct vm_config *vm, char *text, struct error *err)
 	if (!*text)
 		return error_set(err, EINVAL, "--disk: a file is needed");
 	vm->n_disks++;
+	return 0;
+}
+
+static int parse_jail_mode(struct jail *jail, const char *text, struct error *err)
+{
+	static const char *const names[] = { [JAIL_PARTIAL] = "partial", [JAIL_FULL] = "full", [JAIL_OFF] = "off" };
+
+	for (unsigned mode = 0; mode < sizeof(names) / sizeof(names[0]); mode++) {
+		if (strcmp(text, names[mode]) == 0) {
+			jail->mode = (enum jail_mode)mode;
+			return 0;
+		}
+	}
+	return error_set(err, EINVAL, "--jail %s: full, partial or off is needed", text);
+}
+
+static int add_cgroup(struct jail *jail, const char *file, struct error *err)
+{
+	if (jail->n_cgroups == JAIL_CGROUPS_MAX)
+		return error_set(err, EINVAL, "--jail-cgroup: at most %d cgroups", JAIL_CGROUPS_MAX);
+	jail->cgroups[jail->n_cgroups++] = file;
 	return 0;
 }
 
@@ -161,6 +198,16 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 	case CONSOLE:
 		vm->console_path = value;
 		return 0;
+	case JAIL:
+		return parse_jail_mode(&options->jail, value, err);
+	case JAIL_USER:
+		options->jail.user = parse_number(value, 1, INT_MAX - 1, "jail-user", err);
+		return options->jail.user < 0 ? options->jail.user : 0;
+	case JAIL_CGROUP:
+		return add_cgroup(&options->jail, value, err);
+	case PROBE_JAIL:
+		options->command = OPTIONS_PROBE_JAIL;
+		return 0;
 	case PROBE:
 		options->command = OPTIONS_PROBE;
 		return 0;
@@ -199,7 +246,7 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 {
 	int flag, status = 0;
 
-	*options = (struct options) { .control_fd = -1, .orphan_timeout_s = 60, .id = "vm" };
+	*options = (struct options) { .control_fd = -1, .orphan_timeout_s = 60, .id = "vm", .jail.user = -1 };
 	opterr = 0;
 	optind = 1;
 	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {

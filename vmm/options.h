@@ -3,15 +3,17 @@
 #define HEARTH_VMM_OPTIONS_H
 
 #include "common/error.h"
+#include "vmm/jail.h"
 #include "vmm/vm.h"
 
-enum options_command { OPTIONS_RUN, OPTIONS_PROBE, OPTIONS_VERSION, OPTIONS_HELP };
+enum options_command { OPTIONS_RUN, OPTIONS_PROBE, OPTIONS_PROBE_JAIL, OPTIONS_VERSION, OPTIONS_HELP };
 
 struct options {
 	enum options_command command;
 	int control_fd; /* -1: none, boot at once */
 	int orphan_timeout_s;
 	const char *id;
+	struct jail jail;
 	struct vm_config vm;
 };
 

@@ -1,5 +1,7 @@
 #include "vmm/vcpu.h"
 
+#include "vmm/seccomp.h"
+
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
@@ -134,6 +136,7 @@ static void park(struct vcpu *vcpu)
 static void *vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
+	struct error err = { 0 };
 	char name[16];
 	sigset_t kick;
 
@@ -142,6 +145,8 @@ static void *vcpu_thread(void *opaque)
 	sigemptyset(&kick);
 	sigaddset(&kick, kick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	if (seccomp_enter(SECCOMP_VCPU, &err) < 0)
+		end(vcpu, VMM_EXIT_FAILURE, err.text);
 	for (;;) {
 		park(vcpu);
 		run_until_kicked(vcpu);

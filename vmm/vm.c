@@ -132,6 +132,11 @@ int vm_run_once(struct vm *vm)
 	return status == 0 && vm->loop_is_ready ? event_loop_run_once(vm->loop, 0) : status;
 }
 
+uint64_t vm_memory_mapped(const struct vm *vm)
+{
+	return vm->memory.mapping_size + (vm->recorder.memory ? vm->recorder.source.mapping_size : 0);
+}
+
 void vm_count(struct vm *vm, struct vm_counts *counts)
 {
 	struct rusage usage;

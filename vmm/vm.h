@@ -30,6 +30,7 @@ struct vm_config {
 	struct vm_disk disks[MACHINE_DISKS_MAX];
 	uint32_t n_disks;
 	const char *vsock_path;   /* NULL: no vsock device */
+	const char *vsock_inside; /* vsock_path as the process sees it once it is jailed */
 	const char *console_path; /* NULL: console text is dropped */
 
 	/* Instead of kernel, cmdline, memory_mib and n_vcpus: a snapshot's state file, and its memory files, base first. */
@@ -73,6 +74,9 @@ int vm_resume(struct vm *vm, struct error *err);
  */
 int vm_snapshot(struct vm *vm, int state_fd, int memory_fd, struct error *err);
 
+/* Bytes of the host's address space that the VM's memory takes. */
+uint64_t vm_memory_mapped(const struct vm *vm);
+
 void vm_count(struct vm *vm, struct vm_counts *counts);
 
 /*
@@ -84,7 +88,7 @@ void vm_end(struct vm *vm, enum vmm_exit status, const char *why);
 /* True once the VM has ended, with the reason (a sentence of the caller's, `size` bytes). */
 bool vm_has_ended(struct vm *vm, enum vmm_exit *status, char *why, size_t size);
 
-/* Stops everything, writes the last of the console, removes the vsock socket. NULL is fine. */
+/* Stops everything, writes the last of the console. NULL is fine. */
 void vm_destroy(struct vm *vm);
 
 #endif

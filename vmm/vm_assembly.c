@@ -3,6 +3,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/device_tree.h"
+#include "vmm/host_file.h"
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
@@ -198,7 +199,8 @@ static int prepare_virtio_devices(struct vm *vm, struct error *err)
 		status = device ? add_virtio(vm, device, err) : -err->code;
 	}
 	if (vm->config->vsock_path && status == 0) {
-		device = virtio_vsock_create(vm->config->vsock_path, &vm->devices, err);
+		device = virtio_vsock_create(host_file_take(HOST_FILE_VSOCK), vm->config->vsock_inside, &vm->devices,
+					     err);
 		status = device ? add_virtio(vm, device, err) : -err->code;
 		if (status == 0 && virtio_vsock_start(device) < 0)
 			status = error_set(err, EIO, "cannot watch the vsock socket");

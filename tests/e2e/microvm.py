@@ -62,6 +62,7 @@ class Vm:
 
     def __init__(self, *flags, disk=DISK, orphan_timeout=60, wrapper=()):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-", dir="/tmp")
+        os.chmod(self.folder, 0o711)  # the jailed VMM is another user
         self.vsock = os.path.join(self.folder, "vsock.sock")
         self.console = os.path.join(self.folder, "console.log")
         control = os.path.join(self.folder, "control.sock")
@@ -70,6 +71,7 @@ class Vm:
         listener.listen(4)
         self.ready = socket.socket(socket.AF_UNIX)
         self.ready.bind(f"{self.vsock}_{READY_PORT}")
+        os.chmod(f"{self.vsock}_{READY_PORT}", 0o666)
         self.ready.listen()
         self.control_path = control
         self.log = tempfile.TemporaryFile()
@@ -170,18 +172,20 @@ class Vm:
     def private_kib(self):
         """
         Private memory: (of the guest's RAM, of everything else). A page of the memory file that nobody else has mapped
-        just now counts as private in smaps, but is not: it is the file's. What a guest wrote is anonymous.
+        just now counts as private in smaps, but is not: it is the file's. What a guest wrote is anonymous. So it is with the
+        program and its libraries, of which the kernel maps what is near a page that is used: what was written counts.
         """
         guest = own = 0
-        is_guest = False
+        is_guest = is_file = False
         with open(f"/proc/{self.process.pid}/smaps") as smaps:
             for line in smaps:
                 words = line.split()
                 if not words[0].endswith(":"):
                     is_guest = len(words) > 5 and words[5].endswith(".memory")
+                    is_file = len(words) > 5 and words[5].startswith("/")
                 elif is_guest and words[0] == "Anonymous:":
                     guest += int(words[1])
-                elif not is_guest and words[0] in ("Private_Clean:", "Private_Dirty:"):
+                elif not is_guest and words[0] in (("Private_Dirty:",) if is_file else ("Private_Clean:", "Private_Dirty:")):
                     own += int(words[1])
         return guest, own
 

@@ -3,6 +3,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "vmm/virtio/vsock_flow.h"
+#include "vmm/virtio/vsock_host.h"
 
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -300,7 +301,8 @@ struct virtio_device *virtio_driver_open_vsock(struct virtio_driver *f)
 	if (!mkdtemp(f->directory))
 		return NULL;
 	snprintf(f->path, sizeof(f->path), "%s/v", f->directory);
-	return listen_for_guest(f) ? virtio_vsock_create(f->path, &f->loop, &err) : NULL;
+	return listen_for_guest(f) ? virtio_vsock_create(vsock_host_listen(f->path, &err), f->path, &f->loop, &err)
+				   : NULL;
 }
 
 void virtio_driver_attach(struct virtio_driver *f, struct virtio_device *device)
@@ -324,6 +326,7 @@ void virtio_driver_close(struct virtio_driver *f)
 			close(f->clients[i]);
 	if (f->service >= 0) {
 		close(f->service);
+		unlink(f->path);
 		snprintf(path, sizeof(path), "%s_1025", f->path);
 		unlink(path);
 		rmdir(f->directory);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,6 +167,31 @@ static void a_name_is_given_once(void **state)
 	snapshot_release(s);
 }
 
+static void a_file_that_somebody_may_go_on_writing_is_refused(void **state)
+{
+	struct snapshot_writer w;
+	struct error err = { 0 };
+	char path[128];
+	void *mapping;
+	int kept;
+
+	(void)state;
+	path_of(path, "kept");
+	assert_int_equal(snapshot_writer_open(&w, root, NULL, &machine, &err), 0);
+	kept = dup(w.memory_fd);
+	assert_int_equal(snapshot_writer_commit(&w, &loop, path, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "keeps the snapshot's memory open"));
+	assert_int_equal(access(path, F_OK), -1);
+	close(kept);
+
+	assert_int_equal(snapshot_writer_open(&w, root, NULL, &machine, &err), 0);
+	assert_int_equal(ftruncate(w.memory_fd, 4096), 0);
+	mapping = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, w.memory_fd, 0);
+	assert_ptr_not_equal(mapping, MAP_FAILED);
+	assert_int_equal(snapshot_writer_commit(&w, &loop, path, &err), -EBUSY);
+	munmap(mapping, 4096);
+}
+
 static void what_was_given_up_goes(void **state)
 {
 	struct snapshot_writer w;
@@ -247,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_chain_stands_without_its_parents, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_chain_has_an_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_name_is_given_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_somebody_may_go_on_writing_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_given_up_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_snapshot_in_use_is_removed_later_and_can_be_renamed, set_up,
 						tear_down),

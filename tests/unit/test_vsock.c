@@ -93,7 +93,7 @@ static int setup(void **state)
 	f.service = listen_at(f.service_path);
 	assert_int_equal(guest_memory_init(&f.memory, TEST_MEMORY_SIZE), 0);
 	assert_int_equal(event_loop_open(&f.loop), 0);
-	device = virtio_vsock_create(f.path, &f.loop, &err);
+	device = virtio_vsock_create(vsock_host_listen(f.path, &err), f.path, &f.loop, &err);
 	assert_non_null(device);
 	virtio_mmio_init(&f.mmio, device, &f.memory, eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK), on_broken, &f);
 	assert_int_equal(virtio_vsock_start(device), 0);
@@ -107,7 +107,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	virtio_mmio_fini(&f->mmio);
-	assert_int_equal(access(f->path, F_OK), -1); /* removed with the device */
+	unlink(f->path);
 	close(f->mmio.kick_fd);
 	close(f->mmio.interrupt_fd);
 	close(f->service);
@@ -711,7 +711,7 @@ static void save_and_restore(struct fixture *f)
 	assert_int_equal(state_writer_finish(&writer, fd, &err), 0);
 	close(fd);
 	state_writer_fini(&writer);
-	device = virtio_vsock_create(f->path, &f->loop, &err);
+	device = virtio_vsock_create(vsock_host_listen(f->path, &err), f->path, &f->loop, &err);
 	virtio_mmio_init(&f->mmio, device, &f->memory, kick_fd, interrupt_fd, on_broken, f);
 	assert_int_equal(virtio_vsock_start(device), 0);
 	assert_int_equal(state_reader_open(&reader, path, &err), 0);

@@ -1,16 +1,18 @@
 #include "vmm/snapshot/memory_file.h"
 
 #include "common/bytes.h"
-#include "common/cleanup.h"
 #include "common/crc32.h"
+#include "vmm/host_file.h"
 #include "vmm/machine.h"
 #include "vmm/snapshot/file_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	MAGIC_SIZE = 8,
@@ -141,15 +143,25 @@ static int write_trailer(struct writing *w, const struct memory_chain *chain, co
 	return status < 0 ? status : file_write_at(w->fd, w->extents, w->n_extents * EXTENT_SIZE, end + TRAILER_SIZE);
 }
 
+/* Asked for once, and kept: in the jail there is no second. */
+static int open_pagemap(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = host_file_open(HOST_FILE_PAGEMAP, O_RDONLY | O_CLOEXEC);
+	return fd;
+}
+
 int memory_file_write(int fd, const struct guest_memory *memory, const struct memory_chain *chain,
 		      const uint8_t id[SNAPSHOT_ID_SIZE], struct error *err)
 {
-	AUTO_FD int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	const int pagemap = open_pagemap();
 	struct writing w = { .fd = fd, .pagemap = pagemap, .memory = memory, .is_layer = chain->n_files > 0 };
 	int status;
 
 	if (pagemap < 0)
-		return error_set(err, errno, "cannot read /proc/self/pagemap: %s", strerror(errno));
+		return error_set(err, errno, "cannot read " HOST_FILE_PAGEMAP ": %s", strerror(errno));
 	if (chain->n_files == MEMORY_CHAIN_MAX)
 		return error_set(err, EMLINK,
 				 "the VM's memory stands on %d files already, which is the most; snapshot it "
@@ -210,7 +222,7 @@ static int open_file(struct mapping *m, const char *path, uint64_t memory_size, 
 	uint8_t trailer[TRAILER_SIZE];
 	struct stat status;
 
-	m->fd = open(path, O_RDONLY | O_CLOEXEC);
+	m->fd = host_file_open(path, O_RDONLY | O_CLOEXEC);
 	if (m->fd < 0 || fstat(m->fd, &status) < 0)
 		return error_set(err, errno, "cannot be opened: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < memory_size + TRAILER_SIZE)

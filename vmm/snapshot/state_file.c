@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/crc32.h"
+#include "vmm/host_file.h"
 #include "vmm/machine.h"
 #include "vmm/snapshot/file_io.h"
 
@@ -197,7 +198,7 @@ int state_reader_init(struct state_reader *reader, uint8_t *data, size_t size, s
 
 int state_reader_open(struct state_reader *reader, const char *path, struct error *err)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = host_file_open(path, O_RDONLY | O_CLOEXEC);
 	AUTO_FREE uint8_t *data = NULL;
 	struct stat status;
 	int result;

@@ -3,6 +3,7 @@
 #include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/crc32.h"
+#include "vmm/host_file.h"
 #include "vmm/machine.h"
 #include "vmm/snapshot/file_io.h"
 
@@ -72,7 +73,7 @@ static int check(struct working_set *set, const struct memory_chain *chain, cons
 int working_set_open(struct working_set *set, const char *path, const struct memory_chain *chain,
 		     const struct guest_memory *memory, struct error *err)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = host_file_open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
 	void *mapping;
 
@@ -193,7 +194,7 @@ static uint32_t sort_pages(const struct working_set_recorder *recorder, uint32_t
 int working_set_write(struct working_set_recorder *recorder, const struct memory_chain *chain, const char *path,
 		      struct error *err)
 {
-	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	AUTO_FD int fd = host_file_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
 	AUTO_FREE uint32_t *list = malloc(((size_t)recorder->n_pages + 1) * 4);
 	uint8_t header[LIST_OFFSET] = { 0 };
 	uint32_t n_written = 0, n_pages;

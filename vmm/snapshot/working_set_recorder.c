@@ -6,10 +6,12 @@
  */
 #include "vmm/snapshot/working_set.h"
 
+#include "common/log.h"
+#include "vmm/host_file.h"
 #include "vmm/machine.h"
+#include "vmm/seccomp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -17,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static void note(struct working_set_recorder *recorder, uint64_t offset)
@@ -80,7 +81,10 @@ static void *serve_faults(void *opaque)
 		{ .fd = recorder->stop_fd, .events = POLLIN },
 	};
 	struct uffd_msg message;
+	struct error err = { 0 };
 
+	if (seccomp_enter(SECCOMP_RECORDER, &err) < 0)
+		log_warn("the working set is recorded without a filter: %s", err.text);
 	while (!fds[1].revents) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
@@ -101,7 +105,7 @@ static int watch_memory(struct working_set_recorder *recorder, struct error *err
 
 	/* No huge pages: they would be touched as one. */
 	madvise(recorder->memory->mapping, recorder->memory->mapping_size, MADV_NOHUGEPAGE);
-	recorder->fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	recorder->fault_fd = host_file_take(HOST_FILE_USERFAULT);
 	recorder->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (recorder->fault_fd < 0 || recorder->stop_fd < 0)
 		return error_set(err, errno,

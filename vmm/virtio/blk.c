@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "vmm/host_file.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -232,7 +233,7 @@ struct virtio_device *virtio_blk_create_over(int fd, uint64_t capacity, bool is_
 
 struct virtio_device *virtio_blk_create(const char *path, bool is_read_only, unsigned index, struct error *err)
 {
-	AUTO_FD int fd = open(path, (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	AUTO_FD int fd = host_file_open(path, (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	struct virtio_device *device;
 	off_t size;
 

@@ -770,7 +770,6 @@ static void vsock_destroy(struct virtio_device *device)
 	vsock_table_fini(&vsock->table);
 	if (vsock->listener.fd >= 0) {
 		close(vsock->listener.fd);
-		unlink(vsock->path);
 	}
 	if (vsock->timer.fd >= 0)
 		close(vsock->timer.fd);
@@ -788,12 +787,13 @@ static const struct virtio_device_ops vsock_ops = {
 	.destroy = vsock_destroy,
 };
 
-struct virtio_device *virtio_vsock_create(const char *path, struct event_loop *loop, struct error *err)
+struct virtio_device *virtio_vsock_create(int listener, const char *path, struct event_loop *loop, struct error *err)
 {
 	struct vsock *vsock = calloc(1, sizeof(*vsock));
 
 	if (!vsock) {
 		error_set(err, ENOMEM, "vsock: out of memory");
+		close(listener);
 		return NULL;
 	}
 	vsock->device = (struct virtio_device) {
@@ -804,9 +804,7 @@ struct virtio_device *virtio_vsock_create(const char *path, struct event_loop *l
 	vsock->next_host_port = host_port_first;
 	vsock->timer = (struct event_source) { .fd = -1, .ready = timer_ready, .opaque = vsock };
 	vsock->listener = (struct event_source) { .ready = listener_ready, .opaque = vsock };
-	vsock->listener.fd = vsock_host_listen(path, err);
-	if (vsock->listener.fd < 0)
-		goto fail;
+	vsock->listener.fd = listener;
 	snprintf(vsock->path, sizeof(vsock->path), "%s", path);
 	vsock->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (vsock->timer.fd < 0 || vsock_table_init(&vsock->table) < 0) {

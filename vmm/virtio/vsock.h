@@ -10,10 +10,10 @@
 #include "vmm/virtio/device.h"
 
 /*
- * A device that listens at `path` (copied) and works in `loop`, which must outlive it. NULL with *err set if it cannot
- * listen.
+ * A device whose clients come to `listener` (vsock_host_listen()), which it takes over, and whose guest reaches the
+ * sockets `path`_<port> (copied). It works in `loop`, which must outlive it. NULL with *err set if it cannot be made.
  */
-struct virtio_device *virtio_vsock_create(const char *path, struct event_loop *loop, struct error *err);
+struct virtio_device *virtio_vsock_create(int listener, const char *path, struct event_loop *loop, struct error *err);
 
 /* Accept clients from now on. Call once virtio_mmio_init() has run. 0 or -errno. */
 int virtio_vsock_start(struct virtio_device *device);

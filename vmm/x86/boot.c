@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "vmm/elf.h"
+#include "vmm/host_file.h"
 #include "vmm/x86/layout.h"
 
 #include <asm/bootparam.h>
@@ -37,7 +38,7 @@ static const char platform_cmdline[] =
 
 static int load_kernel(const struct guest_memory *memory, const char *path, gpa_t *entry, struct error *err)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = host_file_open(path, O_RDONLY | O_CLOEXEC);
 	gpa_t end = memory->regions[0].size;
 
 	if (fd < 0)
