@@ -290,6 +290,11 @@ $(BUILD)/static/%.o: %.c Makefile
 	$(STATICCC) $(BASE) $(CFLAGS) -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
 	        -DHEARTH_VERSION='"$(VERSION)"' -c -o $@ $<
 
+$(BUILD)/san/%.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(CC) -I. -MMD -MP -c -o $@ $<
+
 $(BUILD)/san/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -312,14 +317,36 @@ $(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_me
 GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock_short_packet disk_bounds unknown random \
           halt spin disk_write
 
-.PHONY: guests
-guests: $(GUESTS:%=$(BUILD)/guests/%)
+# And those that do what no driver may. descriptors-DEVICE-QUEUE-VARIANT is one of tests/hostile/descriptors.c.
+HOSTILE := registers ports processor queues racing streams \
+           $(foreach d,RNG-0 BLK-0 VSOCK-0 VSOCK-1,$(foreach v,0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15,descriptors-$(d)-$(v)))
 
-$(BUILD)/guests/%: tests/guests/%.c tests/guests/start.S tests/guests/guest.h tests/guests/guest.ld Makefile
+.PHONY: guests hostile
+guests: $(GUESTS:%=$(BUILD)/guests/%)
+hostile: $(HOSTILE:%=$(BUILD)/hostile/%) $(BUILD)/hearth-vmm-sanitized
+
+GUEST_BASE  := tests/guests/start.S tests/guests/guest.h tests/guests/guest.ld Makefile
+GUEST_FLAGS := -std=gnu11 -O1 -Wall -Wextra -Werror -I. -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
+               -mno-red-zone -mgeneral-regs-only -nostdlib -static -no-pie -Wl,--build-id=none \
+               -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -T tests/guests/guest.ld tests/guests/start.S
+
+$(BUILD)/guests/%: tests/guests/%.c $(GUEST_BASE)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-stack-protector -fno-pie -fcf-protection=none \
-	        -mno-red-zone -mgeneral-regs-only -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	        -Wl,--no-warn-rwx-segments -T tests/guests/guest.ld -o $@ tests/guests/start.S $<
+	$(CC) $(GUEST_FLAGS) -o $@ $<
+
+word-of = $(word $(1),$(subst -, ,$*))
+$(BUILD)/hostile/descriptors-%: tests/hostile/descriptors.c $(GUEST_BASE)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -DDEVICE=VIRTIO_$(call word-of,1) -DQUEUE=$(call word-of,2) -DVARIANT=$(call word-of,3) -o $@ $<
+
+$(BUILD)/hostile/%: tests/hostile/%.c $(GUEST_BASE)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_FLAGS) -o $@ $<
+
+# Runs with --jail off: the sanitizers need more than a jail has.
+$(BUILD)/hearth-vmm-sanitized: $(addprefix $(BUILD)/san/,$(addsuffix .o,$(basename $(VMM) $(COMMON))))
+	$(call say,LD,$@)
+	$(CC) $(SANITIZE) -static-libasan -static-libubsan -o $@ $^ $(VMM_LIBS)
 
 # ---- unit tests ------------------------------------------------------------------------------------------------------
 
@@ -375,7 +402,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit contract e2e test-clients lint format bench fuzz help
+.PHONY: run demo test unit contract e2e test-clients test-hostile lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -397,6 +424,9 @@ e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 
 test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files" goes to pytest
 	@scripts/test clients -- $(ARGS)
+
+test-hostile: ## the guests that attack hearth-vmm alone
+	@scripts/test e2e -- tests/e2e/test_hostile_guests.py $(ARGS)
 
 lint: ## formatting, clang-tidy, and the scripts' syntax
 	@scripts/test lint

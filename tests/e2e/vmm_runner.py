@@ -36,9 +36,9 @@ class Vmm:
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
 
-    def run(self, *flags, timeout=60):
+    def run(self, *flags, timeout=60, program="build/hearth-vmm"):
         """hearth-vmm itself, without a control socket."""
-        return Result(*self.command("build/hearth-vmm", *flags, timeout=timeout))
+        return Result(*self.command(program, *flags, timeout=timeout))
 
     def guest(self, name, *flags, timeout=60):
         """A guest of tests/guests, until its VM ends."""
