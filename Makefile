@@ -402,7 +402,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit contract e2e test-clients test-hostile lint format bench fuzz help
+.PHONY: run demo test unit contract e2e test-clients test-hostile test-faults lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -427,6 +427,9 @@ test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files"
 
 test-hostile: ## the guests that attack hearth-vmm alone
 	@scripts/test e2e -- tests/e2e/test_hostile_guests.py $(ARGS)
+
+test-faults: ## things die at random moments, 1,000 rounds: takes about an hour in the lab
+	@HEARTH_FAULT_ROUNDS=$${HEARTH_FAULT_ROUNDS:-1000} scripts/test e2e -- tests/e2e/test_z_faults.py -s $(ARGS)
 
 lint: ## formatting, clang-tidy, and the scripts' syntax
 	@scripts/test lint

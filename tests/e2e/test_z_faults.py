@@ -1,0 +1,207 @@
+"""
+Things die at random moments while clients go on: microVMs, interpreters, connections, hearthd itself. Whoever was hit is
+told so in time, everybody else notices nothing, and afterwards nothing is left over. HEARTH_FAULT_ROUNDS=n makes more rounds
+(`make test-faults`: 1,000).
+"""
+
+import os
+import random
+import secrets
+import threading
+import time
+
+import pytest
+import requests
+
+from service import RUNTIME, Service
+
+ROUNDS = int(os.environ.get("HEARTH_FAULT_ROUNDS") or 100)
+OPTIONS = ("--session-memory-mib", "512", "--max-sessions", "8", "--ready-sessions", "2", "--min-cooldown-seconds", "1")
+ANSWER_LIMIT_S = 30
+
+
+@pytest.fixture(scope="module")
+def robust(host, service):
+    service.stop()
+    robust = Service(host)
+    robust.start(*OPTIONS)
+    robust.client().wait_until_ready(1)
+    yield robust
+    robust.stop()
+    service.start()
+
+
+class Bystander(threading.Thread):
+    """A client whose session nobody touches: each execution must see the state that the one before left."""
+
+    def __init__(self, service):
+        super().__init__(daemon=True)
+        self.client = service.client()
+        self.identifier = f"bystander-{secrets.token_hex(4)}"
+        self.is_over = threading.Event()
+        self.n, self.problem, self.slowest = 0, None, 0.0
+
+    def run(self):
+        while not self.is_over.is_set():
+            began = time.monotonic()
+            try:
+                answer = self.client.execute(self.identifier, "n = globals().get('n', 0) + 1\nn", "python")
+                if answer.result != self.n + 1:
+                    self.problem = f"after {self.n} executions: {answer}"
+            except (AssertionError, requests.RequestException) as error:
+                self.problem = f"after {self.n} executions: {error}"
+            if self.problem:
+                return
+            self.n += 1
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            time.sleep(0.05)
+
+    def end(self):
+        self.is_over.set()
+        self.join(60)
+        assert not self.is_alive()
+        self.client.end(self.identifier)
+
+
+class Victim:
+    """A session that is hit in the middle of something."""
+
+    def __init__(self, service, chance):
+        self.service, self.chance = service, chance
+        self.client, self.identifier = service.client(), f"victim-{secrets.token_hex(4)}"
+        assert self.client.execute(self.identifier, "x = 1").ok
+
+    def pid(self):
+        return self.service.session_vmm_pids(self.client, self.identifier)[0]
+
+    def hit_while_running(self, code, hit):
+        """The answer to the code, during which `hit` is called, at a random moment."""
+        answers = []
+        client = self.service.client()
+        runner = threading.Thread(target=lambda: answers.append(client.execute(self.identifier, code)))
+        runner.start()
+        time.sleep(self.chance.random() * 0.3)
+        hit()
+        runner.join(ANSWER_LIMIT_S)
+        assert not runner.is_alive(), "the client still waits"
+        assert answers, "the client got no answer"
+        return answers[0]
+
+    def vmm_is_killed(self):
+        pid = self.pid()
+        answer = self.hit_while_running("import time\ntime.sleep(20)", lambda: self.service.host.run("kill", "-9", str(pid)))
+        assert answer.status == "Failed" and "Execution aborted" in answer.stderr, answer
+        assert "NameError" in self.client.execute(self.identifier, "x").stderr  # a fresh session
+
+    def interpreter_is_killed(self):
+        answer = self.client.execute(self.identifier, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+        assert answer.status == "Failed" and "Execution aborted" in answer.stderr, answer
+        assert self.client.execute(self.identifier, "1 + 1").result == 2
+
+    def client_goes(self):
+        with pytest.raises(requests.RequestException):
+            self.client.post("executions", {"code": "import time\nwhile True: time.sleep(0.01)"},
+                             identifier=self.identifier, timeout=0.05 + self.chance.random() * 0.3)
+        assert self.client.execute(self.identifier, "x").result == 1
+
+    def vmm_is_stopped_for_a_while(self):
+        pid = self.pid()
+
+        def stop_and_go():
+            self.service.host.run("kill", "-STOP", str(pid))
+            time.sleep(1)
+            self.service.host.run("kill", "-CONT", str(pid))
+
+        answer = self.hit_while_running("import time\ntime.sleep(0.3)\nx", stop_and_go)
+        assert answer.result == 1, answer
+
+    def session_is_ended(self):
+        answer = self.hit_while_running("import time\ntime.sleep(20)", lambda: self.client.end(self.identifier))
+        assert answer.status in ("Failed", "Canceled"), answer
+
+    def end(self):
+        self.client.end(self.identifier)
+
+
+FAULTS = [Victim.vmm_is_killed, Victim.vmm_is_killed, Victim.interpreter_is_killed, Victim.client_goes,
+          Victim.vmm_is_stopped_for_a_while, Victim.session_is_ended]
+
+
+def leftovers(service):
+    """What is there more than the microVMs that hearthd knows of; None if nothing is."""
+    health = service.client().health()
+    vms = health["allocated"] - health["suspended"] + health["ready"] + health["preparing"]
+    counts = service.host.shell(
+        f"pgrep -c -f '^[^ ]*hearth-vmm .*{RUNTIME}/'; ls -d {RUNTIME}/*/ | wc -l; "
+        "find /sys/fs/cgroup -type d -path '*/hearth-vms/*' 2>/dev/null | wc -l; mount | grep -c hearth-vmm")
+    n_processes, n_folders, n_cgroups, n_mounts = (int(word) for word in counts.split())
+    if n_processes == vms and n_folders == vms and n_cgroups in (0, vms) and n_mounts == 0:
+        return None
+    return f"{vms} microVMs, {n_processes} processes, {n_folders} folders, {n_cgroups} cgroups, {n_mounts} mounts"
+
+
+def check_that_nothing_is_left(service):
+    deadline = time.monotonic() + 20
+    while (problem := leftovers(service)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not problem, problem
+
+
+def test_who_is_hit_is_told_and_nobody_else_notices(robust):
+    seed = int(os.environ.get("HEARTH_FAULT_SEED") or secrets.randbits(32))
+    print(f"HEARTH_FAULT_SEED={seed}")
+    chance = random.Random(seed)
+    bystanders = [Bystander(robust) for _ in range(2)]
+    for bystander in bystanders:
+        bystander.start()
+    try:
+        for _ in range(ROUNDS):
+            victim, fault = Victim(robust, chance), chance.choice(FAULTS)
+            print(fault.__name__, flush=True)
+            fault(victim)
+            victim.end()
+            check_that_nothing_is_left(robust)
+            assert [b.problem for b in bystanders if b.problem] == []
+    finally:
+        for bystander in bystanders:
+            bystander.end()
+    assert [b.problem for b in bystanders if b.problem] == []
+    print(f"{ROUNDS} rounds; bystanders: {[b.n for b in bystanders]} executions, "
+          f"the slowest took {max(b.slowest for b in bystanders):.2f} s")
+
+
+def test_hearthd_is_killed_again_and_again(robust):
+    """Its sessions outlive it, and its next life takes them over."""
+    names = [f"kept-{i}" for i in range(3)]
+    client = robust.client()
+    for i, name in enumerate(names):
+        assert client.execute(name, f"x = {i}").ok
+    for _ in range(max(2, ROUNDS // 50)):
+        time.sleep(random.random())
+        robust.kill()
+        robust.start(*OPTIONS)
+        client = robust.client()
+        assert [client.execute(name, "x").result for name in names] == [0, 1, 2]
+        check_that_nothing_is_left(robust)
+    for name in names:
+        client.end(name)
+    check_that_nothing_is_left(robust)
+
+
+def test_a_clock_that_is_set_back_ends_nobody(robust):
+    if not robust.host.is_lab:
+        pytest.skip("the clock of this machine is not the tests' to set")
+    client = robust.client()
+    assert client.execute("clock", "x = 1").ok
+    before = client.session("clock")["expireAt"]
+    robust.host.run("date", "-s", "-1 hour")
+    try:
+        assert client.execute("clock", "x").result == 1
+        time.sleep(2)
+        assert client.execute("clock", "x").result == 1
+        assert client.session("clock")["expireAt"] < before
+    finally:
+        robust.host.run("date", "-s", "+1 hour")
+    assert client.execute("clock", "x").result == 1
+    assert client.end("clock").status_code == 204
+    check_that_nothing_is_left(robust)
