@@ -169,7 +169,7 @@ static int prepare_jail(struct hearthd *h, struct error *err)
 	h->host.jail = *lacks ? MICROVM_JAIL_PARTIAL : MICROVM_JAIL_FULL;
 	if (*lacks)
 		log_warn("jail: %s (docs/security.md says what that costs)", lacks);
-	h->cgroups = vmm_cgroups_open(lacks, sizeof(lacks));
+	h->cgroups = vmm_cgroups_open(h->config.runtime_dir, lacks, sizeof(lacks));
 	h->host.cgroups = h->cgroups;
 	if (*lacks)
 		log_warn("jail: no limits by cgroup of: %s (as a systemd service: Delegate=yes)", lacks);

@@ -1,6 +1,7 @@
 #include "api/vmm_cgroups.h"
 
 #include "common/cleanup.h"
+#include "common/crc32.h"
 #include "common/log.h"
 
 #include <dirent.h>
@@ -188,7 +189,7 @@ static int delegate(const char *folder, char *controllers, size_t size)
  * A group that hands controllers on may hold no processes (but for the root), so hearthd moves into one beneath its own
  * first.
  */
-static int open_v2(struct hierarchy *h)
+static int open_v2(struct hierarchy *h, const char *name)
 {
 	static const char leaf[] = "/hearthd";
 	char own[VMM_CGROUP_PATH_MAX - 64], type[LINE_SIZE], controllers[sizeof(h->controllers)];
@@ -212,7 +213,7 @@ static int open_v2(struct hierarchy *h)
 			return rc;
 	}
 	h->is_v2 = true;
-	snprintf(h->folder, sizeof(h->folder), "%s/hearth-vms", own);
+	snprintf(h->folder, sizeof(h->folder), "%s/%s", own, name);
 	rc = delegate(own, controllers, sizeof(controllers));
 	if (rc == 0)
 		rc = make_folder(h->folder);
@@ -220,7 +221,7 @@ static int open_v2(struct hierarchy *h)
 }
 
 /* `file` is what the controller limits by, which not every kernel has been given. */
-static int open_v1(struct hierarchy *h, const char *controller, const char *file)
+static int open_v1(struct hierarchy *h, const char *name, const char *controller, const char *file)
 {
 	char own[VMM_CGROUP_PATH_MAX - 64], path[VMM_CGROUP_PATH_MAX];
 	int rc;
@@ -228,7 +229,7 @@ static int open_v1(struct hierarchy *h, const char *controller, const char *file
 	*h = (struct hierarchy) { 0 };
 	if (!find_own_folder(controller, own, sizeof(own)))
 		return -ENOENT;
-	snprintf(h->folder, sizeof(h->folder), "%s/hearth-vms", own);
+	snprintf(h->folder, sizeof(h->folder), "%s/%s", own, name);
 	snprintf(h->controllers, sizeof(h->controllers), "%s ", controller);
 	rc = make_folder(h->folder);
 	snprintf(path, sizeof(path), "%s/%s", h->folder, file);
@@ -260,7 +261,7 @@ static bool has_controller(const struct vmm_cgroups *c, const char *controller)
 	return false;
 }
 
-struct vmm_cgroups *vmm_cgroups_open(char *lacks, size_t size)
+struct vmm_cgroups *vmm_cgroups_open(const char *instance, char *lacks, size_t size)
 {
 	static const struct {
 		const char *controller, *file;
@@ -270,16 +271,18 @@ struct vmm_cgroups *vmm_cgroups_open(char *lacks, size_t size)
 		   { "blkio", "blkio.weight" } };
 	static const char *const needed[] = { "memory", "cpu", "pids" };
 	struct vmm_cgroups *c = calloc(1, sizeof(*c));
+	char name[32];
 	int rc;
 
 	lacks[0] = '\0';
 	if (!c)
 		return NULL;
-	rc = open_v2(&c->hierarchies[0]);
+	snprintf(name, sizeof(name), "hearth-vms-%08x", crc32_of(0, instance, strlen(instance)));
+	rc = open_v2(&c->hierarchies[0], name);
 	if (rc == 0)
 		c->n = 1;
 	for (size_t i = 0; i < sizeof(v1) / sizeof(v1[0]) && rc < 0; i++)
-		if (open_v1(&c->hierarchies[c->n], v1[i].controller, v1[i].file) == 0)
+		if (open_v1(&c->hierarchies[c->n], name, v1[i].controller, v1[i].file) == 0)
 			c->n++;
 	for (unsigned int i = 0; i < c->n; i++)
 		sweep(&c->hierarchies[i]);

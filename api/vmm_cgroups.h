@@ -28,10 +28,11 @@ struct vmm_cgroup_entrances {
 };
 
 /*
- * Prepares the groups above those of microVMs and removes what earlier ones left. Always returns something, which may
+ * Prepares the groups above those of microVMs and removes what earlier ones left. They are those of `instance`, a text: two
+ * hearthds of a machine need two. Always returns something, which may
  * be without any control; `lacks` (`size` bytes) says what is missing and what to do. NULL if there is no memory.
  */
-struct vmm_cgroups *vmm_cgroups_open(char *lacks, size_t size);
+struct vmm_cgroups *vmm_cgroups_open(const char *instance, char *lacks, size_t size);
 void vmm_cgroups_close(struct vmm_cgroups *c);
 
 /* Makes the groups of the microVM `id`. 0 or -errno; what was made is for vmm_cgroups_remove(). */

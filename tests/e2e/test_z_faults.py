@@ -133,7 +133,7 @@ def leftovers(service):
     vms = health["allocated"] - health["suspended"] + health["ready"] + health["preparing"]
     counts = service.host.shell(
         f"pgrep -c -f '^[^ ]*hearth-vmm .*{RUNTIME}/'; ls -d {RUNTIME}/*/ | wc -l; "
-        "find /sys/fs/cgroup -type d -path '*/hearth-vms/*' 2>/dev/null | wc -l; mount | grep -c hearth-vmm")
+        "find /sys/fs/cgroup -type d -path '*/hearth-vms-*/*' 2>/dev/null | wc -l; mount | grep -c hearth-vmm")
     n_processes, n_folders, n_cgroups, n_mounts = (int(word) for word in counts.split())
     if n_processes == vms and n_folders == vms and n_cgroups in (0, vms) and n_mounts == 0:
         return None
