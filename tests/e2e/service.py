@@ -187,6 +187,16 @@ class Client:
         self.http.trust_env = False
         self.http.headers["Authorization"] = f"Bearer {token}"
 
+    def connect(self):
+        """Until it has its connection: the way into the lab takes few new ones at a time, and drops the others."""
+        for attempt in range(20):
+            try:
+                self.health()
+                return self
+            except requests.ConnectionError:
+                time.sleep(0.1 * attempt)
+        raise TimeoutError(f"no connection to {self.service_url}")
+
     def request(self, method, path, version=NEW, identifier=None, params=None, **options):
         params = dict(params or {})
         if version is not None:

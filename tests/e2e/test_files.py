@@ -413,8 +413,8 @@ def test_many_at_a_time(files):
     failed = []
 
     def work(number):
-        other = Files(Client(files.client.service_url, files.client.http.headers["Authorization"].split()[1]),
-                      files.session)
+        token = files.client.http.headers["Authorization"].split()[1]
+        other = Files(Client(files.client.service_url, token).connect(), files.session)
         for turn in range(3):
             content = os.urandom(100_000)
             other.upload(f"f{number}", content)

@@ -2,11 +2,9 @@
 
 import secrets
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 
 from service import Service
 
@@ -34,18 +32,6 @@ def descriptors(service):
     return len(service.host.shell(f"ls /proc/{service.hearthd_pid()}/fd").split())
 
 
-def connected(service):
-    """A client with its connection: the way into the lab takes few new ones at a time, and drops the others."""
-    client = service.client()
-    for attempt in range(20):
-        try:
-            client.health()
-            return client
-        except requests.ConnectionError:
-            time.sleep(0.1 * attempt)
-    raise TimeoutError("no connection")
-
-
 def test_500_executions_over_50_sessions(roomy):
     """All at once, ten for each session, which is a queue: each sees the state that the one before left."""
     client = roomy.client()
@@ -56,7 +42,7 @@ def test_500_executions_over_50_sessions(roomy):
     everybody_is_connected = threading.Barrier(N_EXECUTIONS, timeout=600)
 
     def execute(i):
-        own = connected(roomy)
+        own = roomy.client().connect()
         everybody_is_connected.wait()
         answer = own.execute(names[i % N_SESSIONS], "n = globals().get('n', 0) + 1\nn", timeout=1200)
         own.http.close()
