@@ -15,7 +15,7 @@ VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vm
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
-           api/http_server.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
+           api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
@@ -97,7 +97,7 @@ UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_agent_client := api/agent_client.c api/agent_connection.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http http_tls
-UNIT_http_tls := api/http_server.c api/http_listener.c api/hang_up_watch.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
+UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/hang_up_watch.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/error_data.c api/json.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))

@@ -1,12 +1,6 @@
-/*
- * How a request that is answered later waits: its connection is suspended, so the library neither polls nor times it
- * out. Meanwhile a poll handle on a copy of its socket waits for the client to hang up. An answer, or the hang-up,
- * resumes the connection; the library then calls back, and finds the answer or closes.
- */
-#include "api/http_server.h"
+/* Where the library's calls arrive: connections, headers, bodies, the end of a request. http_answer.c has the other half. */
+#include "api/http_exchange.h"
 
-#include "api/hang_up_watch.h"
-#include "api/header_watch.h"
 #include "api/http_listener.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -23,58 +17,10 @@
 
 enum {
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
-	STREAM_BLOCK = 32 << 10,
-	DISCARD_MAX = 1 << 20, /* a body that is not wanted is read up to this size, to keep the connection */
+	DISCARD_MAX = 1 << 20,        /* a body that is not wanted is read up to this size, to keep the connection */
 	DISCARD_PIECES_MAX =
 		1 << 30, /* likewise, one that comes in pieces: many clients see no answer before its end */
 };
-
-struct http_server {
-	uv_loop_t *loop;
-	struct MHD_Daemon *daemon;
-	struct http_handler handler;
-	struct http_server_settings settings;
-	char address[80];
-	bool has_tls;
-	uv_poll_t poll;   /* the library's epoll descriptor */
-	uv_timer_t timer; /* when the library wants to run next */
-	struct header_watch *header_watch;
-	bool must_run;     /* a connection was resumed, perhaps while the library ran */
-	int n_open;        /* handles that libuv still uses */
-	size_t body_bytes; /* of all bodies in memory */
-	struct exchange *exchanges;
-	unsigned int n_exchanges;
-};
-
-/* A request with what the server keeps about it. */
-struct exchange {
-	struct http_request request;
-	struct http_server *server;
-	struct MHD_Connection *connection;
-	struct exchange *next, *previous;
-	struct hang_up_watch *watch; /* NULL unless suspended */
-	bool has_begun;
-	bool is_handled;  /* the handler has it and may still answer */
-	bool is_complete; /* the handler was told that the body is there */
-	bool is_suspended;
-	bool is_gone;                  /* the client hung up */
-	size_t n_body;                 /* bytes of the body that count in server->body_bytes */
-	struct MHD_Response *response; /* that waits to be queued */
-	unsigned int status;
-	struct {
-		char *name;
-		char *value;
-	} headers[HTTP_HEADERS_MAX];
-	size_t n_headers;
-	bool stream_ended;
-	struct buffer stream; /* written by the handler */
-	size_t n_stream_sent; /* bytes of it that the library took */
-};
-
-static struct exchange *exchange_of(const struct http_request *r)
-{
-	return (struct exchange *)(uintptr_t)r; /* its first member */
-}
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
@@ -106,193 +52,10 @@ static void run(struct http_server *s)
 		uv_timer_stop(&s->timer);
 }
 
-/* ---- suspended connections --------------------------------------------------------------------------------------- */
-
-static void stop_watch(struct exchange *x)
+void http_server_run_soon(struct http_server *s)
 {
-	hang_up_watch_stop(x->watch);
-	x->watch = NULL;
-}
-
-static void resume(struct exchange *x)
-{
-	stop_watch(x);
-	if (!x->is_suspended)
-		return;
-	x->is_suspended = false;
-	MHD_resume_connection(x->connection);
-	x->server->must_run = true;
-	uv_timer_start(&x->server->timer, on_timer, 0, 0);
-}
-
-static void tell_gone(struct exchange *x)
-{
-	bool was_handled = x->is_handled;
-
-	x->is_gone = true;
-	x->is_handled = false;
-	if (was_handled && x->request.gone)
-		x->request.gone(&x->request);
-}
-
-static void on_hang_up(void *data)
-{
-	struct exchange *x = data;
-
-	tell_gone(x);
-	resume(x);
-}
-
-/* Without a watch a hang-up is noticed when the answer is written. */
-static void suspend(struct exchange *x)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-	x->is_suspended = true;
-	MHD_suspend_connection(x->connection);
-	if (info)
-		x->watch = hang_up_watch_start(x->server->loop, info->connect_fd, on_hang_up, x);
-}
-
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
-
-const char *http_request_header(const struct http_request *r, const char *name)
-{
-	return MHD_lookup_connection_value(exchange_of(r)->connection, MHD_HEADER_KIND, name);
-}
-
-void http_add_header(struct http_request *r, const char *name, const char *value)
-{
-	struct exchange *x = exchange_of(r);
-
-	if (x->n_headers == HTTP_HEADERS_MAX)
-		return;
-	x->headers[x->n_headers].name = strdup(name);
-	x->headers[x->n_headers].value = strdup(value);
-	x->n_headers++;
-}
-
-void http_release_body(struct http_request *r)
-{
-	struct exchange *x = exchange_of(r);
-
-	buffer_fini(&r->body);
-	x->server->body_bytes -= x->n_body;
-	x->n_body = 0;
-}
-
-static void add_headers(struct exchange *x, const char *content_type)
-{
-	if (content_type)
-		MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-	for (size_t i = 0; i < x->n_headers; i++)
-		if (x->headers[i].name && x->headers[i].value)
-			MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
-}
-
-void http_respond(struct http_request *r, unsigned int status, const char *content_type, struct buffer *body)
-{
-	struct exchange *x = exchange_of(r);
-
-	x->is_handled = false;
-	x->status = status;
-	x->response = body->failed ? NULL
-				   : MHD_create_response_from_buffer_with_free_callback(body->size, body->data, free);
-	if (x->response) {
-		add_headers(x, content_type);
-		*body = (struct buffer) { 0 };
-	} else {
-		log_error("out of memory for an answer: its connection is closed");
-		buffer_fini(body);
-		x->is_gone = true;
-	}
-	resume(x);
-}
-
-/* The library wants more of a stream. */
-static ssize_t read_stream(void *data, uint64_t position, char *to, size_t size)
-{
-	struct exchange *x = data;
-	size_t n = x->stream.size - x->n_stream_sent;
-
-	(void)position;
-	if (x->is_gone || x->stream.failed)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (n == 0 && x->stream_ended)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (n == 0) {
-		suspend(x);
-		return 0;
-	}
-	n = n < size ? n : size;
-	memcpy(to, x->stream.data + x->n_stream_sent, n);
-	x->n_stream_sent += n;
-	/* Moving the rest to the front only when it is the smaller half keeps the copying linear. */
-	if (x->n_stream_sent >= x->stream.size / 2) {
-		buffer_drop_front(&x->stream, x->n_stream_sent);
-		x->n_stream_sent = 0;
-	}
-	if (x->is_handled && x->request.drained)
-		x->request.drained(&x->request);
-	return (ssize_t)n;
-}
-
-void http_body_resume(struct http_request *r)
-{
-	resume(exchange_of(r));
-}
-
-void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type)
-{
-	http_stream_begin_sized(r, status, content_type, HTTP_SIZE_UNKNOWN);
-}
-
-void http_stream_begin_sized(struct http_request *r, unsigned int status, const char *content_type, uint64_t size)
-{
-	struct exchange *x = exchange_of(r);
-
-	x->status = status;
-	/* HTTP_SIZE_UNKNOWN is the library's word, too. */
-	x->response = MHD_create_response_from_callback(size, STREAM_BLOCK, read_stream, x, NULL);
-	if (x->response)
-		add_headers(x, content_type);
-	else
-		x->is_gone = true;
-	/* A reader that pauses is not idle: how long it may pause is the handler's to decide. */
-	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
-	resume(x);
-}
-
-void http_stream_write(struct http_request *r, const void *data, size_t size)
-{
-	struct exchange *x = exchange_of(r);
-
-	buffer_put(&x->stream, data, size);
-	resume(x);
-}
-
-size_t http_stream_backlog(const struct http_request *r)
-{
-	const struct exchange *x = exchange_of(r);
-
-	return x->stream.size - x->n_stream_sent;
-}
-
-void http_stream_end(struct http_request *r)
-{
-	struct exchange *x = exchange_of(r);
-
-	x->stream_ended = true;
-	x->is_handled = false;
-	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, x->server->settings.idle_timeout_s);
-	resume(x);
-}
-
-void http_stream_abort(struct http_request *r)
-{
-	exchange_of(r)->is_gone = true;
-	http_stream_end(r);
+	s->must_run = true;
+	uv_timer_start(&s->timer, on_timer, 0, 0);
 }
 
 /* ---- what the library calls -------------------------------------------------------------------------------------- */
@@ -355,10 +118,10 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	if (!x)
 		return;
 	*slot = NULL;
-	tell_gone(x);
+	exchange_tell_gone(x);
 	if (x->has_begun && s->handler.over)
 		s->handler.over(s->handler.data, &x->request, x->status);
-	stop_watch(x);
+	exchange_stop_watch(x);
 	if (x->previous)
 		x->previous->next = x->next;
 	else
@@ -387,7 +150,7 @@ static enum MHD_Result deliver(struct exchange *x)
 	if (x->is_gone)
 		return MHD_NO;
 	if (!x->response) {
-		suspend(x);
+		exchange_suspend(x);
 		return MHD_YES;
 	}
 	rc = MHD_queue_response(x->connection, x->status, x->response);
@@ -453,7 +216,7 @@ static size_t take_piece(struct exchange *x, const char *data, size_t size)
 	if (x->response)
 		return size;
 	if (n < size && !x->is_gone)
-		suspend(x);
+		exchange_suspend(x);
 	return n;
 }
 
@@ -629,8 +392,8 @@ void http_server_destroy(struct http_server *s)
 	if (!s)
 		return;
 	for (struct exchange *x = s->exchanges; x; x = x->next) {
-		tell_gone(x);
-		resume(x);
+		exchange_tell_gone(x);
+		exchange_resume(x);
 	}
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 	uv_close((uv_handle_t *)&s->timer, on_closed);

@@ -1,0 +1,204 @@
+/*
+ * How a request that is answered later waits: its connection is suspended, so the library neither polls nor times it
+ * out. Meanwhile a poll handle on a copy of its socket waits for the client to hang up. An answer, or the hang-up,
+ * resumes the connection; the library then calls back, and finds the answer or closes.
+ */
+#include "api/http_exchange.h"
+
+#include "api/hang_up_watch.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	STREAM_BLOCK = 32 << 10,
+};
+
+/* ---- suspended connections --------------------------------------------------------------------------------------- */
+
+void exchange_stop_watch(struct exchange *x)
+{
+	hang_up_watch_stop(x->watch);
+	x->watch = NULL;
+}
+
+void exchange_resume(struct exchange *x)
+{
+	exchange_stop_watch(x);
+	if (!x->is_suspended)
+		return;
+	x->is_suspended = false;
+	MHD_resume_connection(x->connection);
+	http_server_run_soon(x->server);
+}
+
+void exchange_tell_gone(struct exchange *x)
+{
+	bool was_handled = x->is_handled;
+
+	x->is_gone = true;
+	x->is_handled = false;
+	if (was_handled && x->request.gone)
+		x->request.gone(&x->request);
+}
+
+static void on_hang_up(void *data)
+{
+	struct exchange *x = data;
+
+	exchange_tell_gone(x);
+	exchange_resume(x);
+}
+
+/* Without a watch a hang-up is noticed when the answer is written. */
+void exchange_suspend(struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	x->is_suspended = true;
+	MHD_suspend_connection(x->connection);
+	if (info)
+		x->watch = hang_up_watch_start(x->server->loop, info->connect_fd, on_hang_up, x);
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+const char *http_request_header(const struct http_request *r, const char *name)
+{
+	return MHD_lookup_connection_value(exchange_of(r)->connection, MHD_HEADER_KIND, name);
+}
+
+void http_add_header(struct http_request *r, const char *name, const char *value)
+{
+	struct exchange *x = exchange_of(r);
+
+	if (x->n_headers == HTTP_HEADERS_MAX)
+		return;
+	x->headers[x->n_headers].name = strdup(name);
+	x->headers[x->n_headers].value = strdup(value);
+	x->n_headers++;
+}
+
+void http_release_body(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+
+	buffer_fini(&r->body);
+	x->server->body_bytes -= x->n_body;
+	x->n_body = 0;
+}
+
+static void add_headers(struct exchange *x, const char *content_type)
+{
+	if (content_type)
+		MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+	for (size_t i = 0; i < x->n_headers; i++)
+		if (x->headers[i].name && x->headers[i].value)
+			MHD_add_response_header(x->response, x->headers[i].name, x->headers[i].value);
+}
+
+void http_respond(struct http_request *r, unsigned int status, const char *content_type, struct buffer *body)
+{
+	struct exchange *x = exchange_of(r);
+
+	x->is_handled = false;
+	x->status = status;
+	x->response = body->failed ? NULL
+				   : MHD_create_response_from_buffer_with_free_callback(body->size, body->data, free);
+	if (x->response) {
+		add_headers(x, content_type);
+		*body = (struct buffer) { 0 };
+	} else {
+		log_error("out of memory for an answer: its connection is closed");
+		buffer_fini(body);
+		x->is_gone = true;
+	}
+	exchange_resume(x);
+}
+
+/* The library wants more of a stream. */
+static ssize_t read_stream(void *data, uint64_t position, char *to, size_t size)
+{
+	struct exchange *x = data;
+	size_t n = x->stream.size - x->n_stream_sent;
+
+	(void)position;
+	if (x->is_gone || x->stream.failed)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (n == 0 && x->stream_ended)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n == 0) {
+		exchange_suspend(x);
+		return 0;
+	}
+	n = n < size ? n : size;
+	memcpy(to, x->stream.data + x->n_stream_sent, n);
+	x->n_stream_sent += n;
+	/* Moving the rest to the front only when it is the smaller half keeps the copying linear. */
+	if (x->n_stream_sent >= x->stream.size / 2) {
+		buffer_drop_front(&x->stream, x->n_stream_sent);
+		x->n_stream_sent = 0;
+	}
+	if (x->is_handled && x->request.drained)
+		x->request.drained(&x->request);
+	return (ssize_t)n;
+}
+
+void http_body_resume(struct http_request *r)
+{
+	exchange_resume(exchange_of(r));
+}
+
+void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type)
+{
+	http_stream_begin_sized(r, status, content_type, HTTP_SIZE_UNKNOWN);
+}
+
+void http_stream_begin_sized(struct http_request *r, unsigned int status, const char *content_type, uint64_t size)
+{
+	struct exchange *x = exchange_of(r);
+
+	x->status = status;
+	/* HTTP_SIZE_UNKNOWN is the library's word, too. */
+	x->response = MHD_create_response_from_callback(size, STREAM_BLOCK, read_stream, x, NULL);
+	if (x->response)
+		add_headers(x, content_type);
+	else
+		x->is_gone = true;
+	/* A reader that pauses is not idle: how long it may pause is the handler's to decide. */
+	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+	exchange_resume(x);
+}
+
+void http_stream_write(struct http_request *r, const void *data, size_t size)
+{
+	struct exchange *x = exchange_of(r);
+
+	buffer_put(&x->stream, data, size);
+	exchange_resume(x);
+}
+
+size_t http_stream_backlog(const struct http_request *r)
+{
+	const struct exchange *x = exchange_of(r);
+
+	return x->stream.size - x->n_stream_sent;
+}
+
+void http_stream_end(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+
+	x->stream_ended = true;
+	x->is_handled = false;
+	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, x->server->settings.idle_timeout_s);
+	exchange_resume(x);
+}
+
+void http_stream_abort(struct http_request *r)
+{
+	exchange_of(r)->is_gone = true;
+	http_stream_end(r);
+}
