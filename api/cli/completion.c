@@ -123,7 +123,9 @@ static void offer_options(const struct query *q, const struct option_spec *specs
 								     : NULL;
 
 	if (before) {
-		offer_values(q, before->name);
+		/* The output of one command is a format, of another a file. */
+		if (strcmp(before->argument, "FILE") != 0)
+			offer_values(q, before->name);
 		return;
 	}
 	for (; specs->kind != OPTION_END && q->current[0] == '-'; specs++)

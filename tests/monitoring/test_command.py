@@ -29,6 +29,7 @@ def complete(*words):
 def test_bash_completes_commands():
     assert {"run", "sessionpool", "session", "logs", "completion"} <= set(complete(""))
     assert complete("sessionp") == ["sessionpool"]
+    assert complete("note") == ["notebook"] and complete("notebook", "") == ["run"]
     assert complete("sessionpool", "") == ["create", "update", "show", "list", "delete"]
     assert complete("session", "code-interpreter", "show-file-c") == ["show-file-content"]
     assert complete("completion", "") == ["bash", "zsh", "fish"]
@@ -36,7 +37,8 @@ def test_bash_completes_commands():
 
 
 def test_bash_completes_the_options_that_help_lists():
-    for words in ("sessionpool", "create"), ("session", "code-interpreter", "execute"), ("key", "create"), ("usage",):
+    for words in ("sessionpool", "create"), ("session", "code-interpreter", "execute"), ("key", "create"), ("usage",), \
+            ("notebook", "run"):
         shown = subprocess.run([HEARTH, *words, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
         listed = {word for line in shown.splitlines() for word in line.split()[:2] if word.startswith("--")}
         assert listed == set(complete(*words, "--")) and len(listed) > 5
@@ -47,7 +49,7 @@ def test_bash_completes_values_and_leaves_files_to_bash():
     assert complete("session", "list", "-o", "js") == ["json", "jsonc"]
     assert complete("sessionpool", "create", "--container-type", "") == ["PythonLTS", "NodeLTS"]
     assert complete("session", "code-interpreter", "upload-file", "--filepath", "") == []
-    assert complete("run", "exam") == []
+    assert complete("run", "exam") == complete("notebook", "run", "-o", "") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
