@@ -5,6 +5,7 @@
 #include "api/utf8.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -79,10 +80,16 @@ static int check_cell(const json_t *cell, size_t index, struct error *err)
 	return 0;
 }
 
+/* Some programs write whole numbers as 5.0. */
+static bool is_whole_number(const json_t *value)
+{
+	return json_is_number(value) && fmod(json_number_value(value), 1) == 0;
+}
+
 static int check(struct notebook *n, struct error *err)
 {
 	const json_t *format = json_object_get(n->root, "nbformat"), *metadata = json_object_get(n->root, "metadata");
-	const json_t *cell;
+	const json_t *minor = json_object_get(n->root, "nbformat_minor"), *cell;
 	size_t i;
 
 	if (!json_is_object(n->root))
@@ -90,6 +97,8 @@ static int check(struct notebook *n, struct error *err)
 	if (json_number_value(format) != 4)
 		return error_set(err, EINVAL,
 				 "The notebook is not of nbformat 4: convert it (jupyter nbconvert --to notebook).");
+	if (minor && !is_whole_number(minor))
+		return error_set(err, EINVAL, "The notebook's 'nbformat_minor' is no whole number.");
 	if (metadata && !json_is_object(metadata))
 		return error_set(err, EINVAL, "The notebook's 'metadata' are no object.");
 	n->cells = json_object_get(n->root, "cells");
@@ -165,7 +174,7 @@ static void complete_cell(const struct notebook *n, json_t *cell)
 
 	if (!json_object_get(cell, "metadata"))
 		json_object_set_new(cell, "metadata", json_object());
-	if (json_integer_value(minor) < 5 || json_object_get(cell, "id"))
+	if (json_number_value(minor) < 5 || json_object_get(cell, "id"))
 		return;
 	guid_make(id);
 	json_object_set_new(cell, "id", json_stringn(id, 8));

@@ -3,7 +3,6 @@
 #include "api/notebook_call.h"
 #include "api/rest.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +29,9 @@ static bool read_timeout(struct http_request *r, int64_t *timeout_s)
 
 	if (!text)
 		return true;
-	errno = 0;
+	/* What is beyond any number is cut to the largest, as all above the service's maximum is cut to that. */
 	*timeout_s = strtoll(text, &end, 10);
-	if (*text && *end == '\0' && errno == 0 && *timeout_s > 0)
+	if (*text && *end == '\0' && *timeout_s > 0)
 		return true;
 	rest_error(r, 400, "SessionRequestValidationFailed",
 		   "The query parameter 'timeoutInSeconds' must be a number of seconds above 0: it is of each cell.");

@@ -69,6 +69,9 @@ static void what_is_no_notebook_is_refused(void **state)
 	check_error("{\"nbformat\":4}", EINVAL, "'cells'");
 	check_error("{\"nbformat\":4,\"cells\":{}}", EINVAL, "'cells'");
 	check_error("{\"nbformat\":4,\"metadata\":[],\"cells\":[]}", EINVAL, "'metadata'");
+	check_error("{\"nbformat\":4,\"nbformat_minor\":{},\"cells\":[]}", EINVAL, "'nbformat_minor'");
+	check_error("{\"nbformat\":4,\"nbformat_minor\":4.5,\"cells\":[]}", EINVAL, "'nbformat_minor'");
+	check_error("{\"nbformat\":4,\"nbformat_minor\":null,\"cells\":[]}", EINVAL, "'nbformat_minor'");
 	check_error(NOTEBOOK("7"), EINVAL, "cell 0");
 	check_error(NOTEBOOK("{\"cell_type\":\"code\"}"), EINVAL, "'source' of the cell 0");
 	check_error(NOTEBOOK(CODE("[\"a\",1]")), EINVAL, "'source'");
