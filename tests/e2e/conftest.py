@@ -5,32 +5,13 @@ import signal
 
 import pytest
 
-from service import Host, Service, Session
+from fixtures import host, service  # noqa: F401
+from service import Session
 
 
 def pytest_configure():
     """Told to end, the tests clear up as after Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-
-
-@pytest.fixture(scope="session")
-def host():
-    host = Host()
-    try:
-        host.start()
-        yield host
-    finally:
-        host.stop()
-
-
-@pytest.fixture(scope="session")
-def service(host):
-    service = Service(host)
-    try:
-        service.start()
-        yield service
-    finally:
-        service.stop()
 
 
 @pytest.fixture(scope="session")

@@ -11,27 +11,8 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
-from service import TOKEN_FILE, Host, Service, Session  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def host():
-    host = Host()
-    try:
-        host.start()
-        yield host
-    finally:
-        host.stop()
-
-
-@pytest.fixture(scope="session")
-def service(host):
-    service = Service(host)
-    try:
-        service.start()
-        yield service
-    finally:
-        service.stop()
+from fixtures import host, service  # noqa: E402, F401
+from service import TOKEN_FILE, Session  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,11 @@
 
 import os
 import secrets
+import shutil
 import subprocess
+import tempfile
 
+import pytest
 import requests
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -70,3 +73,16 @@ class Hearthd:
         self.process.wait(30)
         self.process.stdout.close()
         self.process = None
+
+
+@pytest.fixture
+def hearthd():
+    """One for a test, not started. Its folder has a short path, for the sockets in it."""
+    folder = tempfile.mkdtemp(prefix="hearth-")
+    hearthd = Hearthd(folder)
+    try:
+        yield hearthd
+    finally:
+        if hearthd.process:
+            hearthd.stop()
+        shutil.rmtree(folder)
