@@ -9,7 +9,7 @@ import plan
 
 LEAST_SECONDS = 5.0
 GRACE_S = 240  # beyond a step's own time: preparing it, and one run that hangs
-MOST_SESSIONS = 16
+MOST_SESSIONS = 48
 
 
 class StepFailed(Exception):
@@ -24,6 +24,7 @@ class Runner:
         # Beside hearthd: the lab's view of a checkout is a file system that cannot be mapped.
         self.scratch = host.run("mktemp", "--directory", "--tmpdir=/tmp", "hearth-bench-XXXXXXXX").strip()
         self.deadline = time.monotonic() + plan.TOTAL_SECONDS
+        self.nginx = subprocess.run([f"{root}/scripts/nginx"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         self.options, self.concurrency, self.clones = (), (1, 2, 4), 4
 
     def close(self):
@@ -61,7 +62,7 @@ class Runner:
                 "url": "http://127.0.0.1:8080" if self.host.is_lab else self.service.url,
                 "token_file": self.host.environment["HEARTH_TOKEN_FILE"], "hearthd_pid": self.service.hearthd_pid(),
                 "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD,
-                "template_dir": f"{self.scratch}/templates", "pause_s": 0.5 if self.host.is_lab else 0.1,
+                "template_dir": f"{self.scratch}/templates", "nginx": self.nginx, "pause_s": 0.5 if self.host.is_lab else 0.1,
                 "concurrency": self.concurrency, "clones": self.clones})
         return settings
 

@@ -8,6 +8,8 @@ MODULES = {
     "throughput": "throughput",
     "footprint": "footprint",
     "restore_counts": "counts",
+    "overhead": "control_plane", "transfer": "control_plane", "health_requests": "control_plane",
+    "executions": "control_plane",
     "sessions": "scale", "ready": "scale", "churn": "scale",
 }
 
