@@ -38,14 +38,14 @@ HEARTH = (
          "restore_start_ms"),
     Step("reused_execution", "the same print(1) in a session that was used before", 60, 50, 50, BARE,
          "reused_execution_ms"),
-    Step("health_requests", "GET /healthz by wrk, beside nginx with a file", 1, 20, 1, BARE),
+    Step("health_requests", "GET /healthz by wrk, beside nginx with a file", 1, 15, 1, BARE),
     Step("transfer", "a file of 100 MiB to a session and back, beside cp", 1, 40, 1, BARE),
     Step("fork", "fork: a copy of a live session, order to its first result", 50, 60, 10, BARE, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 60, 10, BARE, "resume_ms"),
     Step("restore_counts", "hearth-vmm alone: a clone's start, restore, first byte of the agent, print(1)", 50, 40, 5,
          BARE, "vmm_restore_ms"),
     Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 70, 50, STOCK, "warm_start_ms"),
-    Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 40, 50, STOCK, "overhead_ms"),
+    Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 15, 50, STOCK, "overhead_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
     Step("footprint", "memory of ready and of used sessions", 1, 50, 1, STOCK),
 )
@@ -58,7 +58,7 @@ SCALES = {
     "executions": ("executions in one session, and hearthd's memory before and after", 10000),
     "churn": ("sessions started, used and ended in a row", 2000),
 }
-TOTAL_SECONDS = 14 * 60  # the whole run; what then is still to do, is done with the least runs
+TOTAL_SECONDS = 14.5 * 60  # the whole run; what then is still to do, is done with the least runs
 
 
 def steps():
