@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 /*
- * Parses JSON in which integers may have any number of digits: one that is too long for jansson reads as 0. For looking
- * at the rest of an answer; print numbers from the text itself. NULL if it is not JSON; the caller owns the value.
+ * Parses JSON in which integers may have any number of digits: one beyond 64 bits reads as the nearest real number (±1e308
+ * at most); print such numbers from the text itself. `text` ends with a 0 byte after its `size`. NULL if it is not JSON;
+ * the caller owns the value.
  */
 json_t *json_parse(const char *text, size_t size);
 

@@ -2,11 +2,14 @@
 #include "api/cli/json.h"
 #include "api/cli/picture.h"
 #include "api/cli/source.h"
+#include "common/cleanup.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,9 +86,45 @@ static void an_answer_with_any_integer_can_be_read(void **state)
 	json_decref(json);
 }
 
+static void long_numbers_keep_their_value(void **state)
+{
+	static const char text[] =
+		"[0.1234567890123456789, 9223372036854775807, -9223372036854775808, 9223372036854775808,"
+		"-123456789012345678901234567890, 1.000000000000000000e2, -12345678901234567]";
+	AUTO_FREE char *digits = malloc(403);
+	json_t *json = json_parse(text, strlen(text));
+
+	(void)state;
+	assert_non_null(json);
+	assert_true(json_real_value(json_array_get(json, 0)) == 0.1234567890123456789);
+	assert_true(json_integer_value(json_array_get(json, 1)) == INT64_MAX);
+	assert_true(json_integer_value(json_array_get(json, 2)) == INT64_MIN);
+	assert_true(json_real_value(json_array_get(json, 3)) == 9223372036854775808.0);
+	assert_true(json_real_value(json_array_get(json, 4)) == -123456789012345678901234567890.0);
+	assert_true(json_real_value(json_array_get(json, 5)) == 100.0);
+	assert_true(json_integer_value(json_array_get(json, 6)) == -12345678901234567);
+	json_decref(json);
+
+	/* Beyond a double, too. */
+	assert_non_null(digits);
+	memset(digits, '9', 402);
+	digits[0] = '-';
+	digits[402] = 0;
+	json = json_parse(digits, 402);
+	assert_true(json_real_value(json) == -1e308);
+	json_decref(json);
+}
+
 static void what_is_not_json_is_refused(void **state)
 {
-	static const char *const bad[] = { "", "{", "\"a\\", "{\"a\":00}", "[1] 2", "{\"a\":\"\x80\"}" };
+	static const char *const bad[] = { "",
+					   "{",
+					   "\"a\\",
+					   "{\"a\":00}",
+					   "[1] 2",
+					   "00000000000000000000",
+					   "1-2-3-4-5-6-7-8-9-10",
+					   "{\"a\":\"\x80\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -148,6 +187,7 @@ int main(void)
 		cmocka_unit_test(a_shebang_line_tells_the_language),
 		cmocka_unit_test(utf8_is_told_from_other_bytes),
 		cmocka_unit_test(an_answer_with_any_integer_can_be_read),
+		cmocka_unit_test(long_numbers_keep_their_value),
 		cmocka_unit_test(what_is_not_json_is_refused),
 		cmocka_unit_test(a_picture_never_overwrites_a_file),
 		cmocka_unit_test(a_bundle_without_a_picture_saves_nothing),
