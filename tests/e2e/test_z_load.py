@@ -1,7 +1,7 @@
 """More than is comfortable: many executions at once, and a file larger than the guest's disk."""
 
 import secrets
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,7 +17,8 @@ def roomy(host, service):
     """A service with room for all of them, in the place of the shared one."""
     service.stop()
     roomy = Service(host)
-    roomy.start("--session-memory-mib", "512", "--max-sessions", str(N_SESSIONS + 2), "--max-file-mib", "2048")
+    roomy.start("--session-memory-mib", "512", "--max-sessions", str(N_SESSIONS + 2), "--max-file-mib", "2048",
+                "--idle-timeout-seconds", "600")
     yield roomy
     roomy.stop()
     service.start()
@@ -39,11 +40,10 @@ def test_500_executions_over_50_sessions(roomy):
     names = [f"load-{i}-{secrets.token_hex(4)}" for i in range(N_SESSIONS)]
     before, memory = descriptors(roomy), resident_kib(roomy)
 
-    everybody_is_connected = threading.Barrier(N_EXECUTIONS, timeout=600)
+    clients = [roomy.client().connect() for _ in range(N_EXECUTIONS)]
 
     def execute(i):
-        own = roomy.client().connect()
-        everybody_is_connected.wait()
+        own = clients[i]
         answer = own.execute(names[i % N_SESSIONS], "n = globals().get('n', 0) + 1\nn", timeout=1200)
         own.http.close()
         return i % N_SESSIONS, answer.result
@@ -56,7 +56,10 @@ def test_500_executions_over_50_sessions(roomy):
     for name in names:
         assert client.end(name).status_code == 204
     assert resident_kib(roomy) - memory < 32 << 10
-    assert descriptors(roomy) <= before + 16  # the stock may have grown meanwhile
+    deadline = time.monotonic() + 60  # the lab's network takes its time to say that a client has closed
+    while descriptors(roomy) > before + 16 and time.monotonic() < deadline:  # the stock may have grown meanwhile
+        time.sleep(0.5)
+    assert descriptors(roomy) <= before + 16
     assert client.execute("after", "1 + 1").result == 2
     assert client.end("after").status_code == 204
 
