@@ -11,8 +11,8 @@
 enum {
 	WAITING_HIGH_BYTES = 256 << 10, /* above this, nothing more is read from the interpreter */
 	WAITING_LOW_BYTES = 64 << 10,
-	GRACE_MIN_US = 2 * 1000000, /* from SIGINT to SIGKILL */
-	GRACE_MAX_US = 10 * 1000000,
+	GRACE_MIN_US = 2 * 1000000,   /* from SIGINT to SIGKILL */
+	GRACE_MAX_US = 7 * 1000000,   /* so that the host, whose own grace is 10 s, does not lose its patience first */
 	DISPLAY_MAX_BYTES = 32 << 20, /* bundles of one execution */
 	DONE_FIXED_SIZE = 28,
 	EXECUTE_FIXED_SIZE = 16,

@@ -175,6 +175,19 @@ static void take_frame(struct interpreter *interpreter, struct frame *frame)
 	}
 }
 
+/*
+ * The driver reads nothing while code runs, so what has not gone out yet waits for a driver that is still to begin. It
+ * would take the signal for one that comes late; the frame tells it which execution is meant.
+ */
+static void signal_interrupt(struct interpreter *interpreter)
+{
+	if (!interpreter->interrupt_is_due || (interpreter->outbox.bytes && interpreter->control.fd >= 0))
+		return;
+	interpreter->interrupt_is_due = false;
+	if (interpreter->pid)
+		kill(-interpreter->pid, SIGINT);
+}
+
 static void on_control(struct loop_source *source, uint32_t events)
 {
 	struct interpreter *interpreter =
@@ -184,6 +197,7 @@ static void on_control(struct loop_source *source, uint32_t events)
 
 	if (events & EPOLLOUT)
 		result = outbox_flush(&interpreter->outbox, source->fd);
+	signal_interrupt(interpreter);
 	if (result == 0 && !interpreter->paused) {
 		result = frame_reader_next(&interpreter->reader, source->fd, &frame);
 		if (result == 1)
@@ -302,6 +316,7 @@ void interpreter_start(struct interpreter *interpreter)
 	loop_timer_stop(&interpreter->timer);
 	interpreter->paused = false;
 	interpreter->reseed_is_due = false;
+	interpreter->interrupt_is_due = false;
 	interpreter->was_killed = false;
 	interpreter->was_damaged = false;
 	interpreter->oom_kills = cgroup_oom_kills(&interpreter->cgroup);
@@ -366,6 +381,7 @@ void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
 	frame_set_request(frame, interpreter->request);
 	interpreter_drain(interpreter);
 	interpreter->has_state = true;
+	interpreter->interrupt_is_due = false;
 	move(interpreter, INTERPRETER_BUSY);
 	if (interpreter->reseed_is_due)
 		send_randomness(interpreter);
@@ -374,10 +390,9 @@ void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
 
 void interpreter_interrupt(struct interpreter *interpreter)
 {
-	if (interpreter->pid)
-		kill(-interpreter->pid, SIGINT);
-	outbox_push(&interpreter->outbox, frame_create(AGENT_INTERRUPT, interpreter->request, 0));
-	watch(interpreter);
+	interpreter->interrupt_is_due = true;
+	send_to_driver(interpreter, frame_create(AGENT_INTERRUPT, interpreter->request, 0));
+	signal_interrupt(interpreter);
 }
 
 void interpreter_kill(struct interpreter *interpreter)

@@ -62,6 +62,7 @@ struct interpreter {
 	bool paused;                /* nothing is read from it, so that it blocks when the pipes are full */
 	bool has_state;             /* code ran in it: its death loses something */
 	bool reseed_is_due;         /* the guest was restored since its driver was seeded */
+	bool interrupt_is_due;      /* SIGINT, once all frames have gone out */
 	bool was_killed;            /* by the agent */
 	bool was_damaged;           /* the driver broke the protocol, which is why it was killed */
 	char unreported_death[256]; /* the listener's: how it died when no execution was there to be told */
@@ -100,7 +101,7 @@ void interpreter_settle(struct interpreter *interpreter);
  */
 void interpreter_reseed(struct interpreter *interpreter);
 
-/* SIGINT to its process group, and AGENT_INTERRUPT to the driver. */
+/* AGENT_INTERRUPT to the driver and, after it, SIGINT to its process group. */
 void interpreter_interrupt(struct interpreter *interpreter);
 
 /* SIGKILL to it and everything that it started. died() follows. */

@@ -44,7 +44,7 @@ const TRACEBACK_LINES_MAX = 5000;
 // What keeps a script alive in Node, but not an execution: it may serve the ones after it.
 const BACKGROUND = new Set(['TCPServerWrap', 'PipeServerWrap', 'MessagePort', 'TTYWrap', 'SignalWrap']);
 
-const running = new Int32Array(new SharedArrayBuffer(8)); // shared with node_reader.js, which explains it
+const running = new Int32Array(new SharedArrayBuffer(12)); // shared with node_reader.js, which explains it
 const reallyExit = process.reallyExit.bind(process);
 const idleArray = new Int32Array(new SharedArrayBuffer(4));
 const FORGET_MS = 50; // for Node's watchdog to act on a SIGINT that it kept
@@ -378,6 +378,7 @@ async function execute(request, codeBytes, flags) {
   stopped.catch(() => {});
   execution = { number, request, flags, settle, exiting: false, exitCode: 0 };
   Atomics.store(running, 0, number);
+  if (request !== REHEARSAL_REQUEST) Atomics.add(running, 2, 1);
   restoreProcess();
   forgetStaleInterrupt();
   const putBack = flags & FRESH ? emptyGlobals() : null;
@@ -480,13 +481,14 @@ async function warmUp() {
 // What a first request does, so that a copy finds it done: output, values, an error.
 const REHEARSALS = ['console.log(1)', 'console.error(1)', "'1'", '1 + 1', 'await 1', "throw new Error('rehearsal')"];
 const REHEARSE_TIMES = 3;
+const REHEARSAL_REQUEST = 0n;
 
 /** Runs executions whose answers go nowhere, and takes back what they leave. */
 async function rehearse() {
   const names = new Set(Reflect.ownKeys(globalThis));
   for (let i = 0; i < REHEARSE_TIMES; i++) {
     unique.rehearse();
-    for (const code of REHEARSALS) await execute(0n, Buffer.from(code), 0);
+    for (const code of REHEARSALS) await execute(REHEARSAL_REQUEST, Buffer.from(code), 0);
   }
   for (const name of Reflect.ownKeys(globalThis)) if (!names.has(name)) delete globalThis[name];
   count = 0;

@@ -19,9 +19,12 @@ const FLAGS_AT = 1; // in it
 // How long an interrupt may take to reach the main thread: more on a machine on which the start took long, too.
 const PATIENCE_MS = Math.min(Math.max(2 * performance.now(), 250), 2000);
 const DETACH_MS = 1000;
+const BEGIN_MS = 20; // between two looks whether the main thread has begun
 
-// [0]: the execution that runs, 0 if none does; [1]: how many interrupts came so far
+// [0]: the execution that runs, 0 if none does; [1]: how many interrupts came so far; [2]: how many executions that were
+// handed over the main thread has begun
 const running = new Int32Array(workerData.running);
+let handedOver = 0;
 let received = [];
 let receivedBytes = 0;
 let randomness = null; // of AGENT_ADOPT, for the main thread
@@ -43,10 +46,13 @@ function terminate(execution) {
   setTimeout(() => session.disconnect(), DETACH_MS);
 }
 
-function onInterrupt() {
-  Atomics.add(running, 1, 1);
+function interrupt() {
   const execution = Atomics.load(running, 0);
-  if (execution === 0) return;
+  if (execution === 0) {
+    // It has ended, or the main thread has yet to begin it.
+    if (Atomics.load(running, 2) !== handedOver) setTimeout(interrupt, BEGIN_MS);
+    return;
+  }
   parentPort.postMessage({ interrupt: true });
   setTimeout(() => {
     if (Atomics.load(running, 0) === execution) terminate(execution);
@@ -60,10 +66,15 @@ function post(message) {
 }
 
 function onFrame(type, request, body) {
-  if (type === EXECUTE) post({ request, flags: body[FLAGS_AT], code: body.subarray(PREFIX_SIZE) });
-  else if (type === SETTLE) post({ settle: true });
+  if (type === EXECUTE) {
+    handedOver = (handedOver + 1) | 0;
+    post({ request, flags: body[FLAGS_AT], code: body.subarray(PREFIX_SIZE) });
+  } else if (type === SETTLE) post({ settle: true });
   else if (type === ADOPT) randomness = body;
-  else if (type === INTERRUPT) onInterrupt();
+  else if (type === INTERRUPT) {
+    Atomics.add(running, 1, 1);
+    interrupt();
+  }
 }
 
 function takeFrames() {

@@ -19,6 +19,7 @@ import python_shell
 import python_unique
 
 EXECUTE = 1
+INTERRUPT = 2
 SETTLE = 3
 ADOPT = 4
 READY = 16
@@ -64,6 +65,14 @@ class Channel:
         """The type, request and body of the next frame."""
         length, kind, _, request = HEADER.unpack(self.receive_exactly(HEADER.size))
         return kind, request, self.receive_exactly(length)
+
+    def interrupt_is_next(self):
+        """True if the frame that has come but was not received yet interrupts the request."""
+        try:
+            header = self.socket.recv(HEADER.size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return header == HEADER.pack(0, INTERRUPT, 0, self.request)
 
     def send(self, kind, body):
         """Sends a whole frame: an interrupt that comes meanwhile is raised after it."""
@@ -126,6 +135,7 @@ class Driver:
         self.stdout = Stream(1)
         self.stderr = Stream(2)
         self.running = False
+        self.interrupt_was_early = False  # or late: it came while no code ran
         self.code_ran = False  # the user's
         self.restore_streams()
         self.system_path = frozenset(path for path in sys.path if path)
@@ -143,6 +153,7 @@ class Driver:
         if os.getpid() != self.channel.pid:
             raise KeyboardInterrupt
         if not self.running:
+            self.interrupt_was_early = True
             return
         if self.channel.main_is_sending:
             self.channel.interrupt_is_due = True
@@ -174,6 +185,11 @@ class Driver:
         """True if the code ran to its end without an exception."""
         try:
             self.running = True
+            if self.interrupt_was_early:
+                self.interrupt_was_early = False
+                # The agent sends its frame before the signal, which may also have been for the code before.
+                if self.channel.interrupt_is_next():
+                    raise KeyboardInterrupt
             succeeded = self.shell.run(code, flags)
             self.running = False
             return succeeded

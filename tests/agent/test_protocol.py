@@ -1,12 +1,13 @@
 """The agent's own part: frames, limits, interrupts, lost interpreters, hosts that misbehave."""
 
 import os
+import signal
 import struct
 import time
 
 import pytest
 
-from agent import (ERROR, EXECUTE, INTERRUPTED, LOST, NODE, OK, READY, REFUSED, STDOUT, TIMEOUT,
+from agent import (ERROR, EXECUTE, INTERRUPTED, LOST, NODE, OK, PYTHON, READY, REFUSED, STDOUT, TIMEOUT,
                    TIMEOUT_SENTENCE)
 
 
@@ -75,6 +76,27 @@ def test_interrupt_frame_interrupts(connection):
     outcome = connection.finish()
     assert (outcome.outcome, outcome.state_lost) == (INTERRUPTED, 0)
     assert outcome.ran_us < 3_000_000
+
+
+@pytest.mark.parametrize("language, pid, endless, kept", [
+    (PYTHON, "import os; kept = 1; os.getpid()", "import time\nwhile True: time.sleep(0.01)", "kept"),
+    (NODE, "var kept = 1; process.pid", "setInterval(() => {}, 10); for (;;) await new Promise((r) => setTimeout(r, 9))",
+     "kept"),
+], ids=["python", "node"])
+@pytest.mark.parametrize("size", [0, 4 << 20])
+def test_interrupt_that_comes_before_the_code_has_begun(connection, language, pid, endless, kept, size):
+    # As on a machine with so much to do that the interpreter has not read its code yet.
+    pid = int(connection.run(pid, language).text)
+    comment = ("#" if language == PYTHON else "//") + "x" * size + "\n"
+    os.kill(pid, signal.SIGSTOP)
+    connection.start(comment + endless, language)
+    time.sleep(0.1)
+    connection.interrupt()
+    time.sleep(0.1)
+    os.kill(pid, signal.SIGCONT)
+    outcome = connection.finish()
+    assert (outcome.outcome, outcome.state_lost) == (INTERRUPTED, 0)
+    assert connection.run(kept, language).text == "1"
 
 
 def test_interrupt_of_another_request_does_nothing(connection):
