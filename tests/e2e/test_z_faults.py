@@ -103,9 +103,7 @@ class Victim:
             self.client.post("executions", {"code": "import time\nwhile True: time.sleep(0.01)"},
                              identifier=self.identifier, timeout=0.05 + self.chance.random() * 0.3)
         after = self.client.execute(self.identifier, "x")
-        if after.result != 1:  # code that does not stop within answer-grace-seconds costs its session (docs/configuration.md)
-            print("the interrupted code did not stop in time: its session was ended", flush=True)
-            assert "NameError" in after.stderr, after
+        assert after.result == 1, after
 
     def vmm_is_stopped_for_a_while(self):
         pid = self.pid()
