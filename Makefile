@@ -35,6 +35,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/pools.c api/stock.c api/stock_policy.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
+           api/image_manifest.c api/rest_metadata.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/vmm_process.c api/vmm_cgroups.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \

@@ -5,6 +5,7 @@
  */
 #include "api/config.h"
 #include "api/http_server.h"
+#include "api/image_manifest.h"
 #include "api/microvm_directory.h"
 #include "api/router.h"
 #include "api/service_log.h"
@@ -290,6 +291,9 @@ static int start_service(struct hearthd *h, struct error *err)
 	fill_host(h);
 	if (prepare_jail(h, err) < 0)
 		return -err->code;
+	h->service.image_manifest = image_manifest_load(c->image, err);
+	if (!h->service.image_manifest)
+		log_warn("GET metadata has nothing to tell: %s", err->text);
 	h->service.store = pool_store_open(c->database, err);
 	if (!h->service.store)
 		return -err->code;
@@ -397,6 +401,7 @@ static int serve(struct hearthd *h, struct error *err)
 	mcp_keys_close(h->service.mcp_keys);
 	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
+	image_manifest_destroy(h->service.image_manifest);
 	vmm_cgroups_close(h->cgroups);
 	auth_fini(&h->service.auth);
 	uv_loop_close(&h->loop);

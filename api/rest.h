@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+struct image_manifest;
 struct usage;
 struct usage_store;
 struct mcp_exchange;
@@ -25,6 +26,7 @@ struct service {
 	struct pools *pools;
 	struct templates *templates; /* the users' own, and the built-in ones */
 	struct pool_store *store;
+	struct image_manifest *image_manifest; /* NULL: none was found */
 	struct usage_store *usage_store;
 	struct usage *usage;
 	struct mcp_keys *mcp_keys;
@@ -92,6 +94,7 @@ bool rest_check_version(struct http_request *r);
 /* The handlers, in rest_<resource>.c. */
 void rest_health_get(struct service *s, struct http_request *r);
 void rest_metrics_get(struct service *s, struct http_request *r);
+void rest_metadata_get(struct service *s, struct http_request *r);
 void rest_openapi_get(struct service *s, struct http_request *r);
 void rest_usage_get(struct service *s, struct http_request *r);
 void rest_execute_legacy(struct service *s, struct http_request *r);

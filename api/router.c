@@ -54,6 +54,7 @@ static const struct route routes[] = {
 	{ DATA, ANYBODY, "GET", "healthz", BODY_NONE, rest_health_get },
 	{ DATA, ANYBODY, "GET", "openapi.json", BODY_NONE, rest_openapi_get },
 	{ DATA, METRICS, "GET", "metrics", BODY_NONE, rest_metrics_get },
+	{ DATA, TOKEN, "GET", "metadata", BODY_NONE, rest_metadata_get },
 	{ DATA, READ_NAMED, "GET", "usage", BODY_NONE, rest_usage_get },
 
 	{ DATA, TOKEN, "POST", "code/execute", BODY_CODE, rest_execute_legacy },

@@ -1,5 +1,7 @@
 """What is in the guest image."""
 
+import json
+
 import pytest
 
 # The name to import of each package that the image promises.
@@ -44,6 +46,18 @@ def test_pkg_resources_lists_what_is_installed(session):
 def test_node_is_a_supported_lts(session):
     major = int(session.node("process.versions.node.split('.')[0]").result)
     assert major >= 22 and major % 2 == 0
+
+
+def test_metadata_tells_what_is_there(client, session):
+    answer = client.request("GET", "metadata").json()
+    runtimes = {runtime["name"]: runtime["version"] for runtime in answer["runtimes"]}
+    assert runtimes["python"] == session.python("import platform\nplatform.python_version()").result
+    assert runtimes["node"] == session.node("process.versions.node").result
+    told = {package["name"]: package["version"] for package in answer["preInstalledPackages"]}
+    found = session.python("import importlib.metadata, json\n"
+                           "print(json.dumps({d.name: d.version for d in importlib.metadata.distributions()}))")
+    assert told == json.loads(found.stdout)
+    assert answer["jupyterKernel"]["version"] == told["ipython"]
 
 
 def test_pip_and_npm_rules(session):
