@@ -41,11 +41,27 @@ static int failed(struct error *err, const char *what)
 
 /* ---- 1. descriptors ---------------------------------------------------------------------------------------------- */
 
-void jail_close_descriptors(int kept)
+/* The smallest of `kept` that is at least `from`; UINT_MAX if there is none. */
+static unsigned next_kept(const int *kept, unsigned n_kept, unsigned from)
 {
-	if (kept > STDERR_FILENO + 1)
-		close_range(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
-	close_range(kept > STDERR_FILENO ? (unsigned)kept + 1 : STDERR_FILENO + 1, UINT_MAX, 0);
+	unsigned next = UINT_MAX;
+
+	for (unsigned i = 0; i < n_kept; i++)
+		if (kept[i] >= 0 && (unsigned)kept[i] >= from && (unsigned)kept[i] < next)
+			next = (unsigned)kept[i];
+	return next;
+}
+
+void jail_close_descriptors(const int *kept, unsigned n_kept)
+{
+	unsigned from = STDERR_FILENO + 1, next;
+
+	while ((next = next_kept(kept, n_kept, from)) < UINT_MAX) {
+		if (next > from)
+			close_range(from, next - 1, 0);
+		from = next + 1;
+	}
+	close_range(from, UINT_MAX, 0);
 }
 
 /* ---- 2. the cgroups that hearthd has made: memory, processors, processes, I/O ------------------------------------ */

@@ -30,8 +30,8 @@ struct jail {
 	const char *sockets;    /* a path whose folder is what the jail shows; NULL: it shows nothing */
 };
 
-/* Closes all descriptors but the standard ones and `kept` (-1: none). The first thing to be done. */
-void jail_close_descriptors(int kept);
+/* Closes all descriptors but the standard ones and the `n_kept` of `kept` (-1: none). The first thing to be done. */
+void jail_close_descriptors(const int *kept, unsigned n_kept);
 
 /*
  * Enters it: after this there are no files, no network, no other processes and no rights, and the process is filtered by

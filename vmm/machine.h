@@ -14,7 +14,7 @@ enum {
 	MACHINE_MEMORY_MIN_MIB = 128,
 	MACHINE_MEMORY_MAX_MIB = 16384,
 	MACHINE_DISKS_MAX = 8,
-	MACHINE_VIRTIO_MAX = MACHINE_DISKS_MAX + 2, /* disks, vsock, rng */
+	MACHINE_VIRTIO_MAX = MACHINE_DISKS_MAX + 3, /* disks, vsock, net, rng */
 };
 
 /* RAM is [0, 3 GiB) and, for what is above, [4 GiB, ...). Nothing between them is RAM. */
@@ -51,7 +51,7 @@ enum {
 
 static inline unsigned machine_virtio_pin(unsigned index)
 {
-	static const unsigned char pins[MACHINE_VIRTIO_MAX] = { 16, 17, 18, 19, 20, 21, 22, 23, 10, 11 };
+	static const unsigned char pins[MACHINE_VIRTIO_MAX] = { 16, 17, 18, 19, 20, 21, 22, 23, 10, 11, 6 };
 
 	return pins[index];
 }

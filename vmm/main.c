@@ -234,7 +234,7 @@ static int run(struct options *options, uint64_t start_us)
 
 	snprintf(identity, sizeof(identity), "vmm/%s", options->id);
 	log_identity(identity);
-	jail_close_descriptors(options->control_fd);
+	jail_close_descriptors((const int[]) { options->control_fd, options->vm.net_fd }, 2);
 	mallopt(M_ARENA_MAX, 1);
 	grow_descriptor_table();
 	if (start(&process, options, start_us, &err) < 0)

@@ -22,9 +22,11 @@ const char options_help[] =
 	"  --disk FILE[,ro]   raw disk, in the order of vda, vdb, ...; up to 8 times\n"
 	"  --vsock PATH       Unix socket for connections to the guest (CONNECT <port>); what the\n"
 	"                     guest connects to at host port P goes to the socket PATH_P\n"
+	"  --net FD           inherited SOCK_SEQPACKET socket, an Ethernet frame a message: a network device\n"
+	"                     (without it there is none)\n"
 	"  --console FILE|-   where console text goes, at most 1 MiB; - is stdout\n"
-	"  --restore STATE    the state file of a snapshot; memory, vCPUs and kernel are its own, disks\n"
-	"                     and vsock must be given as they were. The VM is paused until VMM_RESUME\n"
+	"  --restore STATE    the state file of a snapshot; memory, vCPUs and kernel are its own, disks,\n"
+	"                     vsock and net must be given as they were. The VM is paused until VMM_RESUME\n"
 	"  --memory-file FILE a memory file of that snapshot, base first; up to 8 times\n"
 	"  --working-set FILE pages of that snapshot to have ready before they are needed\n"
 	"  --record-working-set FILE\n"
@@ -60,6 +62,7 @@ enum flag {
 	VCPUS,
 	DISK,
 	VSOCK,
+	NET,
 	CONSOLE,
 	PROBE,
 	JAIL,
@@ -84,6 +87,7 @@ static const struct option flags[] = {
 	{ "vcpus", required_argument, NULL, VCPUS },
 	{ "disk", required_argument, NULL, DISK },
 	{ "vsock", required_argument, NULL, VSOCK },
+	{ "net", required_argument, NULL, NET },
 	{ "console", required_argument, NULL, CONSOLE },
 	{ "jail", required_argument, NULL, JAIL },
 	{ "jail-user", required_argument, NULL, JAIL_USER },
@@ -195,6 +199,9 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 	case VSOCK:
 		vm->vsock_path = value;
 		return 0;
+	case NET:
+		vm->net_fd = parse_number(value, 0, 1 << 20, "net", err);
+		return vm->net_fd < 0 ? vm->net_fd : 0;
 	case CONSOLE:
 		vm->console_path = value;
 		return 0;
@@ -246,7 +253,9 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 {
 	int flag, status = 0;
 
-	*options = (struct options) { .control_fd = -1, .orphan_timeout_s = 60, .id = "vm", .jail.user = -1 };
+	*options = (struct options) {
+		.control_fd = -1, .orphan_timeout_s = 60, .id = "vm", .jail.user = -1, .vm.net_fd = -1
+	};
 	opterr = 0;
 	optind = 1;
 	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {

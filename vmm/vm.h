@@ -31,6 +31,7 @@ struct vm_config {
 	uint32_t n_disks;
 	const char *vsock_path;   /* NULL: no vsock device */
 	const char *vsock_inside; /* vsock_path as the process sees it once it is jailed */
+	int net_fd;               /* the network's end of a socket, taken over; -1: no network device */
 	const char *console_path; /* NULL: console text is dropped */
 
 	/* Instead of kernel, cmdline, memory_mib and n_vcpus: a snapshot's state file, and its memory files, base first. */

@@ -35,13 +35,14 @@ static void defaults_are_sensible(void **state)
 	assert_int_equal(options.vm.n_vcpus, 1);
 	assert_string_equal(options.vm.cmdline, "");
 	assert_null(options.vm.vsock_path);
+	assert_int_equal(options.vm.net_fd, -1);
 }
 
 static void all_flags_are_taken(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("--control 7 --id a1 --kernel k --cmdline root=/dev/vda --memory 16384 --vcpus 16 "
-			       "--disk a,ro --disk=b --disk c,rw --vsock v --console -"),
+			       "--disk a,ro --disk=b --disk c,rw --vsock v --net 8 --console -"),
 			 0);
 	assert_int_equal(options.control_fd, 7);
 	assert_string_equal(options.id, "a1");
@@ -53,6 +54,7 @@ static void all_flags_are_taken(void **state)
 	assert_string_equal(options.vm.disks[1].path, "b");
 	assert_false(options.vm.disks[1].is_read_only);
 	assert_string_equal(options.vm.disks[2].path, "c,rw"); /* only ,ro means something */
+	assert_int_equal(options.vm.net_fd, 8);
 	assert_string_equal(options.vm.console_path, "-");
 }
 
@@ -78,6 +80,7 @@ static void mistakes_are_named(void **state)
 		{ "--kernel k --vcpus 0", "--vcpus 0" },
 		{ "--kernel k --vcpus -1", "--vcpus -1" },
 		{ "--kernel k --control x", "--control x" },
+		{ "--kernel k --net x", "--net x" },
 		{ "--kernel k --nonsense", "--nonsense" },
 		{ "--kernel k --disk", "--disk" },
 		{ "--kernel k --disk ,ro", "a file is needed" },
