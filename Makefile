@@ -12,7 +12,7 @@ VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vm
        vmm/x86/probe_guest.S vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
        vmm/snapshot/working_set.c vmm/snapshot/working_set_recorder.c vmm/virtio/virtqueue.c vmm/virtio/device.c \
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
-       vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c
+       vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c vmm/virtio/net.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
@@ -51,7 +51,7 @@ CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/t
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
          guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
-         guest-agent/files.c guest-agent/file_tree.c
+         guest-agent/network.c guest-agent/files.c guest-agent/file_tree.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error
@@ -60,18 +60,19 @@ UNIT_error :=
 
 HOST_FILE := vmm/host_file.c vmm/capabilities.c vmm/virtio/vsock_host.c
 VIRTIO := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/virtio/virtqueue.c vmm/virtio/device.c vmm/virtio/mmio.c vmm/guest_memory.c vmm/event_loop.c
-UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk device_tree elf serial vmm_options virtio_fuzz
+UNIT_TESTS += virtqueue guest_memory virtio_mmio vsock_flow vsock blk net device_tree elf serial vmm_options virtio_fuzz
 UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
 UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
 UNIT_virtio_mmio := $(VIRTIO)
 UNIT_blk := vmm/virtio/blk.c $(VIRTIO)
+UNIT_net := vmm/virtio/net.c $(VIRTIO)
 UNIT_device_tree := vmm/device_tree.c vmm/guest_memory.c
 UNIT_elf := vmm/elf.c vmm/guest_memory.c
 UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
-UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c
+UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c
 
 UNIT_TESTS += state_file memory_file seccomp
 UNIT_seccomp := vmm/seccomp.c
@@ -170,12 +171,13 @@ FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
 
-FUZZ_TARGETS += control virtqueue blk rng vsock serial snapshot elf
+FUZZ_TARGETS += control virtqueue blk rng vsock net serial snapshot elf
 FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)
 FUZZ_virtqueue := $(UNIT_virtqueue)
 FUZZ_blk := $(UNIT_virtio_fuzz)
 FUZZ_rng := $(UNIT_virtio_fuzz)
 FUZZ_vsock := $(UNIT_virtio_fuzz)
+FUZZ_net := $(UNIT_virtio_fuzz)
 FUZZ_serial := $(UNIT_serial)
 FUZZ_snapshot := $(UNIT_virtio_fuzz) vmm/serial.c vmm/console.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c
 FUZZ_elf := $(UNIT_elf)
@@ -193,6 +195,7 @@ SUBJECT_virtqueue := vmm/virtio/virtqueue.c
 SUBJECT_blk := vmm/virtio/blk.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_rng := vmm/virtio/rng.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_vsock := $(filter vmm/virtio/vsock%,$(UNIT_vsock)) vmm/virtio/mmio.c vmm/virtio/virtqueue.c
+SUBJECT_net := vmm/virtio/net.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_serial := vmm/serial.c vmm/console.c
 SUBJECT_snapshot := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/virtio/mmio.c
 SUBJECT_elf := vmm/elf.c

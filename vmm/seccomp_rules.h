@@ -25,11 +25,11 @@ ALLOW(rt_sigreturn, MAIN | VCPU | RECORDER, "end of a signal's handler: the kick
 ALLOW(restart_syscall, MAIN | VCPU | RECORDER, "the kernel's own, after a stop")
 ALLOW(exit_group, MAIN | VCPU | RECORDER, "the end, and that after a violation")
 
-/* ---- vsock and control socket ---- */
+/* ---- vsock, net and control socket ---- */
 ALLOW(readv, MAIN, "a client's bytes into guest memory")
-ALLOW(sendmsg, MAIN, "the guest's bytes to a client")
+ALLOW(sendmsg, MAIN, "the guest's bytes to a client, its frames to the network")
 ALLOW(sendto, MAIN, "the guest's bytes to a client; answers to orders")
-ALLOW(recvfrom, MAIN, "the CONNECT line of a client")
+ALLOW(recvfrom, MAIN, "the network's frames; the CONNECT line of a client")
 ALLOW(recvmsg, MAIN, "orders, with the descriptors of a snapshot's files")
 ALLOW(accept4, MAIN, "clients of the vsock, and who gives orders")
 ALLOW_IF_BOTH(socket, MAIN, IS(0, AF_UNIX), IS(1, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), "a guest connects to the host")
@@ -112,7 +112,7 @@ ALLOW(eventfd2, ASSEMBLY, "interrupts and notifications")
 ALLOW(epoll_create1, ASSEMBLY, "the two loops")
 ALLOW(signalfd4, ASSEMBLY, "signals come as events")
 ALLOW(timerfd_create, ASSEMBLY, "the vsock's and the control socket's timer")
-ALLOW(getsockopt, ASSEMBLY, "is the control socket one?")
+ALLOW(getsockopt, ASSEMBLY, "is the control socket one? The network's?")
 ALLOW(fcntl, ASSEMBLY, "it must not wait; the table of descriptors is grown")
 ALLOW(newfstatat, ASSEMBLY, "the size of a snapshot's files")
 ALLOW(fstat, ASSEMBLY, "the same")

@@ -5,6 +5,7 @@
 #include "vmm/device_tree.h"
 #include "vmm/host_file.h"
 #include "vmm/virtio/blk.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 #include "vmm/virtio/vsock.h"
 
@@ -205,6 +206,12 @@ static int prepare_virtio_devices(struct vm *vm, struct error *err)
 		if (status == 0 && virtio_vsock_start(device) < 0)
 			status = error_set(err, EIO, "cannot watch the vsock socket");
 		vm->vsock = status == 0 ? device : NULL;
+	}
+	if (vm->config->net_fd >= 0 && status == 0) {
+		device = virtio_net_create(vm->config->net_fd, &vm->devices, err);
+		status = device ? add_virtio(vm, device, err) : -err->code;
+		if (status == 0 && virtio_net_start(device) < 0)
+			status = error_set(err, EIO, "cannot watch the network's socket");
 	}
 	if (status == 0) {
 		device = virtio_rng_create();

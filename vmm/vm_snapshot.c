@@ -18,6 +18,7 @@ static void save_machine(const struct vm *vm, struct state_writer *writer)
 	state_put_uint(writer, vm->n_vcpus, 4);
 	state_put_uint(writer, vm->config->n_disks, 4);
 	state_put_uint(writer, vm->vsock != NULL, 1);
+	state_put_uint(writer, vm->config->net_fd >= 0, 1);
 }
 
 /* The files that this VM would be restored from: those below, and the one that is being written. */
@@ -80,12 +81,13 @@ int vm_read_machine(struct vm *vm, struct state_reader *snapshot, struct memory_
 {
 	struct bytes in = state_find(snapshot, STATE_MACHINE, 0);
 	uint32_t n_disks;
-	bool has_vsock;
+	bool has_vsock, has_net;
 
 	vm->memory_mib = bytes_get_u32(&in);
 	vm->n_vcpus = bytes_get_u32(&in);
 	n_disks = bytes_get_u32(&in);
 	has_vsock = bytes_get_u8(&in);
+	has_net = bytes_get_u8(&in);
 	if (state_done(&in, "the machine", err) < 0)
 		return -err->code;
 	if (vm->memory_mib < MACHINE_MEMORY_MIN_MIB || vm->memory_mib > MACHINE_MEMORY_MAX_MIB || vm->n_vcpus < 1 ||
@@ -95,6 +97,10 @@ int vm_read_machine(struct vm *vm, struct state_reader *snapshot, struct memory_
 		return error_set(err, EINVAL,
 				 "it was made with %u disks and %s vsock: give it the same --disk and --vsock", n_disks,
 				 has_vsock ? "a" : "no");
+	if (has_net && vm->config->net_fd < 0)
+		return error_set(err, EINVAL, "it was made with a network device: give it --net");
+	if (!has_net && vm->config->net_fd >= 0)
+		return error_set(err, EINVAL, "it was made without a network device: leave --net out");
 	return read_chain(snapshot, chain, err);
 }
 

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 enum {
-	STATE_FILE_VERSION = 1,
+	STATE_FILE_VERSION = 2,
 	STATE_FILE_MAX = 4 << 20, /* bytes; a VM with 16 vCPUs needs 300 KiB */
 	STATE_FILE_SECTIONS_MAX = 512,
 	SNAPSHOT_ID_SIZE = 16,

@@ -60,7 +60,8 @@ struct virtio_device {
 	uint32_t config_size;
 
 	pthread_mutex_t lock;
-	bool is_active; /* the driver said DRIVER_OK and the queues are valid */
+	bool is_active;           /* the driver said DRIVER_OK and the queues are valid */
+	uint64_t driver_features; /* negotiated; while it is active */
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
 
 	const struct virtio_transport_ops *transport_ops;

@@ -112,6 +112,7 @@ static void activate(struct virtio_mmio *mmio)
 			return;
 		}
 	}
+	device->driver_features = mmio->driver_features;
 	device->is_active = true;
 	/* A notification may have come before. */
 	eventfd_signal(mmio->kick_fd);
@@ -417,6 +418,7 @@ static int reactivate(struct virtio_mmio *mmio)
 		device->queues[i].next_used = saved.next_used;
 		device->queues[i].interrupted_at = saved.interrupted_at;
 	}
+	device->driver_features = mmio->driver_features;
 	device->is_active = true;
 	return 0;
 }

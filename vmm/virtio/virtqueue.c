@@ -152,16 +152,25 @@ void virtqueue_unpop(struct virtqueue *vq)
 	vq->next_available--;
 }
 
+void virtqueue_push_together(struct virtqueue *vq, const struct virtqueue_used *used, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const uint16_t slot = (uint16_t)(vq->next_used & (vq->setup.size - 1));
+		uint8_t *element = vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * slot;
+
+		store_le32(element, used[i].head);
+		store_le32(element + 4, used[i].written);
+		vq->next_used++;
+	}
+	/* Release: the driver must see the elements, and the data, before the index. */
+	store_le16(vq->used + RING_INDEX, vq->next_used, __ATOMIC_RELEASE);
+}
+
 void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written)
 {
-	const uint16_t slot = (uint16_t)(vq->next_used & (vq->setup.size - 1));
-	uint8_t *element = vq->used + RING_ENTRIES + (size_t)USED_ELEMENT_SIZE * slot;
+	const struct virtqueue_used used = { .head = chain->head, .written = written };
 
-	store_le32(element, chain->head);
-	store_le32(element + 4, written);
-	vq->next_used++;
-	/* Release: the driver must see the element, and the data, before the index. */
-	store_le16(vq->used + RING_INDEX, vq->next_used, __ATOMIC_RELEASE);
+	virtqueue_push_together(vq, &used, 1);
 }
 
 bool virtqueue_needs_interrupt(struct virtqueue *vq)

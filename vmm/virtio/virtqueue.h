@@ -59,6 +59,15 @@ void virtqueue_unpop(struct virtqueue *vq);
 /* Gives a chain back; `written` is the number of bytes written to its writable part. */
 void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written);
 
+/* A chain to be given back, by its head, and what was written to it. */
+struct virtqueue_used {
+	uint16_t head;
+	uint32_t written;
+};
+
+/* Gives several chains back, which the driver sees all at once. */
+void virtqueue_push_together(struct virtqueue *vq, const struct virtqueue_used *used, unsigned n);
+
 /* After some pushes: does the driver want to be interrupted for them? */
 bool virtqueue_needs_interrupt(struct virtqueue *vq);
 
