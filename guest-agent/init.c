@@ -2,18 +2,16 @@
 
 #include "cgroup.h"
 #include "machine.h"
+#include "network.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -106,15 +104,6 @@ static int make_root(struct error *err)
 	return result < 0 ? result : change_root(SCRATCH "/root", err);
 }
 
-static void bring_up_loopback(void)
-{
-	AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		log_warn("no loopback interface: %s", strerror(errno));
-}
-
 static void write_file(const char *path, const char *text)
 {
 	AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -158,7 +147,7 @@ int init_guest(struct error *err)
 	if (sethostname(HOST_NAME, strlen(HOST_NAME)) < 0)
 		log_warn("host name: %s", strerror(errno));
 	machine_place_files(HOST_NAME);
-	bring_up_loopback();
+	network_configure();
 	result = cgroup_setup();
 	if (result < 0)
 		log_warn("no cgroups, user code is bounded by rlimits only: %s", strerror(-result));
