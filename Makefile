@@ -322,8 +322,8 @@ GUESTS := reset triple_fault panic chain_loops buffer_outside ring_outside vsock
           halt spin disk_write
 
 # And those that do what no driver may. descriptors-DEVICE-QUEUE-VARIANT is one of tests/hostile/descriptors.c.
-HOSTILE := registers ports processor queues racing streams \
-           $(foreach d,RNG-0 BLK-0 VSOCK-0 VSOCK-1,$(foreach v,0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15,descriptors-$(d)-$(v)))
+HOSTILE := registers ports processor queues racing streams frames \
+           $(foreach d,RNG-0 BLK-0 VSOCK-0 VSOCK-1 NET-0 NET-1,$(foreach v,0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15,descriptors-$(d)-$(v)))
 
 .PHONY: guests hostile
 guests: $(GUESTS:%=$(BUILD)/guests/%)

@@ -60,7 +60,7 @@ class Guest(Connection):
 class Vm:
     """Its files are in a folder of its own, which close() removes."""
 
-    def __init__(self, *flags, disk=DISK, orphan_timeout=60, wrapper=()):
+    def __init__(self, *flags, disk=DISK, orphan_timeout=60, wrapper=(), net=None):
         self.folder = tempfile.mkdtemp(prefix="hearth-test-", dir="/tmp")
         os.chmod(self.folder, 0o711)  # the jailed VMM is another user
         self.vsock = os.path.join(self.folder, "vsock.sock")
@@ -77,8 +77,8 @@ class Vm:
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [*wrapper, "build/hearth-vmm", "--control", str(listener.fileno()), "--orphan-timeout", str(orphan_timeout), "--disk",
-             f"{disk},ro", "--vsock", self.vsock, "--console", self.console, *flags],
-            pass_fds=[listener.fileno()], stderr=self.log)
+             f"{disk},ro", "--vsock", self.vsock, "--console", self.console, *(["--net", str(net.fileno())] if net else []), *flags],
+            pass_fds=[listener.fileno(), *([net.fileno()] if net else [])], stderr=self.log)
         listener.close()
         self.sequence = 0
         self.connect()
@@ -88,10 +88,10 @@ class Vm:
         self.control.connect(self.control_path)
 
     @classmethod
-    def boot(cls, memory=512, vcpus=1, flags=()):
+    def boot(cls, memory=512, vcpus=1, flags=(), **options):
         """A VM whose agent has said that it is ready."""
         vm = cls("--kernel", "build/images/vmlinux", "--memory", str(memory), "--vcpus", str(vcpus), "--cmdline",
-                 "root=/dev/vda rootfstype=erofs ro init=/sbin/init", *flags)
+                 "root=/dev/vda rootfstype=erofs ro init=/sbin/init", *flags, **options)
         vm.order(BOOT)
         vm.ready.settimeout(LIMIT_S)
         connection, _ = vm.ready.accept()

@@ -15,6 +15,7 @@ REBOOT, DEVICE_BROKEN = 10, 14
 SHIPPED, SANITIZED = "build/hearth-vmm", "build/hearth-vmm-sanitized"
 VSOCK = "/tmp/hearth-test-hostile-vsock"
 DISK = "build/images/code-interpreter.erofs"
+WITH_NETWORK = "with a network"  # instead of a flag
 
 SWEEPS = [
     ("registers", "all registers"),
@@ -48,8 +49,12 @@ def a_neighbour_goes_on(session):
 
 def run(vmm, program, guest, *flags):
     jail = ("--jail", "off") if program == SANITIZED else ()
-    result = vmm.run("--kernel", f"build/hostile/{guest}", "--memory", "128", "--console", "-", *jail, *flags, timeout=100,
-                     program=program)
+    flags = ["--kernel", f"build/hostile/{guest}", "--memory", "128", "--console", "-", *jail, *flags]
+    if WITH_NETWORK in flags:
+        flags.remove(WITH_NETWORK)
+        result = vmm.run("tests/e2e/with_network.py", program, *flags, timeout=100, program="/usr/bin/python3")
+    else:
+        result = vmm.run(*flags, timeout=100, program=program)
     assert "Sanitizer" not in result.log and "runtime error" not in result.log, result.log
     assert "guest failed" not in result.console, result
     assert result.status in (REBOOT, DEVICE_BROKEN), result
@@ -59,7 +64,7 @@ def run(vmm, program, guest, *flags):
 @pytest.mark.parametrize("program", [SHIPPED, SANITIZED])
 @pytest.mark.parametrize("guest, last", SWEEPS)
 def test_sweeps(vmm, program, guest, last):
-    result = run(vmm, program, guest, "--vsock", VSOCK, "--disk", f"{DISK},ro")
+    result = run(vmm, program, guest, "--vsock", VSOCK, "--disk", f"{DISK},ro", WITH_NETWORK)
     if result.status == REBOOT:
         assert result.console.endswith(f"{last}\n"), result
     else:
@@ -73,9 +78,22 @@ def test_streams_without_manners(vmm, program):
     assert "vsock: the driver broke queue 1: a packet longer than its descriptors or than 64 KiB" in result.why()
 
 
+@pytest.mark.parametrize("program", [SHIPPED, SANITIZED])
+def test_frames_without_manners(vmm, program):
+    result = run(vmm, program, "frames", WITH_NETWORK)
+    assert "all frames\n" in result.console, result
+    assert "net: dropped a frame of 13 bytes from the guest" in result.log
+    assert "net: dropped a frame of 65535 bytes from the guest" in result.log
+    if result.status == REBOOT:
+        assert result.console.endswith("raced\n"), result
+    else:
+        assert "net: the driver broke queue 1: " in result.why()
+
+
 @pytest.mark.parametrize("variant", CHAINS)
 @pytest.mark.parametrize("device, queue, flags", [
     ("RNG", 0, ()), ("BLK", 0, ("--disk", f"{DISK},ro")), ("VSOCK", 0, ("--vsock", VSOCK)), ("VSOCK", 1, ("--vsock", VSOCK)),
+    ("NET", 0, (WITH_NETWORK,)), ("NET", 1, (WITH_NETWORK,)),
 ])
 def test_forbidden_chains(vmm, device, queue, flags, variant):
     result = run(vmm, SANITIZED, f"descriptors-{device}-{queue}-{variant}", *flags)

@@ -158,6 +158,7 @@ def test_what_the_host_lacks_is_told_before_any_order(vmm):
     (["--kernel", "build/hearth-vmm"], FAILURE, "not a linked kernel"),
     (["--kernel", f"{GUESTS}/halt", "--disk", "/no/such/disk"], FAILURE, "cannot open disk /no/such/disk"),
     (["--kernel", f"{GUESTS}/halt", "--vsock", "/no/such/directory/v"], FAILURE, "cannot listen at /no/such/directory/v"),
+    (["--kernel", f"{GUESTS}/halt", "--net", "0"], FAILURE, "--net 0: not an inherited socket of type SOCK_SEQPACKET"),
     (["--kernel", f"{GUESTS}/halt", "--cmdline", "x" * 2048], FAILURE, "command line is too long"),
 ])
 def test_mistakes_are_explained(vmm, flags, status, text):

@@ -46,6 +46,8 @@ static void restore_device(struct state_reader *reader, uint32_t instance)
 	FUZZ_CHECK(virtio_driver_open(&f));
 	if (instance == 0) {
 		device = virtio_driver_open_vsock(&f);
+	} else if (instance == 2) {
+		device = virtio_driver_open_net(&f);
 	} else {
 		fd = memfd_create("disk", MFD_CLOEXEC);
 		FUZZ_CHECK(ftruncate(fd, 1 << 20) == 0);
@@ -94,6 +96,7 @@ static void fuzz_state(struct choices *c)
 	if (state_reader_init(&reader, file, size, &err) == 0) {
 		restore_device(&reader, 0);
 		restore_device(&reader, 1);
+		restore_device(&reader, 2);
 		restore_serial(&reader);
 	} else {
 		FUZZ_CHECK(*err.text);

@@ -1,11 +1,13 @@
 /* A driver that does anything, and the other ends of a vsock device: see virtio_driver.h. */
 #include "tests/fuzz/virtio_driver.h"
 
+#include "common/network_protocol.h"
 #include "tests/fuzz/fuzz.h"
 #include "vmm/virtio/vsock_flow.h"
 #include "vmm/virtio/vsock_host.h"
 
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,9 +35,16 @@ static void write32(struct virtio_driver *f, uint64_t offset, uint32_t value)
 	virtio_mmio_access(&f->mmio, offset, (uint8_t *)&value, 4, true);
 }
 
+static bool is_net(const struct virtio_driver *f)
+{
+	return f->mmio.device->ops->n_queues == 2;
+}
+
 /* A start-up as it should be, now and then with a wrong address or size. */
 static void start(struct virtio_driver *f)
 {
+	uint32_t features;
+
 	memset(guest_memory_get(&f->memory, 0, 0x10000), 0, 0x10000);
 	write32(f, 0x70, 0);
 	write32(f, 0x70, 1);
@@ -43,7 +52,10 @@ static void start(struct virtio_driver *f)
 	write32(f, 0x24, 1);
 	write32(f, 0x20, 1);
 	write32(f, 0x24, 0);
-	write32(f, 0x20, choose_rarely(&f->choices, 2) ? 1U << VIRTIO_RING_F_EVENT_IDX : 0);
+	features = choose_rarely(&f->choices, 2) ? 1U << VIRTIO_RING_F_EVENT_IDX : 0;
+	if (is_net(f) && !choose_rarely(&f->choices, 4))
+		features |= 1U << VIRTIO_NET_F_MRG_RXBUF;
+	write32(f, 0x20, features);
 	write32(f, 0x70, 0xb);
 	for (unsigned i = 0; i < f->mmio.device->ops->n_queues; i++) {
 		write32(f, 0x30, i);
@@ -131,7 +143,7 @@ struct shape {
 
 static struct shape shape_of(struct virtio_driver *f, unsigned queue)
 {
-	if (f->mmio.device->ops->n_queues == 3) /* vsock */
+	if (f->mmio.device->ops->n_queues >= 2) /* vsock, net */
 		return queue == 1 ? (struct shape) { 1 + choose_below(&f->choices, 2), 0 }
 				  : (struct shape) { 0, 1 + choose_below(&f->choices, 2) };
 	if (f->mmio.device->ops->queue_size_max > 8) /* disk */
@@ -161,10 +173,10 @@ static void put_descriptors(struct virtio_driver *f, unsigned queue)
 		if (place == 0 && f->mmio.device->ops->n_queues == 1) {
 			put_request(f, d.addr);
 			d.len = 16;
-		} else if (place == 0 && queue == 1) {
+		} else if (place == 0 && queue == 1 && !is_net(f)) {
 			d.len += VSOCK_HEADER_SIZE;
 			put_packet(f, d.addr, d.len);
-		} else if (queue == 0 && f->mmio.device->ops->n_queues == 3) {
+		} else if (queue == 0 && f->mmio.device->ops->n_queues >= 2) {
 			d.len += VSOCK_HEADER_SIZE;
 		}
 		if (place >= shape.n_readable)
@@ -250,6 +262,25 @@ static void disturb_host(struct virtio_driver *f)
 	}
 }
 
+/* What the other end of a network does: send and take frames of any length, and once go. */
+static void disturb_network(struct virtio_driver *f)
+{
+	static char frame[NETWORK_FRAME_MAX + 2];
+
+	if (choose_rarely(&f->choices, 20000)) {
+		close(f->network);
+		f->network = -1;
+	} else if (choose_rarely(&f->choices, 3)) {
+		while (recv(f->network, frame, sizeof(frame), 0) > 0)
+			;
+	} else if (send(f->network, frame,
+			choose_rarely(&f->choices, 4) ? choose_below(&f->choices, sizeof(frame) + 1)
+						      : choose_below(&f->choices, 3000),
+			MSG_NOSIGNAL) < 0) {
+		return;
+	}
+}
+
 void virtio_driver_do(struct virtio_driver *f)
 {
 	uint8_t data[8] = { 0 };
@@ -269,6 +300,8 @@ void virtio_driver_do(struct virtio_driver *f)
 		offer(f);
 	if (f->service >= 0 && choose_rarely(&f->choices, 4))
 		disturb_host(f);
+	if (f->network >= 0 && choose_rarely(&f->choices, 2))
+		disturb_network(f);
 	used_before = f->mmio.device->queues[0].next_used;
 	virtio_mmio_kicked(&f->mmio, 0);
 	event_loop_run_once(&f->loop, 0);
@@ -278,7 +311,7 @@ void virtio_driver_do(struct virtio_driver *f)
 
 bool virtio_driver_open(struct virtio_driver *f)
 {
-	*f = (struct virtio_driver) { .service = -1 };
+	*f = (struct virtio_driver) { .service = -1, .network = -1 };
 	memset(f->clients, 0xff, sizeof(f->clients));
 	return guest_memory_init(&f->memory, MEMORY_SIZE) == 0 && event_loop_open(&f->loop) == 0;
 }
@@ -305,6 +338,17 @@ struct virtio_device *virtio_driver_open_vsock(struct virtio_driver *f)
 				   : NULL;
 }
 
+struct virtio_device *virtio_driver_open_net(struct virtio_driver *f)
+{
+	struct error err = { 0 };
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) < 0)
+		return NULL;
+	f->network = ends[1];
+	return virtio_net_create(ends[0], &f->loop, &err);
+}
+
 void virtio_driver_attach(struct virtio_driver *f, struct virtio_device *device)
 {
 	FUZZ_CHECK(device);
@@ -312,6 +356,8 @@ void virtio_driver_attach(struct virtio_driver *f, struct virtio_device *device)
 			 f);
 	if (f->service >= 0)
 		FUZZ_CHECK(virtio_vsock_start(device) == 0);
+	if (f->network >= 0)
+		FUZZ_CHECK(virtio_net_start(device) == 0);
 }
 
 void virtio_driver_close(struct virtio_driver *f)
@@ -324,6 +370,8 @@ void virtio_driver_close(struct virtio_driver *f)
 	for (unsigned i = 0; i < VIRTIO_DRIVER_CLIENTS_MAX; i++)
 		if (f->clients[i] >= 0)
 			close(f->clients[i]);
+	if (f->network >= 0)
+		close(f->network);
 	if (f->service >= 0) {
 		close(f->service);
 		unlink(f->path);

@@ -10,6 +10,7 @@
 #include "vmm/event_loop.h"
 #include "vmm/guest_memory.h"
 #include "vmm/virtio/mmio.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/vsock.h"
 
 enum { VIRTIO_DRIVER_CLIENTS_MAX = 8 };
@@ -23,6 +24,7 @@ struct virtio_driver {
 	char directory[32], path[64];
 	int service; /* the host's listening socket; -1: no vsock device */
 	int clients[VIRTIO_DRIVER_CLIENTS_MAX];
+	int network; /* the other end of a network device's socket; -1: none, or closed */
 };
 
 /* Memory and a loop; then a device of any kind is made and attached. */
@@ -30,6 +32,9 @@ bool virtio_driver_open(struct virtio_driver *f);
 
 /* A vsock device with clients and a service on its host's side, to be attached next. NULL if it cannot be. */
 struct virtio_device *virtio_driver_open_vsock(struct virtio_driver *f);
+
+/* A network device with somebody at its other end, to be attached next. NULL if it cannot be. */
+struct virtio_device *virtio_driver_open_net(struct virtio_driver *f);
 
 /* Takes the device over. */
 void virtio_driver_attach(struct virtio_driver *f, struct virtio_device *device);

@@ -12,7 +12,7 @@
 #define VIRTIO       0xd0010000UL
 #define VIRTIO_COUNT 16
 
-enum { VIRTIO_BLK = 2, VIRTIO_RNG = 4, VIRTIO_VSOCK = 19 };
+enum { VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_RNG = 4, VIRTIO_VSOCK = 19 };
 enum { RING_SIZE = 8, DESC_NEXT = 1, DESC_WRITE = 2 };
 
 int main(void);

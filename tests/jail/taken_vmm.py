@@ -77,7 +77,7 @@ class Orders:
 class TakenVmm:
     """One that stands alone, started as hearthd does it; its guest spins, or does not run where KVM cannot run it."""
 
-    def __init__(self, program, jail="full", user=None, machine=("--kernel", SPIN, "--memory", "128")):
+    def __init__(self, program, jail="full", user=None, machine=("--kernel", SPIN, "--memory", "128"), inherited=()):
         self.user = user or 1879048192 + secrets.randbelow(65536)
         self.folder = f"/tmp/hearth-test-{secrets.token_hex(4)}"
         os.makedirs(os.path.join(self.folder, "sockets"))
@@ -93,7 +93,7 @@ class TakenVmm:
             self.process = subprocess.Popen(
                 ["unshare", "--pid", "--fork", os.path.join(BUILD, program), *machine, "--control", str(listener.fileno()), "--jail", jail, "--jail-user", str(self.user), "--vsock",
                  self.vsock, "--console", self.console],
-                pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                pass_fds=[listener.fileno(), *inherited], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         listener.close()
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.connect(control)

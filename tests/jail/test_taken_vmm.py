@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from taken_vmm import BUILD, CALLS, FORBIDDEN, Gone, limits
+from taken_vmm import BUILD, CALLS, FORBIDDEN, SPIN, Gone, limits
 
 AT_FDCWD = -100
 KVM_CREATE_VM = 0xAE01
@@ -146,6 +146,24 @@ def test_there_is_no_network(take):
         fd = vmm.call("socket", socket.AF_UNIX, socket.SOCK_STREAM, 0)
         address = struct.pack("<H", socket.AF_UNIX) + name
         assert vmm.call("connect", fd, address, len(address)) == -errno.ECONNREFUSED
+
+
+def test_a_network_device_is_one_socket(take):
+    """What it may say there is hearth-netd's to judge. Descriptors with numbers around the two that it needs are closed."""
+    guest_end, network = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    others = [os.open("/etc/passwd", os.O_RDONLY) for _ in range(3)]
+    net = os.dup2(guest_end.fileno(), others[1], inheritable=True)
+    others.remove(net)
+    vmm = take(machine=("--kernel", SPIN, "--memory", "128", "--net", str(net)), inherited=[net, *others])
+    folder = f"/proc/{vmm.pid()}/fd"
+    assert os.stat(f"{folder}/{net}").st_ino == os.fstat(net).st_ino
+    assert not [fd for fd in os.listdir(folder) if os.readlink(f"{folder}/{fd}") == "/etc/passwd"]
+    frame = b"any frame at all"
+    assert vmm.call("write", net, frame, len(frame)) == len(frame)
+    network.settimeout(10)
+    assert network.recv(100) == frame
+    for fd in net, *others:
+        os.close(fd)
 
 
 def test_other_sockets_of_the_service_are_out_of_reach(take):

@@ -76,12 +76,18 @@ static void vsock_survives_any_driver_and_any_host(void **state)
 	drive(*state, virtio_driver_open_vsock(*state));
 }
 
+static void net_survives_any_driver_and_any_network(void **state)
+{
+	drive(*state, virtio_driver_open_net(*state));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_disk_survives_any_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_random_source_survives_any_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(vsock_survives_any_driver_and_any_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(net_survives_any_driver_and_any_network, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
