@@ -12,7 +12,7 @@ VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vm
        vmm/x86/probe_guest.S vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
        vmm/snapshot/working_set.c vmm/snapshot/working_set_recorder.c vmm/virtio/virtqueue.c vmm/virtio/device.c \
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
-       vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c vmm/virtio/net.c
+       vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c vmm/virtio/net.c vmm/virtio/net_checksum.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
@@ -65,14 +65,14 @@ UNIT_virtqueue := vmm/virtio/virtqueue.c vmm/guest_memory.c
 UNIT_guest_memory := vmm/guest_memory.c vmm/bus.c
 UNIT_virtio_mmio := $(VIRTIO)
 UNIT_blk := vmm/virtio/blk.c $(VIRTIO)
-UNIT_net := vmm/virtio/net.c $(VIRTIO)
+UNIT_net := vmm/virtio/net.c vmm/virtio/net_checksum.c $(VIRTIO)
 UNIT_device_tree := vmm/device_tree.c vmm/guest_memory.c
 UNIT_elf := vmm/elf.c vmm/guest_memory.c
 UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
-UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c
+UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c vmm/virtio/net_checksum.c
 
 UNIT_TESTS += state_file memory_file seccomp
 UNIT_seccomp := vmm/seccomp.c
@@ -195,7 +195,7 @@ SUBJECT_virtqueue := vmm/virtio/virtqueue.c
 SUBJECT_blk := vmm/virtio/blk.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_rng := vmm/virtio/rng.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_vsock := $(filter vmm/virtio/vsock%,$(UNIT_vsock)) vmm/virtio/mmio.c vmm/virtio/virtqueue.c
-SUBJECT_net := vmm/virtio/net.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
+SUBJECT_net := vmm/virtio/net.c vmm/virtio/net_checksum.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
 SUBJECT_serial := vmm/serial.c vmm/console.c
 SUBJECT_snapshot := vmm/snapshot/state_file.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c vmm/virtio/mmio.c
 SUBJECT_elf := vmm/elf.c

@@ -23,6 +23,7 @@ READY_KIB = 2048  # private memory of a clone that waits
 
 
 def checksum(data):
+    data += b"\0" * (len(data) % 2)
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -43,7 +44,8 @@ class Network:
         self.guest_end, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.heard = {"arp": 0, "udp": 0, "else": 0}
         self.lengths = []
-        self.foreign = []
+        self.foreign = []  # another source
+        self.wrong = []  # a wrong checksum
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
@@ -63,6 +65,8 @@ class Network:
         elif kind == b"\x08\x00" and packet[9] == 17 and packet[12:16] == GUEST:
             self.heard["udp"] += 1
             self.lengths.append(len(frame))
+            if checksum(packet[12:20] + struct.pack(">HH", 17, len(packet) - 20) + packet[20:]):
+                self.wrong.append(frame)
             port, destination_port = struct.unpack(">HH", packet[20:24])
             self.socket.send(udp_frame(destination_port, port, b"again: " + packet[28:]))
         else:
@@ -112,7 +116,7 @@ def device():
         guest = vm.guest()
         answers(guest)
         assert max(network.lengths) == 65534 - len("again: "), network.lengths
-        assert network.heard["arp"] >= 1 and not network.foreign, network.heard
+        assert network.heard["arp"] >= 1 and not network.foreign and not network.wrong, network.heard
         assert network.heard["else"] == 0, network.heard  # neither IPv6 nor anything else is said unasked
 
         found = guest.run("print(open('/etc/resolv.conf').read(), open('/sys/class/net/eth0/mtu').read(), "

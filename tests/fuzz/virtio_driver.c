@@ -53,6 +53,8 @@ static void start(struct virtio_driver *f)
 	write32(f, 0x20, 1);
 	write32(f, 0x24, 0);
 	features = choose_rarely(&f->choices, 2) ? 1U << VIRTIO_RING_F_EVENT_IDX : 0;
+	if (is_net(f))
+		features |= 1U << VIRTIO_NET_F_CSUM;
 	if (is_net(f) && !choose_rarely(&f->choices, 4))
 		features |= 1U << VIRTIO_NET_F_MRG_RXBUF;
 	write32(f, 0x20, features);
@@ -136,6 +138,17 @@ static void put_request(struct virtio_driver *f, gpa_t at)
 	memcpy(guest_memory_get(&f->memory, at, sizeof(header)), &header, sizeof(header));
 }
 
+static void put_net_header(struct virtio_driver *f, gpa_t at)
+{
+	const struct virtio_net_hdr_v1 header = {
+		.flags = choose_rarely(&f->choices, 3) ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0,
+		.csum_start = (uint16_t)choose_below(&f->choices, 80),
+		.csum_offset = choose_rarely(&f->choices, 4) ? (uint16_t)choose(&f->choices, 2) : 6,
+	};
+
+	memcpy(guest_memory_get(&f->memory, at, sizeof(header)), &header, sizeof(header));
+}
+
 /* Chains as the device's drivers make them: `n_readable` segments, then `n_writable`. */
 struct shape {
 	unsigned n_readable, n_writable;
@@ -173,7 +186,9 @@ static void put_descriptors(struct virtio_driver *f, unsigned queue)
 		if (place == 0 && f->mmio.device->ops->n_queues == 1) {
 			put_request(f, d.addr);
 			d.len = 16;
-		} else if (place == 0 && queue == 1 && !is_net(f)) {
+		} else if (place == 0 && queue == 1 && is_net(f)) {
+			put_net_header(f, d.addr);
+		} else if (place == 0 && queue == 1) {
 			d.len += VSOCK_HEADER_SIZE;
 			put_packet(f, d.addr, d.len);
 		} else if (queue == 0 && f->mmio.device->ops->n_queues >= 2) {

@@ -7,6 +7,7 @@
 #include "vmm/event_loop.h"
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
+#include "vmm/virtio/net_checksum.h"
 
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -250,6 +251,86 @@ static void a_frame_of_the_guest_is_a_message(void **state)
 	assert_int_equal(receive(f), NETWORK_FRAME_MAX);
 	assert_memory_equal(f->received, f->frame, NETWORK_FRAME_MAX);
 	assert_int_equal(receive(f), -1);
+}
+
+/* As RFC 1071 defines it, a byte at a time. */
+static uint16_t checksum_of(const uint8_t *bytes, size_t size)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+		sum = (sum & 0xffff) + (sum >> 16);
+	}
+	return (uint16_t)~sum;
+}
+
+static void a_checksum_is_right_for_any_length_and_place(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t length = 2; length < 80; length++) {
+		for (size_t start = 0; start + 2 <= length; start++) {
+			const size_t offset = (length - start - 2) / 2 * 2;
+			uint8_t frame[80], *place = frame + start + offset;
+			uint16_t expected;
+
+			memcpy(frame, f->frame + length, length);
+			expected = checksum_of(frame + start, length - start);
+			assert_true(net_checksum_complete(frame, length, start, offset));
+			assert_int_equal(place[0] << 8 | place[1], expected ? expected : 0xffff);
+			memcpy(place, f->frame + length + start + offset, 2);
+			assert_memory_equal(frame, f->frame + length, length);
+		}
+	}
+	memset(f->frame, 0xff, 20);
+	assert_true(net_checksum_complete(f->frame, 20, 0, 6)); /* 0 is said as ffff */
+	assert_int_equal(f->frame[6] << 8 | f->frame[7], 0xffff);
+}
+
+static void offer_unfinished(struct fixture *f, uint32_t size, uint16_t start, uint16_t offset)
+{
+	const struct virtio_net_hdr_v1 header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						  .csum_start = start,
+						  .csum_offset = offset };
+
+	offer_tx(f, size);
+	memcpy(test_memory(&f->tx, TX_BUFFERS, HEADER_SIZE), &header, HEADER_SIZE);
+}
+
+static void a_checksum_that_was_left_to_the_device_is_completed(void **state)
+{
+	static const uint32_t sizes[] = { FRAME_SIZE, FRAME_SIZE + 1, NETWORK_FRAME_MAX };
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		const uint16_t expected = checksum_of(f->frame + 34, sizes[i] - 34);
+
+		offer_unfinished(f, sizes[i], 34, 6);
+		kick(f);
+		assert_int_equal(receive(f), sizes[i]);
+		assert_int_equal(f->received[40] << 8 | f->received[41], expected);
+		memcpy(f->received + 40, f->frame + 40, 2);
+		assert_memory_equal(f->received, f->frame, sizes[i]);
+	}
+}
+
+static void a_checksum_that_has_no_place_drops_the_frame(void **state)
+{
+	static const uint16_t places[][2] = { { FRAME_SIZE, 0 },  { FRAME_SIZE - 1, 0 }, { 0, FRAME_SIZE - 1 },
+					      { 0xffff, 0xffff }, { 34, 0xffff },        { 0xffff, 0 } };
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		offer_unfinished(f, FRAME_SIZE, places[i][0], places[i][1]);
+		kick(f);
+		assert_int_equal(n_given_back(f), 1);
+		assert_int_equal(receive(f), -1);
+	}
+	offer_unfinished(f, FRAME_SIZE, FRAME_SIZE - 2, 0);
+	kick(f);
+	assert_int_equal(receive(f), FRAME_SIZE);
+	assert_string_equal(f->broken, "");
 }
 
 static void frames_of_a_forbidden_length_are_dropped(void **state)
@@ -621,6 +702,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_address_and_the_mtu_are_in_the_registers),
 		TEST(a_frame_of_the_guest_is_a_message),
+		TEST(a_checksum_is_right_for_any_length_and_place),
+		TEST(a_checksum_that_was_left_to_the_device_is_completed),
+		TEST(a_checksum_that_has_no_place_drops_the_frame),
 		TEST(frames_of_a_forbidden_length_are_dropped),
 		TEST(a_chain_that_no_driver_makes_breaks_the_device),
 		TEST(a_receive_buffer_that_no_driver_makes_breaks_the_device),

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/network_protocol.h"
+#include "vmm/virtio/net_checksum.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -12,6 +13,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/*
+ * CSUM: without it Linux makes each frame one piece of memory, up to 64 KiB at a moment when it cannot wait for one.
+ * MRG_RXBUF: without it Linux keeps buffers of 64 KiB.
+ */
+#define FEATURES                                                                                                       \
+	(1ULL << VIRTIO_NET_F_MAC | 1ULL << VIRTIO_NET_F_MTU | 1ULL << VIRTIO_NET_F_CSUM |                             \
+	 1ULL << VIRTIO_NET_F_MRG_RXBUF)
 
 enum {
 	QUEUE_RX = 0, /* to the guest */
@@ -33,6 +42,7 @@ struct net {
 	bool is_full;             /* the socket takes no more: the queue stands still until it says that it does */
 	uint32_t pending;         /* bytes of `frame` that wait for buffers of the guest; 0: none */
 	uint8_t frame[NETWORK_FRAME_MAX + 1];
+	uint8_t outgoing[NETWORK_FRAME_MAX]; /* the copy in which a checksum is completed */
 };
 
 /* Being writable is of interest only while we wait for it: it would wake us for each frame that the other end takes. */
@@ -63,6 +73,19 @@ static void pull_cable(struct net *net)
 
 /* ---- from the guest ---------------------------------------------------------------------------------------------- */
 
+/* From guest memory, or, if its checksum was left to us, from a copy that the guest cannot change. 0: it makes no sense. */
+static int prepare_frame(struct net *net, const struct virtqueue_chain *chain, size_t length, struct iovec *segments)
+{
+	struct virtio_net_hdr_v1 header;
+
+	virtqueue_chain_read(chain, 0, &header, sizeof(header));
+	if (!(header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return virtqueue_chain_slice(chain, false, HEADER_SIZE, length, segments);
+	virtqueue_chain_read(chain, HEADER_SIZE, net->outgoing, length);
+	segments[0] = (struct iovec) { net->outgoing, length };
+	return net_checksum_complete(net->outgoing, length, le16toh(header.csum_start), le16toh(header.csum_offset));
+}
+
 /* False if the socket is full, and the frame has to wait. Whatever else is wrong with a frame, it is dropped. */
 static bool send_frame(struct net *net, const struct virtqueue_chain *chain)
 {
@@ -73,12 +96,13 @@ static bool send_frame(struct net *net, const struct virtqueue_chain *chain)
 
 	if (net->peer.fd < 0)
 		return true;
-	if (length < NETWORK_FRAME_MIN || length > NETWORK_FRAME_MAX) {
+	if (length >= NETWORK_FRAME_MIN && length <= NETWORK_FRAME_MAX)
+		message.msg_iovlen = (size_t)prepare_frame(net, chain, length, segments);
+	if (message.msg_iovlen == 0) {
 		log_warn_limited("%s: dropped a frame of %llu bytes from the guest", net->device.name,
 				 (unsigned long long)length);
 		return true;
 	}
-	message.msg_iovlen = (size_t)virtqueue_chain_slice(chain, false, HEADER_SIZE, length, segments);
 	do {
 		sent = sendmsg(net->peer.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
@@ -323,7 +347,7 @@ struct virtio_device *virtio_net_create(int fd, struct event_loop *loop, struct 
 	net->device = (struct virtio_device) {
 		.ops = &net_ops,
 		.name = "net",
-		.features = 1ULL << VIRTIO_NET_F_MAC | 1ULL << VIRTIO_NET_F_MTU | 1ULL << VIRTIO_NET_F_MRG_RXBUF,
+		.features = FEATURES,
 		.config = &net->config,
 		.config_size = offsetof(struct virtio_net_config, mtu) + sizeof(net->config.mtu),
 	};

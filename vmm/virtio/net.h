@@ -1,6 +1,7 @@
 /*
  * virtio-net (virtio 1.2, 5.1): Ethernet frames on the rings on one side, messages of a Unix socket on the other
- * (common/network_protocol.h). No offloads, no control queue: the VMM moves frames, and knows nothing of what is in them.
+ * (common/network_protocol.h). No control queue, and no offload but a checksum that is completed here: the VMM moves frames,
+ * and knows nothing of what is in them.
  */
 #ifndef HEARTH_VMM_VIRTIO_NET_H
 #define HEARTH_VMM_VIRTIO_NET_H
