@@ -213,8 +213,9 @@ def damage(folder):
     refuse(broken, [memory], "truncated")
     write(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
     refuse(broken, [memory], "its checksum is wrong")
-    write(whole[:8] + b"\2" + whole[9:])
-    refuse(broken, [memory], "made by a newer hearth-vmm")
+    for version, words in (whole[8] + 1, "made by a newer hearth-vmm"), (whole[8] - 1, "made by an older hearth-vmm"):
+        write(whole[:8] + bytes([version]) + whole[9:])
+        refuse(broken, [memory], words)
     refuse(memory, [memory], "not a state file")
     refuse("/no/such/state", [memory], "cannot open it")
     refuse(state, [state], "truncated, or of a smaller guest")
