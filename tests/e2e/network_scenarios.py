@@ -3,7 +3,7 @@
 
 usage: network_scenarios.py SCENARIO
 
-The other end of the device is a Network of this file: a host that answers ARP for the gateway and repeats UDP.
+The other end of the device is a Network of this file: it answers ARP for the gateway, repeats UDP and swallows TCP.
 """
 
 import os
@@ -13,11 +13,14 @@ import struct
 import sys
 import tempfile
 import threading
+import zlib
 
 from microvm import Ended, Vm
 
 GUEST_MAC, GATEWAY_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 GUEST, GATEWAY, OUTSIDE = (socket.inet_aton(address) for address in ("10.0.2.15", "10.0.2.2", "198.51.100.7"))
+UDP, TCP = 17, 6
+FIN, SYN, ACK = 1, 2, 16
 FAILURE = 1
 READY_KIB = 2048  # private memory of a clone that waits
 
@@ -30,11 +33,45 @@ def checksum(data):
     return 0xFFFF - total
 
 
-def udp_frame(port, destination_port, data):
-    """From OUTSIDE to the guest. A checksum of 0 in UDP says that there is none."""
-    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(data), 0, 0, 64, 17, 0, OUTSIDE, GUEST)
+def with_checksum(protocol, segment, place):
+    """The segment from OUTSIDE to the guest, with its checksum at `place`, in a frame."""
+    pseudo = OUTSIDE + GUEST + struct.pack(">HH", protocol, len(segment))
+    segment = segment[:place] + struct.pack(">H", checksum(pseudo + segment)) + segment[place + 2:]
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(segment), 0, 0, 64, protocol, 0, OUTSIDE, GUEST)
     header = header[:10] + struct.pack(">H", checksum(header)) + header[12:]
-    return GUEST_MAC + GATEWAY_MAC + b"\x08\x00" + header + struct.pack(">HHHH", port, destination_port, 8 + len(data), 0) + data
+    return GUEST_MAC + GATEWAY_MAC + b"\x08\x00" + header + segment
+
+
+def udp_frame(port, destination_port, data):
+    return with_checksum(UDP, struct.pack(">HHHH", port, destination_port, 8 + len(data), 0) + data, 6)
+
+
+class Sink:
+    """The other end of one TCP connection on a wire that loses nothing: takes all, and says at the end what it was."""
+
+    def __init__(self, segment):
+        self.ports = segment[2:4] + segment[0:2]
+        self.expected = struct.unpack(">I", segment[4:8])[0] + 1
+        self.sent = 0
+        self.data = bytearray()
+
+    def segment(self, flags, data=b"", options=b""):
+        made = self.ports + struct.pack(">IIBBHHH", self.sent, self.expected % 2 ** 32, (20 + len(options)) << 2, flags, 65535, 0, 0)
+        self.sent += len(data) + bool(flags & (SYN | FIN))
+        return with_checksum(TCP, made + options + data, 16)
+
+    def hear(self, segment):
+        """What is to be sent for it."""
+        flags, data = segment[13], segment[segment[12] >> 4 << 2:]
+        if flags & SYN:
+            return [self.segment(SYN | ACK, options=struct.pack(">BBH", 2, 4, 65480))]
+        if struct.unpack(">I", segment[4:8])[0] != self.expected % 2 ** 32 or not (data or flags & FIN):
+            return []
+        self.data += data
+        self.expected += len(data) + bool(flags & FIN)
+        if not flags & FIN:
+            return [self.segment(ACK)]
+        return [self.segment(ACK | FIN, f"{len(self.data)} {zlib.crc32(self.data)}".encode())]
 
 
 class Network:
@@ -42,7 +79,7 @@ class Network:
 
     def __init__(self):
         self.guest_end, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.heard = {"arp": 0, "udp": 0, "else": 0}
+        self.heard = {"arp": 0, "udp": 0, "tcp": 0, "else": 0}
         self.lengths = []
         self.foreign = []  # another source
         self.wrong = []  # a wrong checksum
@@ -62,15 +99,25 @@ class Network:
         if kind == b"\x08\x06" and packet[24:28] == GATEWAY:
             self.heard["arp"] += 1
             self.socket.send(frame[6:12] + GATEWAY_MAC + kind + packet[:6] + b"\0\2" + GATEWAY_MAC + GATEWAY + packet[8:18])
-        elif kind == b"\x08\x00" and packet[9] == 17 and packet[12:16] == GUEST:
-            self.heard["udp"] += 1
+        elif kind == b"\x08\x00" and packet[9] in (UDP, TCP) and packet[12:16] == GUEST:
+            protocol, segment = packet[9], packet[20:]
+            self.heard["udp" if protocol == UDP else "tcp"] += 1
             self.lengths.append(len(frame))
-            if checksum(packet[12:20] + struct.pack(">HH", 17, len(packet) - 20) + packet[20:]):
+            if checksum(packet[12:20] + struct.pack(">HH", protocol, len(segment)) + segment):
                 self.wrong.append(frame)
-            port, destination_port = struct.unpack(">HH", packet[20:24])
-            self.socket.send(udp_frame(destination_port, port, b"again: " + packet[28:]))
+            self.hear_udp(segment) if protocol == UDP else self.hear_tcp(segment)
         else:
             self.heard["else"] += 1
+
+    def hear_udp(self, segment):
+        port, destination_port = struct.unpack(">HH", segment[:4])
+        self.socket.send(udp_frame(destination_port, port, b"again: " + segment[8:]))
+
+    def hear_tcp(self, segment):
+        if segment[13] & SYN:
+            self.sink = Sink(segment)
+        for frame in self.sink.hear(segment):
+            self.socket.send(frame)
 
     def close(self):
         """Pulls the cable."""
@@ -116,6 +163,12 @@ def device():
         guest = vm.guest()
         answers(guest)
         assert max(network.lengths) == 65534 - len("again: "), network.lengths
+        found = guest.run("import zlib\ndata = bytes(range(251)) * 20000\n"
+                          "with socket.create_connection(('198.51.100.7', 80), 20) as s:\n"
+                          "    s.sendall(data)\n    s.shutdown(socket.SHUT_WR)\n"
+                          "    print(s.recv(100).decode() == f'{len(data)} {zlib.crc32(data)}')")
+        assert found.stdout == b"True\n", found
+        assert max(network.lengths) > 65000 and network.heard["tcp"] > 5020000 // 65480, network.heard
         assert network.heard["arp"] >= 1 and not network.foreign and not network.wrong, network.heard
         assert network.heard["else"] == 0, network.heard  # neither IPv6 nor anything else is said unasked
 
