@@ -15,7 +15,7 @@ enum {
 	DAYS_MAX = 3650,
 };
 
-static const struct option_spec init_options[] = {
+const struct option_spec cert_init_options[] = {
 	OPTION(OPTION_TEXT, 'd', "directory", directory, "DIR", "where the files go; default: certs"),
 	OPTION(OPTION_TEXT, 0, "hosts", hosts, "NAME,…",
 	       "names and addresses of the server besides localhost, 127.0.0.1, ::1 and this machine's name"),
@@ -34,7 +34,7 @@ void cert_print_help(FILE *out)
 	      "to\n"
 	      "those who trust ca.pem: keep it, or delete it.\n\n",
 	      out);
-	options_print_help(init_options, out);
+	options_print_help(cert_init_options, out);
 	fputs("\nExamples:\n"
 	      "  hearth cert init --directory certs --hosts hearth.example,192.168.1.7\n"
 	      "  hearthd --tls-certificate certs/server.pem --tls-key certs/server-key.pem\n"
@@ -94,7 +94,7 @@ int cert_command(int argc, char **argv)
 		cert_print_help(stderr);
 		return STATUS_USAGE;
 	}
-	if (options_parse(&options, init_options, 0, argc - 1, argv + 1, &err) < 0) {
+	if (options_parse(&options, cert_init_options, 0, argc - 1, argv + 1, &err) < 0) {
 		error_wrap(&err, "cert init");
 		return report(&err);
 	}

@@ -103,6 +103,7 @@ static int complete_command(int argc, char **argv)
 		.singles = singles,
 		.others = others,
 		.run_options = run_options,
+		.cert_options = cert_init_options,
 	};
 
 	completion_print(&catalog, argc - 1, argv + 1, stdout);

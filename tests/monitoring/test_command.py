@@ -32,6 +32,7 @@ def test_bash_completes_commands():
     assert complete("note") == ["notebook"] and complete("notebook", "") == ["run"]
     assert complete("sessionpool", "") == ["create", "update", "show", "list", "delete"]
     assert complete("session", "code-interpreter", "show-file-c") == ["show-file-content"]
+    assert complete("cert", "") == ["init"] and complete("cert", "nonsense", "--") == []
     assert complete("completion", "") == ["bash", "zsh", "fish"]
     assert complete("nonsense", "") == [] == complete("sessionpool", "nonsense", "--")
 
@@ -42,6 +43,10 @@ def test_bash_completes_the_options_that_help_lists():
         shown = subprocess.run([HEARTH, *words, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
         listed = {word for line in shown.splitlines() for word in line.split()[:2] if word.startswith("--")}
         assert listed == set(complete(*words, "--")) and len(listed) > 5
+    shown = subprocess.run([HEARTH, "cert", "init", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert {f"--{name}" for name in ("directory", "hosts", "days", "help")} == set(complete("cert", "init", "--"))
+    assert all(word in shown for word in complete("cert", "init", "--"))
+    assert complete("cert", "init", "--directory", "") == []
     assert complete("run", "--ti") == ["--timeout"]
 
 
