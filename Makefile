@@ -26,7 +26,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/operation.c api/rest_operation.c \
            api/auth.c api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/rest_key.c \
            api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c \
-           api/rest_files.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
+           api/rest_files.c api/byte_range.c api/rest_upload.c api/file_call.c api/file_answer.c api/file_path.c \
            api/json_rpc.c api/mcp_environment.c api/mcp_exchange.c api/mcp_execute.c api/mcp_files.c api/mcp_key.c \
            api/mcp_methods.c api/mcp_result.c api/mcp_tool.c api/rest_mcp.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
@@ -109,7 +109,8 @@ UNIT_TESTS += notebook
 UNIT_notebook := api/notebook.c api/notebook_output.c api/error_data.c api/mime_bundle.c api/guid.c api/json.c api/json_text.c \
                  api/utf8.c api/buffer.c
 
-UNIT_TESTS += multipart content_disposition file_path
+UNIT_TESTS += multipart content_disposition file_path byte_range
+UNIT_byte_range := api/byte_range.c
 UNIT_multipart := api/multipart.c
 UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
 UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
@@ -159,8 +160,9 @@ UNIT_cli_options := api/cli/options.c
 UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).
-FUZZ_TARGETS := url multipart file_name execute_request pool_resource token config sse agent_frames guest_frames
+FUZZ_TARGETS := url multipart file_name byte_range execute_request pool_resource token config sse agent_frames guest_frames
 FUZZ_url := $(UNIT_url)
+FUZZ_byte_range := api/byte_range.c
 FUZZ_multipart := api/multipart.c
 FUZZ_file_name := api/content_disposition.c $(UNIT_file_path)
 FUZZ_execute_request := $(UNIT_execute_request)

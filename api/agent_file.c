@@ -2,6 +2,7 @@
 
 #include "api/agent_connection.h"
 #include "common/bytes.h"
+#include "common/file_piece.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 enum {
 	REQUEST = 1,             /* the only one on its connection */
 	BACKLOG_MAX = 256 << 10, /* bytes of a write that the guest has not taken */
-	ORDER_PREFIX_MAX = 8,
 };
 
 struct agent_file {
@@ -96,12 +96,14 @@ void agent_file_commit(struct agent_file *f)
 static int take_info(struct agent_file *f)
 {
 	bool is_list = f->order.type == AGENT_FILE_LIST;
+	uint64_t start;
 
 	if ((f->has_info && !is_list) || f->order.type == AGENT_FILE_DELETE ||
 	    agent_file_info_decode(&f->info, f->connection.frames.body, f->connection.frames.size) < 0)
 		return -EPROTO;
 	f->has_info = true;
-	f->left = f->order.type == AGENT_FILE_READ ? f->info.size : 0;
+	f->left = f->order.type == AGENT_FILE_READ ? file_piece(f->info.size, f->order.offset, f->order.length, &start)
+						   : 0;
 	f->events->info(f->owner, &f->info);
 	return 0;
 }
@@ -191,20 +193,40 @@ static const struct agent_connection_events connection_events = {
 	.closed = on_closed,
 };
 
-/* Makes f->order_write. False if there is no memory, or the path is too long. */
-static bool encode(struct agent_file *f, const struct agent_file_order *order)
+/* Bytes of an order before its path. */
+static size_t prefix_of(enum agent_frame_type type)
 {
+	switch (type) {
+	case AGENT_FILE_LIST:
+	case AGENT_FILE_WRITE:
+		return 8;
+	case AGENT_FILE_READ:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+/* Makes f->order_write. False if there is no memory, or the path is too long. */
+static bool encode(struct agent_file *f)
+{
+	const struct agent_file_order *order = &f->order;
 	size_t length = strlen(order->path);
-	size_t prefix = order->type == AGENT_FILE_LIST || order->type == AGENT_FILE_WRITE ? ORDER_PREFIX_MAX : 0;
 	struct bytes b;
 
-	f->order_size = prefix + length;
+	f->order_size = prefix_of(order->type) + length;
 	f->order_write = length <= AGENT_FILE_PATH_MAX ? new_write(order->type, f->order_size) : NULL;
 	if (!f->order_write)
 		return false;
 	b = bytes_over(f->order_write->data + AGENT_HEADER_SIZE, f->order_size);
-	if (prefix)
-		bytes_put_u64(&b, order->type == AGENT_FILE_LIST ? order->is_recursive : order->size_max);
+	if (order->type == AGENT_FILE_LIST)
+		bytes_put_u64(&b, order->is_recursive);
+	if (order->type == AGENT_FILE_WRITE)
+		bytes_put_u64(&b, order->size_max);
+	if (order->type == AGENT_FILE_READ) {
+		bytes_put_u64(&b, order->offset);
+		bytes_put_u64(&b, order->length);
+	}
 	bytes_put(&b, order->path, length);
 	return true;
 }
@@ -214,15 +236,19 @@ struct agent_file *agent_file_begin(uv_loop_t *loop, const char *path, const str
 {
 	struct agent_file *f = calloc(1, sizeof(*f));
 
-	*rc = f && encode(f, order) ? agent_connection_open(&f->connection, loop, path, &connection_events, f)
-				    : -ENOMEM;
+	if (f)
+		f->order = *order;
+	if (f && !order->is_part) {
+		f->order.offset = 0;
+		f->order.length = AGENT_FILE_TO_END;
+	}
+	*rc = f && encode(f) ? agent_connection_open(&f->connection, loop, path, &connection_events, f) : -ENOMEM;
 	if (*rc < 0) {
 		if (f)
 			free(f->order_write);
 		free(f);
 		return NULL;
 	}
-	f->order = *order;
 	f->order.path = NULL;
 	f->events = events;
 	f->owner = owner;

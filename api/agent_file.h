@@ -14,7 +14,7 @@ struct agent_file;
 
 /* None is called after agent_file_close(), nor from within another function of this file. */
 struct agent_file_events {
-	/* An entry, or the file itself. */
+	/* An entry, or the file itself, whose size is that of all of it. */
 	void (*info)(void *owner, const struct agent_file_info *info);
 	void (*data)(void *owner, const uint8_t *data, size_t size);
 	/* A write: there is room for more. Also called once when the first bytes may be written. */
@@ -30,6 +30,9 @@ struct agent_file_order {
 	const char *path;           /* at most AGENT_FILE_PATH_MAX bytes; copied */
 	bool is_recursive;          /* of a list */
 	uint64_t size_max;          /* of a write: bytes */
+	bool is_part;               /* of a read: what follows holds, else all of the file is read */
+	uint64_t offset;            /* of the first byte, or AGENT_FILE_FROM_END */
+	uint64_t length;            /* bytes, or AGENT_FILE_TO_END; what is beyond the file's end is left out */
 };
 
 /* Begins. `path` is the VMM's vsock socket. NULL and -errno in *rc if that cannot be. */

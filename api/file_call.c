@@ -1,6 +1,7 @@
 #include "api/file_call.h"
 
 #include "api/microvm_directory.h"
+#include "common/file_piece.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -136,16 +137,44 @@ static void note_progress(struct file_call *c)
 
 /* ---- what the agent says ----------------------------------------------------------------------------------------- */
 
+/* Answers with the part of the file that was asked for, if there is any. */
+static void begin_part(struct file_call *c, uint64_t size)
+{
+	uint64_t start, n = file_piece(size, c->order.offset, c->order.length, &start);
+	char content_range[80];
+
+	if (n) {
+		snprintf(content_range, sizeof(content_range), "bytes %llu-%llu/%llu", (unsigned long long)start,
+			 (unsigned long long)(start + n - 1), (unsigned long long)size);
+		http_add_header(c->http, "Content-Range", content_range);
+		c->is_streaming = true;
+		http_stream_begin_sized(c->http, 206, "application/octet-stream", n);
+		return;
+	}
+	snprintf(content_range, sizeof(content_range), "bytes */%llu", (unsigned long long)size);
+	http_add_header(c->http, "Content-Range", content_range);
+	respond_error(c, 416, "RangeNotSatisfiable", "The file has %llu bytes, and none in the range asked for.",
+		      (unsigned long long)size);
+	file_call_end(c);
+}
+
 static void begin_download(struct file_call *c, uint64_t size)
 {
+	bool is_head = !c->answer && strcmp(c->http->method, "HEAD") == 0;
+
 	if (c->answer) {
 		c->answer->begun(c, size);
+		return;
+	}
+	http_add_header(c->http, "Accept-Ranges", "bytes");
+	if (c->order.is_part && !is_head) {
+		begin_part(c, size);
 		return;
 	}
 	c->is_streaming = true;
 	http_stream_begin_sized(c->http, 200, "application/octet-stream", size);
 	/* Of HEAD nothing but the headers is wanted. */
-	if (strcmp(c->http->method, "HEAD") == 0) {
+	if (is_head) {
 		http_stream_end(take_request(c));
 		file_call_end(c);
 	}

@@ -1,4 +1,5 @@
 /* Files of a session, but for uploads: which operation an address means, and in which family's shape it is answered. */
+#include "api/byte_range.h"
 #include "api/file_call.h"
 
 #include <stdio.h>
@@ -59,10 +60,27 @@ struct names {
 	size_t n;
 };
 
+/*
+ * Range is for GET alone. With If-Range it counts only if the file is still the one that the client knows, and no answer
+ * of ours has a validator by which it could.
+ */
+static void read_range(const struct http_request *r, struct agent_file_order *order)
+{
+	const char *header = http_request_header(r, "Range");
+	struct byte_range range = { 0 };
+
+	if (strcmp(r->method, "HEAD") == 0)
+		order->is_part = true; /* none of its bytes */
+	else if (header && !http_request_header(r, "If-Range"))
+		order->is_part = byte_range_parse(header, &range);
+	order->offset = range.offset;
+	order->length = range.length;
+}
+
 static void operate(struct service *s, struct http_request *r, enum agent_frame_type type, struct names names)
 {
 	char path[FILE_PATH_SIZE];
-	const struct agent_file_order order = { .type = type, .path = path };
+	struct agent_file_order order = { .type = type, .path = path };
 	struct error err = { 0 };
 
 	if (!read_folder(r, path))
@@ -73,6 +91,8 @@ static void operate(struct service *s, struct http_request *r, enum agent_frame_
 			return;
 		}
 	}
+	if (type == AGENT_FILE_READ)
+		read_range(r, &order);
 	start(s, r, &order);
 }
 

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 4,
+	AGENT_PROTOCOL_VERSION = 5,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_HEADER_SIZE = 16,
@@ -43,6 +43,10 @@ enum {
 	AGENT_FILE_ENTRIES_MAX = 10000,    /* entries that one FILE_LIST tells */
 	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
 };
+
+/* Of AGENT_FILE_READ. */
+#define AGENT_FILE_FROM_END UINT64_MAX /* as offset: the bytes wanted are the last ones */
+#define AGENT_FILE_TO_END   UINT64_MAX /* as length: all from the offset on */
 
 enum agent_frame_type {
 	/* host to agent */
@@ -62,8 +66,10 @@ enum agent_frame_type {
 	AGENT_FILE_LIST = 5, /* u8 1 for the folders within too, 7 zero bytes, then the path of a folder. Answered by
 	                        * FILE_INFO for each entry, in no order, then FILE_DONE */
 	AGENT_FILE_STAT = 6, /* the path. Answered by FILE_INFO, then FILE_DONE */
-	AGENT_FILE_READ = 7, /* the path of a regular file. Answered by FILE_INFO, exactly as many bytes of FILE_DATA as
-	                        * that says, then FILE_DONE */
+	AGENT_FILE_READ =
+		7, /* u64 offset of the first byte or AGENT_FILE_FROM_END, u64 bytes wanted, then the path of a
+	                        * regular file. Answered by FILE_INFO with the whole file's size, exactly as many bytes of
+	                        * FILE_DATA as file_piece() says for that size, then FILE_DONE */
 	AGENT_FILE_WRITE =
 		8, /* u64 bytes that it may have, then the path, whose folders are made if need be. Followed by
 	                        * FILE_DATA and FILE_COMMIT. Answered by FILE_INFO and FILE_DONE once it has its name; by

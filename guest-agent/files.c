@@ -4,6 +4,7 @@
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
 #include "common/cleanup.h"
+#include "common/file_piece.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@ enum {
 	INFO_PREFIX = 24,        /* bytes of FILE_INFO before the path */
 	DONE_PREFIX = 8,
 	LIST_PREFIX = 8,
+	READ_PREFIX = 16,
 	WRITE_PREFIX = 8,
 };
 
@@ -177,14 +179,21 @@ static void end(struct file_transfer *t, enum file_transfer_state state)
 	t->state = state;
 }
 
-static void begin_reading(struct file_transfer *t, struct execution_host *host, uint64_t request, const char *path)
+/* `offset` and `length` as in AGENT_FILE_READ. */
+static void begin_reading(struct file_transfer *t, struct execution_host *host, uint64_t request, const char *path,
+			  uint64_t offset, uint64_t length)
 {
 	AUTO_FD int fd = file_tree_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	struct stat stat;
+	uint64_t start, n = 0;
 	int result = look(fd, &stat);
 
 	if (result == 0 && S_ISDIR(stat.st_mode))
 		result = -EISDIR;
+	if (result == 0) {
+		n = file_piece((uint64_t)stat.st_size, offset, length, &start);
+		result = lseek(fd, (off_t)start, SEEK_SET) < 0 ? -errno : 0;
+	}
 	if (result < 0) {
 		send_result(host, request, result);
 		return;
@@ -193,7 +202,7 @@ static void begin_reading(struct file_transfer *t, struct execution_host *host, 
 		.state = FILE_TRANSFER_READING,
 		.request = request,
 		.fd = steal_fd(&fd),
-		.left = (uint64_t)stat.st_size,
+		.left = n,
 	};
 	send_info(host, request, path, &stat);
 	if (t->left == 0) {
@@ -361,7 +370,16 @@ static bool take_piece(struct file_transfer *t, struct execution_host *host, con
 
 static size_t prefix_of(uint16_t type)
 {
-	return type == AGENT_FILE_LIST ? LIST_PREFIX : type == AGENT_FILE_WRITE ? WRITE_PREFIX : 0;
+	switch (type) {
+	case AGENT_FILE_LIST:
+		return LIST_PREFIX;
+	case AGENT_FILE_READ:
+		return READ_PREFIX;
+	case AGENT_FILE_WRITE:
+		return WRITE_PREFIX;
+	default:
+		return 0;
+	}
 }
 
 /* False if there is none: too long, or with a NUL. */
@@ -377,21 +395,21 @@ static bool read_path(struct bytes *b, char path[AGENT_FILE_PATH_MAX + 1])
 	return true;
 }
 
-static void begin(struct file_transfer *t, struct execution_host *host, const struct frame *frame, uint64_t number,
-		  const char *path)
+static void begin(struct file_transfer *t, struct execution_host *host, const struct frame *frame,
+		  const uint64_t numbers[2], const char *path)
 {
 	switch (frame->type) {
 	case AGENT_FILE_LIST:
-		list(host, frame->request, path, number == 1);
+		list(host, frame->request, path, numbers[0] == 1);
 		break;
 	case AGENT_FILE_STAT:
 		tell(host, frame->request, path);
 		break;
 	case AGENT_FILE_READ:
-		begin_reading(t, host, frame->request, path);
+		begin_reading(t, host, frame->request, path, numbers[0], numbers[1]);
 		break;
 	case AGENT_FILE_WRITE:
-		begin_writing(t, host, frame->request, path, number);
+		begin_writing(t, host, frame->request, path, numbers[0]);
 		break;
 	default:
 		send_result(host, frame->request, remove_file(path));
@@ -402,17 +420,18 @@ bool files_take(struct file_transfer *t, struct execution_host *host, const stru
 {
 	struct bytes b = bytes_from(frame_body(frame), frame->length);
 	char path[AGENT_FILE_PATH_MAX + 1];
-	uint64_t number;
+	uint64_t numbers[2] = { 0 };
 
 	if (frame->type == AGENT_FILE_DATA || frame->type == AGENT_FILE_COMMIT)
 		return take_piece(t, host, frame);
 	if (t->state != FILE_TRANSFER_NONE)
 		return false;
-	number = prefix_of(frame->type) ? bytes_get_u64(&b) : 0;
-	if (b.failed || (frame->type == AGENT_FILE_LIST && number > 1))
+	for (size_t i = 0; i < prefix_of(frame->type) / sizeof(numbers[0]); i++)
+		numbers[i] = bytes_get_u64(&b);
+	if (b.failed || (frame->type == AGENT_FILE_LIST && numbers[0] > 1))
 		return false;
 	if (root >= 0 && read_path(&b, path)) {
-		begin(t, host, frame, number, path);
+		begin(t, host, frame, numbers, path);
 		return true;
 	}
 	if (frame->type == AGENT_FILE_WRITE)

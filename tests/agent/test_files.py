@@ -15,6 +15,7 @@ FINE, NOT_FOUND, INVALID, IS_FOLDER, NOT_FOLDER, TOO_LARGE, NO_SPACE, FAILED, CU
 REGULAR, FOLDER = 1, 2
 CHUNK = 64 << 10
 UNLIMITED = 1 << 40
+FROM_END = TO_END = (1 << 64) - 1
 
 
 def encoded(path):
@@ -58,8 +59,8 @@ class Files:
     def stat(self, path):
         return self.order(STAT, path)
 
-    def read(self, path):
-        return self.order(READ, path)
+    def read(self, path, offset=0, length=TO_END):
+        return self.order(READ, path, struct.pack("<QQ", offset, length))
 
     def delete(self, path):
         return self.order(DELETE, path)[0]
@@ -128,6 +129,19 @@ def test_sizes(files, work, size):
     assert files.write(f"{work}/f", b"z" * size)[0] == FINE
     status, entries, content = files.read(f"{work}/f")
     assert (status, len(content)) == (FINE, size)
+
+
+@pytest.mark.parametrize("offset, length, part", [
+    (0, 1, slice(0, 1)), (5, CHUNK + 3, slice(5, CHUNK + 8)), (CHUNK, TO_END, slice(CHUNK, None)),
+    (7, 1 << 63, slice(7, None)), (FROM_END, 9, slice(-9, None)), (FROM_END, 1 << 40, slice(None)),
+    (FROM_END, 0, slice(0, 0)), (3, 0, slice(0, 0)), (3 * CHUNK, TO_END, slice(0, 0)),
+    (1 << 63, TO_END, slice(0, 0)), (TO_END - 1, TO_END, slice(0, 0))])
+def test_a_part_of_a_file(files, work, offset, length, part):
+    content = os.urandom(3 * CHUNK)
+    files.write(f"{work}/f", content)
+    status, entries, found = files.read(f"{work}/f", offset, length)
+    assert status == FINE and found == content[part]
+    assert entries[f"{work}/f".encode()][1] == len(content)
 
 
 def test_a_write_replaces_the_file_at_its_end(agent, files, work):
@@ -249,7 +263,7 @@ def test_transfers_do_not_stand_in_the_way_of_code(agent, files, work, run):
     writer = files.begin_write(f"{work}/big")
     assert files.write(f"{work}/big2", content)[0] == FINE
     reader = agent.connect()
-    reader.send_frame(READ, 1, f"{work}/big2".encode())  # and does not read
+    reader.send_frame(READ, 1, struct.pack("<QQ", 0, TO_END) + f"{work}/big2".encode())  # and does not read
     assert run("print(1)").stdout == b"1\n"
     assert agent.resident_bytes() < 8 << 20
     assert files.finish(reader)[2] == content
@@ -267,7 +281,7 @@ def test_code_sees_what_was_written_and_the_host_what_code_wrote(files, work, ru
 def test_a_file_that_shrinks_is_told(agent, files, work):
     files.write(f"{work}/f", b"x" * (4 << 20))
     connection = agent.connect()
-    connection.send_frame(READ, 1, f"{work}/f".encode())
+    connection.send_frame(READ, 1, struct.pack("<QQ", 0, TO_END) + f"{work}/f".encode())
     time.sleep(0.3)
     os.truncate(on_disk(agent, work, "f"), 0)
     status, entries, content = files.finish(connection)
@@ -280,7 +294,7 @@ def test_a_file_that_shrinks_is_told(agent, files, work):
     [(WRITE, struct.pack("<Q", 9) + b"f"), (WRITE, struct.pack("<Q", 9) + b"g")],  # two at a time
     [(WRITE, struct.pack("<Q", 1 << 20) + b"f"), (DATA, b"x" * (CHUNK + 1))],
     [(WRITE, struct.pack("<Q", 9) + b"f"), (COMMIT, b"x")],
-    [(WRITE, b"short")], [(LIST, b"short")], [(LIST, struct.pack("<Q", 2))],
+    [(WRITE, b"short")], [(LIST, b"short")], [(READ, b"fifteen bytes..")], [(LIST, struct.pack("<Q", 2))],
     [(INFO, b"")], [(DONE, b"")],
 ])
 def test_nonsense_ends_the_connection(agent, files, frames):

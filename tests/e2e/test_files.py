@@ -341,6 +341,37 @@ def test_sizes(files, size):
     assert (response.headers["content-length"], response.content) == (str(size), b"")
 
 
+@pytest.mark.parametrize("value, part, named", [
+    ("bytes=0-0", slice(0, 1), "0-0"), ("bytes=10-70009", slice(10, 70010), "10-70009"),
+    ("bytes=99990-", slice(99990, None), "99990-99999"), ("bytes=-3", slice(-3, None), "99997-99999"),
+    ("bytes=5-999999999999999999999", slice(5, None), "5-99999")])
+def test_a_range_of_a_file(files, value, part, named):
+    content = os.urandom(100_000)
+    files.upload("f", content)
+    for address in ("files/f/content", "files/content/f", "python/downloadFile/f"):
+        response = files.request("GET", address, headers={"Range": value})
+        assert (response.status_code, response.content) == (206, content[part]), address
+        assert response.headers["content-range"] == f"bytes {named}/100000"
+        assert response.headers["content-length"] == str(len(content[part]))
+
+
+def test_ranges_that_are_not_answered_in_part(files):
+    files.upload("f", b"0123456789")
+    files.upload("empty", b"")
+    for name, value, size in ("f", "bytes=10-", 10), ("f", "bytes=-0", 10), ("empty", "bytes=0-", 0):
+        response = files.request("GET", f"files/{name}/content", headers={"Range": value})
+        assert response.status_code == 416 and response.json()["error"]["code"] == "RangeNotSatisfiable"
+        assert response.headers["content-range"] == f"bytes */{size}"
+    for headers in {"Range": "bytes=0-1,4-5"}, {"Range": "lines=0-1"}, {"Range": "bytes=5-1"}, \
+            {"Range": "bytes=0-1", "If-Range": '"x"'}:
+        response = files.request("GET", "files/f/content", headers=headers)
+        assert (response.status_code, response.content) == (200, b"0123456789"), headers
+        assert response.headers["accept-ranges"] == "bytes"
+    response = files.request("HEAD", "files/f/content", headers={"Range": "bytes=0-1"})
+    assert (response.status_code, response.headers["content-length"]) == (200, "10")
+    assert files.request("HEAD", "files/none/content").status_code == 404
+
+
 def resident_kib(service):
     status = service.host.shell(f"cat /proc/{service.hearthd_pid()}/status")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
