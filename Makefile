@@ -83,11 +83,12 @@ UNIT_memory_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.
 KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c
 JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c
 
-UNIT_TESTS += utf8 base64 json_text url auth api_keys jwt issuer config
+UNIT_TESTS += utf8 base64 json_text url identity_request auth api_keys jwt issuer config
 UNIT_utf8 := api/utf8.c api/buffer.c
 UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
+UNIT_identity_request := api/identity_request.c api/url.c $(UNIT_json_text)
 UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c api/buffer.c $(KEYS)
 UNIT_api_keys := $(KEYS)
 UNIT_jwt := $(JWT)
@@ -160,8 +161,10 @@ UNIT_cli_options := api/cli/options.c
 UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).
-FUZZ_TARGETS := url multipart file_name byte_range execute_request pool_resource token config sse agent_frames guest_frames
+FUZZ_TARGETS := url identity multipart file_name byte_range execute_request pool_resource token config sse agent_frames \
+                guest_frames
 FUZZ_url := $(UNIT_url)
+FUZZ_identity := $(UNIT_identity_request)
 FUZZ_byte_range := api/byte_range.c
 FUZZ_multipart := api/multipart.c
 FUZZ_file_name := api/content_disposition.c $(UNIT_file_path)
@@ -192,6 +195,7 @@ SUBJECT_config := api/config.c api/toml.c
 SUBJECT_file_name := api/content_disposition.c api/file_path.c
 SUBJECT_sse := api/cli/sse.c
 SUBJECT_url := api/url.c
+SUBJECT_identity := api/identity_request.c
 SUBJECT_control := vmm/control.c
 SUBJECT_virtqueue := vmm/virtio/virtqueue.c
 SUBJECT_blk := vmm/virtio/blk.c vmm/virtio/mmio.c vmm/virtio/virtqueue.c vmm/virtio/device.c
