@@ -18,6 +18,9 @@
  * a path resolves to never lies outside of the folder, whatever links there are. A connection that closes before
  * AGENT_FILE_DONE undoes its write.
  *
+ * Tokens: what connects to 127.0.0.1:AGENT_TOKEN_PORT in a guest that was offered tokens is connected to the host's port
+ * AGENT_TOKEN_PORT, byte for byte; what is said there is HTTP, of which the agent knows nothing.
+ *
  * Neither side trusts the other: a frame that is too long, of an unknown type or with a body that does not decode ends
  * the connection.
  */
@@ -30,6 +33,7 @@ enum {
 	AGENT_PROTOCOL_VERSION = 5,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
+	AGENT_TOKEN_PORT = 1026, /* vsock port on the host, and TCP port on the guest's loopback */
 	AGENT_HEADER_SIZE = 16,
 	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */
 	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */
@@ -41,6 +45,7 @@ enum {
 	AGENT_FILE_CHUNK_MAX = 64 << 10,   /* bytes of a file in one FILE_DATA frame */
 	AGENT_FILE_PATH_MAX = 4095,        /* bytes of a path */
 	AGENT_FILE_ENTRIES_MAX = 10000,    /* entries that one FILE_LIST tells */
+	AGENT_SECRET_SIZE = 64,            /* characters of the secret that a guest asks for tokens with */
 	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
 };
 
@@ -77,6 +82,14 @@ enum agent_frame_type {
 	AGENT_FILE_DELETE = 9,  /* the path of what is no folder. Answered by FILE_DONE */
 	AGENT_FILE_DATA = 10,   /* in both directions: the next bytes of a file, at most AGENT_FILE_CHUNK_MAX */
 	AGENT_FILE_COMMIT = 11, /* empty: that was all of the file */
+	AGENT_OFFER_TOKENS =
+		12, /* AGENT_SECRET_SIZE letters and digits. Before any code runs, and not answered: from now on
+	                          * code finds in its environment where to ask for tokens, and the secret to do it with.
+	                          * AGENT_ADOPT ends the offer */
+
+	/* agent to driver */
+	AGENT_ENVIRONMENT = 13, /* NAME=VALUE for the environment of code to come, each followed by NUL; without a VALUE
+	                         * there is no NAME any more */
 
 	/* agent to host */
 	AGENT_READY = 16,   /* u32 AGENT_PROTOCOL_VERSION, u64 time at which the agent's main began and u64 time at

@@ -366,6 +366,18 @@ void interpreter_reseed(struct interpreter *interpreter)
 		send_randomness(interpreter);
 }
 
+void interpreter_set_environment(struct interpreter *interpreter, const char *variables, size_t size)
+{
+	struct frame *frame;
+
+	if (interpreter->control.fd < 0)
+		return;
+	frame = frame_create(AGENT_ENVIRONMENT, 0, (uint32_t)size);
+	if (frame)
+		memcpy(frame_body(frame), variables, size);
+	send_to_driver(interpreter, frame);
+}
+
 void interpreter_settle(struct interpreter *interpreter)
 {
 	interpreter->request++;

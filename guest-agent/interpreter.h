@@ -101,6 +101,9 @@ void interpreter_settle(struct interpreter *interpreter);
  */
 void interpreter_reseed(struct interpreter *interpreter);
 
+/* Gives AGENT_ENVIRONMENT to the driver, if there is one: `variables` are `size` bytes, as the frame has them. */
+void interpreter_set_environment(struct interpreter *interpreter, const char *variables, size_t size);
+
 /* AGENT_INTERRUPT to the driver and, after it, SIGINT to its process group. */
 void interpreter_interrupt(struct interpreter *interpreter);
 

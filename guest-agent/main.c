@@ -10,6 +10,7 @@
 #include "loop.h"
 #include "serve.h"
 #include "settle.h"
+#include "token_offer.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ static const char usage[] =
 	"\n"
 	"  --listen-unix PATH  the socket to listen on\n"
 	"  --ready-unix PATH   a socket to connect to when it listens, to say so\n"
+	"  --token-unix PATH   a socket that code is connected to when it asks for tokens\n"
 	"  --driver-dir DIR    where python_driver.py and node_driver.js are (default /usr/lib/hearth)\n"
 	"  --python FILE       the Python interpreter (default /usr/bin/python3)\n"
 	"  --node FILE         the Node interpreter (default /usr/bin/node)\n"
@@ -39,7 +41,7 @@ static const char usage[] =
 	"  --version, --help\n";
 
 struct settings {
-	const char *python, *node, *driver_dir, *work_dir, *home;
+	const char *python, *node, *driver_dir, *work_dir, *home, *token_path;
 	uid_t uid;
 	gid_t gid;
 	struct serve_options serve;
@@ -60,6 +62,9 @@ static const char *python_argv[] = { NULL, "-I", "-X", "utf8", python_driver, NU
 /* Without the check, a timer that is interrupted while it runs would abort Node. */
 static const char *node_argv[] = { NULL, "--no-force-async-hooks-checks", node_driver, NULL };
 
+/* Behind these is room for those of token_offer.h. */
+enum { N_VARIABLES = 11 };
+
 static const char *environment[] = {
 	path_variable,
 	home_variable,
@@ -73,7 +78,7 @@ static const char *environment[] = {
 	"PIP_BREAK_SYSTEM_PACKAGES=1",
 	"PIP_DISABLE_PIP_VERSION_CHECK=1",
 	"NPM_CONFIG_UPDATE_NOTIFIER=false",
-	NULL,
+	[N_VARIABLES + TOKEN_OFFER_VARIABLES] = NULL,
 };
 
 static struct interpreter python = { .name = "python", .argv = python_argv };
@@ -178,10 +183,11 @@ static int watch_signals(void)
 /* The options of a process that is not PID 1. Exits where they make no sense. */
 static void parse_options(int argc, char **argv)
 {
-	enum { LISTEN, READY, DRIVERS, PYTHON, NODE, WORK, HOME, N_PATHS, VERSION, HELP };
+	enum { LISTEN, READY, TOKENS, DRIVERS, PYTHON, NODE, WORK, HOME, N_PATHS, VERSION, HELP };
 	static const struct option options[] = {
 		{ "listen-unix", required_argument, NULL, LISTEN },
 		{ "ready-unix", required_argument, NULL, READY },
+		{ "token-unix", required_argument, NULL, TOKENS },
 		{ "driver-dir", required_argument, NULL, DRIVERS },
 		{ "python", required_argument, NULL, PYTHON },
 		{ "node", required_argument, NULL, NODE },
@@ -192,13 +198,10 @@ static void parse_options(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char **const paths[N_PATHS] = {
-		&settings.serve.unix_path,
-		&settings.serve.ready_path,
-		&settings.driver_dir,
-		&settings.python,
-		&settings.node,
-		&settings.work_dir,
-		&settings.home,
+		&settings.serve.unix_path, &settings.serve.ready_path,
+		&settings.token_path,      &settings.driver_dir,
+		&settings.python,          &settings.node,
+		&settings.work_dir,        &settings.home,
 	};
 	int option;
 
@@ -240,6 +243,7 @@ int main(int argc, char **argv)
 	if (loop_open() < 0 || watch_signals() < 0)
 		fail("no event loop");
 	prepare_interpreters();
+	token_offer_init(environment + N_VARIABLES, settings.token_path, &python, &node);
 	/* First of all, because it is what the first execution waits for. */
 	interpreter_start(&python);
 	result = files_open(settings.work_dir, is_init ? settings.uid : (uid_t)-1, settings.gid);

@@ -4,6 +4,7 @@
 #include "execution.h"
 #include "files.h"
 #include "settle.h"
+#include "token_offer.h"
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
 #include "common/log.h"
@@ -118,6 +119,7 @@ static int adopt(const struct frame *frame, struct error *err)
 		fault = "an execution is running";
 	if (fault)
 		return error_set(err, EINVAL, "%s", fault);
+	token_offer_withdraw();
 	if (options->is_machine_ours)
 		result = adopt_machine(&adoption, received_us, err);
 	if (result < 0)
@@ -165,6 +167,10 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 		answer_adopt(connection, frame);
 		frame_destroy(frame);
 		return true;
+	case AGENT_OFFER_TOKENS:
+		is_sound = token_offer_take(frame_body(frame), frame->length);
+		frame_destroy(frame);
+		return is_sound;
 	default:
 		frame_destroy(frame);
 		return false;

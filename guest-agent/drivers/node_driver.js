@@ -51,6 +51,7 @@ const FORGET_MS = 50; // for Node's watchdog to act on a SIGINT that it kept
 const outputs = [1, 2].map((fd) => ({ fd, inode: fs.fstatSync(fd).ino }));
 const stdoutWrite = process.stdout.write;
 const stderrWrite = process.stderr.write;
+const environment = process.env;
 
 /** Thrown by process.exit(), which ends the execution and not the interpreter. */
 class ProcessExit extends Error {}
@@ -503,6 +504,16 @@ async function settle() {
   send(SETTLED, 0n, Buffer.alloc(0));
 }
 
+/** NAME=VALUE, each followed by NUL; those without a value go. */
+function setEnvironment(variables) {
+  for (const variable of variables.split('\0').slice(0, -1)) {
+    const at = variable.indexOf('=');
+    const name = variable.slice(0, at);
+    if (at + 1 < variable.length) environment[name] = variable.slice(at + 1);
+    else delete environment[name];
+  }
+}
+
 function main() {
   const reader = new Worker(path.join(__dirname, 'node_reader.js'), {
     workerData: { running: running.buffer },
@@ -520,6 +531,7 @@ function main() {
   reader.on('exit', () => reallyExit(1));
   reader.on('message', (message) => {
     if (message.randomness) unique.reseed(Buffer.from(message.randomness), codeRan);
+    if (message.environment) setEnvironment(message.environment);
     if (message.code) {
       execute(message.request, message.code, message.flags).catch(giveUp);
       codeRan = true;

@@ -13,6 +13,7 @@ const EXECUTE = 1;
 const INTERRUPT = 2;
 const SETTLE = 3;
 const ADOPT = 4;
+const ENVIRONMENT = 13;
 const HEADER_SIZE = 16;
 const PREFIX_SIZE = 16; // of AGENT_EXECUTE's body before the code
 const FLAGS_AT = 1; // in it
@@ -71,6 +72,7 @@ function onFrame(type, request, body) {
     post({ request, flags: body[FLAGS_AT], code: body.subarray(PREFIX_SIZE) });
   } else if (type === SETTLE) post({ settle: true });
   else if (type === ADOPT) randomness = body;
+  else if (type === ENVIRONMENT) post({ environment: Buffer.from(body).toString() });
   else if (type === INTERRUPT) {
     Atomics.add(running, 1, 1);
     interrupt();

@@ -5,6 +5,7 @@ standard streams, signals and forks; python_shell.py is about running code and s
 """
 
 import _signal
+import contextlib
 import fcntl
 import gc
 import io
@@ -22,6 +23,7 @@ EXECUTE = 1
 INTERRUPT = 2
 SETTLE = 3
 ADOPT = 4
+ENVIRONMENT = 13
 READY = 16
 DONE = 22
 SETTLED = 23
@@ -244,12 +246,25 @@ class Driver:
                 self.settle()
             elif kind == ADOPT:
                 python_unique.reseed(body, self.code_ran)
+            elif kind == ENVIRONMENT:
+                set_environment(body)
 
 
 def freeze():
     """What exists now lives for ever; the collector need not look at it, nor touch its pages."""
     gc.collect()
     gc.freeze()
+
+
+def set_environment(variables):
+    """NAME=VALUE, each followed by NUL; those without a value go."""
+    for variable in variables.split(b"\0")[:-1]:
+        name, _, value = variable.partition(b"=")
+        with contextlib.suppress(Exception):  # the code may have put anything in os.environ's place
+            if value:
+                os.environb[name] = value
+            else:
+                os.environb.pop(name, None)
 
 
 def add_user_packages():

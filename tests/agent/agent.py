@@ -10,6 +10,7 @@ import time
 PYTHON, NODE = 1, 2
 OK, ERROR, TIMEOUT, INTERRUPTED, LOST, REFUSED = range(6)
 EXECUTE, INTERRUPT, SETTLE, ADOPT = 1, 2, 3, 4
+OFFER_TOKENS = 12
 READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED = range(16, 25)
 
 FRESH, NO_TRACE, ERROR_DATA = 1, 2, 4
@@ -129,6 +130,7 @@ class Agent:
     def __init__(self, folder, binary, drivers, python, node):
         self.folder = str(folder)
         self.path = os.path.join(self.folder, "agent.sock")
+        self.token_path = os.path.join(self.folder, "token.sock")  # where code is connected to that asks for tokens
         self.work = os.path.join(self.folder, "work")
         home = os.path.join(self.folder, "home")
         os.mkdir(self.work)
@@ -140,7 +142,7 @@ class Agent:
         self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
         self.process = subprocess.Popen(
             [binary, "--listen-unix", self.path, "--ready-unix", os.path.join(self.folder, "ready.sock"),
-             "--driver-dir", drivers, "--python", python, "--node", node, "--work-dir", self.work, "--home", home],
+             "--token-unix", self.token_path, "--driver-dir", drivers, "--python", python, "--node", node, "--work-dir", self.work, "--home", home],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
         connection, _ = ready.accept()
         with connection, connection.makefile("rb") as stream:

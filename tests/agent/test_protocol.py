@@ -14,7 +14,7 @@ from agent import (ERROR, EXECUTE, INTERRUPTED, LOST, NODE, OK, PYTHON, READY, R
 def test_agent_says_that_it_is_ready(agent):
     length, kind, flags, request = struct.unpack_from("<IHHQ", agent.ready)
     version, began_us, listening_us = struct.unpack("<IQQ", agent.ready[16:])
-    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 4)
+    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 5)
     assert 0 < began_us <= listening_us
 
 

@@ -1,0 +1,229 @@
+#include "token_relay.h"
+
+#include "loop.h"
+#include "common/agent_protocol.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+
+enum {
+	RELAYS_MAX = 8,
+	BUFFER_SIZE = 4096,
+	LIFE_US = 60 * 1000000, /* more than a token may take */
+};
+
+struct direction {
+	uint8_t data[BUFFER_SIZE];
+	size_t size, sent;
+	bool has_ended; /* nothing more comes */
+};
+
+struct relay {
+	struct loop_source guest, host; /* fd -1: the slot is free */
+	struct direction up, down;      /* from the guest's code to the host, and back */
+	struct loop_timer life;
+};
+
+static struct loop_source listener = { .fd = -1 };
+static struct relay relays[RELAYS_MAX];
+static const char *host_path;
+
+static void close_source(struct loop_source *source)
+{
+	if (source->fd < 0)
+		return;
+	loop_unwatch(source);
+	close(source->fd);
+	source->fd = -1;
+}
+
+static void watch_listener(void)
+{
+	bool has_room = false;
+
+	for (int i = 0; i < RELAYS_MAX; i++)
+		has_room |= relays[i].guest.fd < 0;
+	if (listener.fd >= 0)
+		loop_watch(&listener, has_room ? EPOLLIN : 0);
+}
+
+static void close_relay(struct relay *relay)
+{
+	loop_timer_stop(&relay->life);
+	close_source(&relay->guest);
+	close_source(&relay->host);
+	watch_listener();
+}
+
+static bool is_empty(const struct direction *d)
+{
+	return d->sent == d->size;
+}
+
+/* Moves what can be moved. False if the connection broke. */
+static bool pump(struct direction *d, int from, int to)
+{
+	ssize_t n;
+
+	if (is_empty(d) && !d->has_ended) {
+		n = recv(from, d->data, sizeof(d->data), MSG_DONTWAIT);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		d->size = (size_t)n;
+		d->sent = 0;
+		d->has_ended = n == 0;
+		if (d->has_ended)
+			shutdown(to, SHUT_WR);
+	}
+	if (is_empty(d))
+		return true;
+	n = send(to, d->data + d->sent, d->size - d->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	d->sent += (size_t)n;
+	return true;
+}
+
+static uint32_t wanted(const struct direction *in, const struct direction *out)
+{
+	return (is_empty(in) && !in->has_ended ? (uint32_t)EPOLLIN : 0) | (is_empty(out) ? 0 : (uint32_t)EPOLLOUT);
+}
+
+static void go_on(struct relay *relay)
+{
+	bool is_sound = pump(&relay->up, relay->guest.fd, relay->host.fd) &&
+			pump(&relay->down, relay->host.fd, relay->guest.fd);
+	bool is_over = relay->down.has_ended && is_empty(&relay->down);
+
+	if (!is_sound || is_over) {
+		close_relay(relay);
+		return;
+	}
+	loop_watch(&relay->guest, wanted(&relay->up, &relay->down));
+	loop_watch(&relay->host, wanted(&relay->down, &relay->up));
+}
+
+static void on_guest(struct loop_source *source, uint32_t events)
+{
+	struct relay *relay = (struct relay *)(void *)((char *)source - offsetof(struct relay, guest));
+
+	if (events & (EPOLLERR | EPOLLHUP))
+		close_relay(relay);
+	else
+		go_on(relay);
+}
+
+static void on_host(struct loop_source *source, uint32_t events)
+{
+	struct relay *relay = (struct relay *)(void *)((char *)source - offsetof(struct relay, host));
+
+	if (events & EPOLLERR)
+		close_relay(relay);
+	else
+		go_on(relay);
+}
+
+static void on_life_over(struct loop_timer *timer)
+{
+	close_relay((struct relay *)(void *)((char *)timer - offsetof(struct relay, life)));
+}
+
+static int connect_to_host(void)
+{
+	struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = AGENT_TOKEN_PORT,
+	};
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const struct sockaddr *address = (const struct sockaddr *)&vm;
+	socklen_t size = sizeof(vm);
+	int fd;
+
+	if (host_path) {
+		snprintf(un.sun_path, sizeof(un.sun_path), "%s", host_path);
+		address = (const struct sockaddr *)&un;
+		size = sizeof(un);
+	}
+	fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, address, size) < 0 && errno != EINPROGRESS) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void on_listener(struct loop_source *source, uint32_t events)
+{
+	struct relay *relay = NULL;
+
+	(void)events;
+	for (int i = 0; i < RELAYS_MAX && !relay; i++)
+		relay = relays[i].guest.fd < 0 ? &relays[i] : NULL;
+	if (!relay)
+		return;
+	*relay = (struct relay) {
+		.guest = { .fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), .on_events = on_guest },
+		.host = { .fd = -1, .on_events = on_host },
+		.life = { .on_expiry = on_life_over },
+	};
+	if (relay->guest.fd < 0)
+		return;
+	relay->host.fd = connect_to_host();
+	if (relay->host.fd < 0) {
+		close_relay(relay);
+		return;
+	}
+	loop_timer_start(&relay->life, LIFE_US);
+	loop_watch(&relay->guest, EPOLLIN);
+	loop_watch(&relay->host, EPOLLIN);
+	watch_listener();
+}
+
+int token_relay_open(const char *unix_path)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(unix_path ? 0 : AGENT_TOKEN_PORT),
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	socklen_t size = sizeof(address);
+	int on = 1;
+
+	if (listener.fd < 0) {
+		for (int i = 0; i < RELAYS_MAX; i++)
+			relays[i].guest.fd = relays[i].host.fd = -1;
+		host_path = unix_path;
+		listener.on_events = on_listener;
+		listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (listener.fd < 0 || setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		    bind(listener.fd, (const struct sockaddr *)&address, size) < 0 || listen(listener.fd, 16) < 0 ||
+		    loop_watch(&listener, EPOLLIN) < 0) {
+			int problem = errno;
+
+			close_source(&listener);
+			return -problem;
+		}
+	}
+	return getsockname(listener.fd, (struct sockaddr *)&address, &size) < 0 ? -errno : ntohs(address.sin_port);
+}
+
+void token_relay_close(void)
+{
+	if (listener.fd < 0)
+		return;
+	close_source(&listener);
+	for (int i = 0; i < RELAYS_MAX; i++)
+		if (relays[i].guest.fd >= 0)
+			close_relay(&relays[i]);
+}
