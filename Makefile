@@ -33,6 +33,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
            api/pools.c api/stock.c api/stock_policy.c \
+           api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/image_manifest.c api/rest_metadata.c \
@@ -90,6 +91,9 @@ UNIT_base64 :=
 UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
 UNIT_identity_request := api/identity_request.c api/url.c $(UNIT_json_text)
+UNIT_TESTS += token_source
+TOKENS := api/token_source.c api/token_command.c api/token_listener.c api/timestamp.c $(UNIT_identity_request)
+UNIT_token_source := $(TOKENS)
 UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c api/buffer.c $(KEYS)
 UNIT_api_keys := $(KEYS)
 UNIT_jwt := $(JWT)

@@ -236,6 +236,16 @@ int agent_client_adopt(struct agent_client *c, enum agent_identity identity, con
 	return agent_connection_send(&c->connection, w, agent_adopt_encode(w->data, c->request, &adoption));
 }
 
+int agent_client_offer_tokens(struct agent_client *c, const char *secret)
+{
+	struct agent_write *w = agent_write_new(AGENT_HEADER_SIZE + AGENT_SECRET_SIZE);
+
+	if (!w)
+		return -ENOMEM;
+	agent_offer_tokens_encode(w->data, secret);
+	return agent_connection_send(&c->connection, w, AGENT_HEADER_SIZE + AGENT_SECRET_SIZE);
+}
+
 void agent_client_interrupt(struct agent_client *c)
 {
 	struct agent_write *w;

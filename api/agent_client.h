@@ -52,6 +52,9 @@ int agent_client_settle(struct agent_client *c);
  */
 int agent_client_adopt(struct agent_client *c, enum agent_identity identity, const char *host_name);
 
+/* Tells the guest that its code may ask for tokens, with that secret (AGENT_SECRET_SIZE characters). 0 or -errno. */
+int agent_client_offer_tokens(struct agent_client *c, const char *secret);
+
 /* Asks for the end of the running execution, if there is one; done() follows. */
 void agent_client_interrupt(struct agent_client *c);
 

@@ -198,6 +198,14 @@ void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type ty
 	put_header(&b, 0, type, request);
 }
 
+void agent_offer_tokens_encode(uint8_t *out, const char *secret)
+{
+	struct bytes b = bytes_over(out, AGENT_HEADER_SIZE + AGENT_SECRET_SIZE);
+
+	put_header(&b, AGENT_SECRET_SIZE, AGENT_OFFER_TOKENS, 0);
+	bytes_put(&b, secret, AGENT_SECRET_SIZE);
+}
+
 size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption)
 {
 	struct bytes b = bytes_over(out, AGENT_ADOPT_MAX);

@@ -92,6 +92,9 @@ enum {
 	AGENT_ADOPT_MAX = AGENT_HEADER_SIZE + AGENT_ADOPT_PREFIX + AGENT_HOST_NAME_MAX,
 };
 
+/* AGENT_OFFER_TOKENS into AGENT_HEADER_SIZE + AGENT_SECRET_SIZE bytes; the secret has that many characters. */
+void agent_offer_tokens_encode(uint8_t *out, const char *secret);
+
 /* The whole frame AGENT_ADOPT. Returns its size. */
 size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption);
 

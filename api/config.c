@@ -71,6 +71,9 @@ static const struct key keys[] = {
 	TEXT("jwt-pools-claim", jwt_pools_claim, "pools",
 	     "the claim with the session pools that the role is for; a token without it: all"),
 	TEXT("jwt-default-role", jwt_default_role, "", "the role of a token without the role's claim; empty: none"),
+	TEXT("identity-file", identity_file, "",
+	     "the managed identities that pools may name, and where their tokens come from: a JSON file that only its "
+	     "owner may read (docs/configuration.md)"),
 	TEXT("database", database, NULL,
 	     "keeps the pools that were created and the API keys; on a file system with locks and shared memory; "
 	     "default: "

@@ -30,6 +30,7 @@ struct config {
 	char *jwt_role_claim;
 	char *jwt_pools_claim;
 	char *jwt_default_role; /* "": none */
+	char *identity_file;    /* "": no identities */
 	char *template_dir;
 	int64_t boot_always; /* 0 or 1 */
 	char *lifecycle;

@@ -12,6 +12,7 @@
 #include "api/stock_policy.h"
 #include "api/stored_pools.h"
 #include "api/timestamp.h"
+#include "api/token_source.h"
 #include "api/usage.h"
 #include "api/vmm_cgroups.h"
 #include "api/vmm_process.h"
@@ -37,6 +38,7 @@ struct hearthd {
 	struct config config;
 	struct microvm_host host;
 	struct vmm_cgroups *cgroups;
+	struct token_sources *tokens;
 	struct service service;
 	struct http_server *http;
 	int runtime_lock;
@@ -217,6 +219,7 @@ static int start_pools(struct hearthd *h, struct error *err)
 			.used = usage_take,
 			.used_data = h->service.usage,
 		},
+		.tokens = h->tokens,
 		.refill_concurrency = (unsigned int)(c->refill_concurrency ? c->refill_concurrency : n_cpus / 2),
 	};
 	int rc;
@@ -294,6 +297,9 @@ static int start_service(struct hearthd *h, struct error *err)
 	h->service.image_manifest = image_manifest_load(c->image, err);
 	if (!h->service.image_manifest)
 		log_warn("GET metadata has nothing to tell: %s", err->text);
+	h->tokens = token_sources_load(&h->loop, c->identity_file, err);
+	if (!h->tokens)
+		return -err->code;
 	h->service.store = pool_store_open(c->database, err);
 	if (!h->service.store)
 		return -err->code;
@@ -401,6 +407,7 @@ static int serve(struct hearthd *h, struct error *err)
 	mcp_keys_close(h->service.mcp_keys);
 	api_keys_close(h->service.auth.keys);
 	pool_store_close(h->service.store);
+	token_sources_destroy(h->tokens);
 	image_manifest_destroy(h->service.image_manifest);
 	vmm_cgroups_close(h->cgroups);
 	auth_fini(&h->service.auth);

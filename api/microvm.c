@@ -80,6 +80,7 @@ static void let_go(struct microvm *vm)
 {
 	vmm_client_close(vm->vmm);
 	ready_listener_close(vm->ready_listener);
+	token_listener_close(vm->token_listener);
 	agent_client_close(vm->agent);
 	snapshot_release(vm->snapshot);
 	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
@@ -123,6 +124,8 @@ void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data)
 	vm->agent = NULL;
 	ready_listener_close(vm->ready_listener);
 	vm->ready_listener = NULL;
+	token_listener_close(vm->token_listener);
+	vm->token_listener = NULL;
 	if (vmm_client_order(vm->vmm, VMM_STOP) < 0)
 		vmm_client_kill(vm->vmm);
 	uv_timer_start(&vm->timer, on_stop_timeout, STOP_TIMEOUT_MS, 0);
@@ -319,7 +322,7 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 	vm->must_adopt = is_restore;
 	vm->identity = start->identity;
 	vm->must_park = is_restore && start->is_parked;
-	if (microvm_spawn(vm, start->working_set, err) < 0) {
+	if (microvm_spawn(vm, start, err) < 0) {
 		dispose(vm);
 		return NULL;
 	}
@@ -334,7 +337,8 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 
 struct microvm *microvm_attach(struct microvm_host *host, const char *id, const struct microvm_directory *d,
 			       const struct microvm_shape *shape, struct snapshot *snapshot,
-			       const struct microvm_owner *callbacks, void *owner, struct error *err)
+			       struct token_source *tokens, const struct microvm_owner *callbacks, void *owner,
+			       struct error *err)
 {
 	struct microvm *vm = allocate(host, shape, snapshot, err);
 
@@ -348,6 +352,9 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 		return NULL;
 	}
 	vm->directory = *d;
+	/* Under a new secret, which the guest is told. */
+	if (tokens && microvm_listen_for_tokens(vm, tokens, err) < 0)
+		log_warn("vm=%s has no tokens: %s", vm->id, err->text);
 	vm->state = MICROVM_ATTACHING;
 	vm->callbacks = callbacks;
 	vm->owner = owner;

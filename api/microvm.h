@@ -26,6 +26,7 @@ enum {
 
 struct microvm;
 struct microvm_directory;
+struct token_source;
 struct vmm_cgroups;
 
 enum microvm_jail {
@@ -96,6 +97,7 @@ struct microvm_start {
 	struct snapshot *snapshot;    /* to restore; held as long as the microVM is */
 	enum agent_identity identity; /* who a restored guest is */
 	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
+	struct token_source *tokens;  /* that its code may ask for, which lives longer; NULL: none */
 	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
@@ -105,11 +107,12 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 
 /*
  * Takes over the microVM of an earlier hearthd, whose directory is `d`; ready() or lost() follows. `snapshot` is what it
- * was restored from, NULL if it was booted. NULL on failure, with *err filled; the directory is the caller's then.
+ * was restored from, NULL if it was booted; `tokens` as in struct microvm_start. NULL on failure, with *err filled; the directory is the caller's then.
  */
 struct microvm *microvm_attach(struct microvm_host *host, const char *id, const struct microvm_directory *d,
 			       const struct microvm_shape *shape, struct snapshot *snapshot,
-			       const struct microvm_owner *callbacks, void *owner, struct error *err);
+			       struct token_source *tokens, const struct microvm_owner *callbacks, void *owner,
+			       struct error *err);
 
 /* Hands it to another owner, e.g. from a stock to a session. */
 void microvm_hand_over(struct microvm *vm, const struct microvm_owner *callbacks, void *owner);

@@ -1,5 +1,6 @@
 /* What the agent says, from its first word after a start to the end of its connection. */
 #include "api/microvm_private.h"
+#include "common/log.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,8 @@ enum {
 /* The agent can be given orders. */
 static void become_usable(struct microvm *vm)
 {
+	if (vm->token_listener && agent_client_offer_tokens(vm->agent, token_listener_secret(vm->token_listener)) < 0)
+		log_warn("vm=%s cannot be offered tokens", vm->id);
 	/* Not waited for: the counts of the way here, the agent's first answer included. */
 	if (vm->counts.n_kvm_calls == 0)
 		microvm_order(vm, VMM_QUERY);

@@ -5,6 +5,7 @@
 #include "api/microvm.h"
 #include "api/microvm_directory.h"
 #include "api/ready_listener.h"
+#include "api/token_listener.h"
 #include "api/vmm_client.h"
 
 enum microvm_state {
@@ -43,6 +44,7 @@ struct microvm {
 	bool must_park;
 	struct vmm_client *vmm;
 	struct ready_listener *ready_listener;
+	struct token_listener *token_listener; /* NULL: its code gets no tokens */
 	struct agent_client *agent;
 	uv_timer_t timer; /* how long the present state may last */
 	char lost_reason[256];
@@ -83,7 +85,10 @@ extern const struct vmm_events microvm_vmm_events;
 extern const struct agent_events microvm_agent_events;
 
 /* microvm_start.c: makes the directory and starts the process. 0 or negative with *err filled. */
-int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err);
+int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct error *err);
+
+/* microvm_start.c: where its guest may ask for tokens. 0 or negative with *err filled. */
+int microvm_listen_for_tokens(struct microvm *vm, struct token_source *tokens, struct error *err);
 
 /* microvm_save.c: an answer of the VMM's while it is being saved; and the agent is connected again. */
 void microvm_save_answered(struct microvm *vm, enum vmm_message_type order, int status, const char *text);

@@ -129,7 +129,17 @@ static int listen_for_agent(struct microvm *vm, struct error *err)
 	return vm->ready_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
 }
 
-int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err)
+int microvm_listen_for_tokens(struct microvm *vm, struct token_source *tokens, struct error *err)
+{
+	char path[sizeof(vm->directory.vsock) + 8];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s_%d", vm->directory.vsock, AGENT_TOKEN_PORT);
+	vm->token_listener = token_listener_open(vm->host->loop, path, tokens, &rc);
+	return vm->token_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
+}
+
+int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct error *err)
 {
 	const struct microvm_host *host = vm->host;
 	struct arguments a = { 0 };
@@ -137,6 +147,8 @@ int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err
 
 	if (rc == 0 && !vm->snapshot)
 		rc = listen_for_agent(vm, err);
+	if (rc == 0 && start->tokens)
+		rc = microvm_listen_for_tokens(vm, start->tokens, err);
 	if (rc < 0)
 		return rc;
 	add(&a, host->vmm);
@@ -147,7 +159,7 @@ int microvm_spawn(struct microvm *vm, const char *working_set, struct error *err
 	if (rc < 0)
 		return rc;
 	if (vm->snapshot)
-		add_restore(&a, vm->snapshot, working_set);
+		add_restore(&a, vm->snapshot, start->working_set);
 	else
 		add_boot(&a, vm);
 	add_made(&a, "--disk", "%s,ro", host->image);

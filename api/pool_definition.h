@@ -32,6 +32,7 @@ enum {
 	POOL_MEMORY_MIN_MIB = 128,
 	POOL_MEMORY_MAX_MIB = 16384,
 	POOL_FILE_MAX_MIB = 16384,
+	POOL_IDENTITY_SIZE = 256, /* with its NUL */
 };
 
 /* The pool that exists without having been created; its definition is then made of hearthd's settings. */
@@ -44,15 +45,17 @@ struct pool_definition {
 	enum pool_container_type container_type;
 	enum pool_lifecycle lifecycle;
 	enum pool_network network;
-	uint32_t max_concurrent_sessions; /* 1 to POOL_SESSIONS_MAX */
-	uint32_t ready_session_instances; /* 0 to max_concurrent_sessions: the floor of the stock */
-	uint32_t cooldown_s;              /* of POOL_TIMED */
-	uint32_t max_alive_s;             /* of POOL_MAX_LIFETIME */
-	uint32_t vcpus;                   /* of each session */
-	uint32_t memory_mib;              /* of each session */
-	uint32_t max_file_mib;            /* of a file that is uploaded; 0: as much as hearthd's settings say */
-	bool mcp_is_enabled;              /* it has an MCP server */
-	bool mcp_key_is_disabled;         /* which takes no key of its own */
+	uint32_t max_concurrent_sessions;  /* 1 to POOL_SESSIONS_MAX */
+	uint32_t ready_session_instances;  /* 0 to max_concurrent_sessions: the floor of the stock */
+	uint32_t cooldown_s;               /* of POOL_TIMED */
+	uint32_t max_alive_s;              /* of POOL_MAX_LIFETIME */
+	uint32_t vcpus;                    /* of each session */
+	uint32_t memory_mib;               /* of each session */
+	uint32_t max_file_mib;             /* of a file that is uploaded; 0: as much as hearthd's settings say */
+	char identity[POOL_IDENTITY_SIZE]; /* whose tokens code may ask for; "": nobody's */
+	bool identity_is_offered;          /* lifecycle Main; else it is only noted (None) */
+	bool mcp_is_enabled;               /* it has an MCP server */
+	bool mcp_key_is_disabled;          /* which takes no key of its own */
 };
 
 /* What hearthd's settings decide about all definitions. */

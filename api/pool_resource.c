@@ -198,10 +198,39 @@ static int read_mcp(struct pool_definition *d, const json_t *properties, struct 
 	return json_get_bool(settings, "isMcpServerApiKeyDisabled", &d->mcp_key_is_disabled, err);
 }
 
+/* As with Azure, None is an identity that code in sessions does not see. */
+static int read_identity(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *list = json_find(properties, "managedIdentitySettings");
+	const json_t *entry = json_array_get(list, 0);
+	const char *lifecycle = "None";
+	size_t size;
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > 1 || (entry && !json_is_object(entry)))
+		return error_set(err, EINVAL,
+				 "The property 'managedIdentitySettings' must be a list of at most one object.");
+	d->identity[0] = '\0';
+	d->identity_is_offered = false;
+	if (!entry)
+		return 0;
+	if (read_text(entry, "identity", d->identity, sizeof(d->identity), err) < 0 ||
+	    json_get_text(entry, "lifecycle", &lifecycle, &size, err) < 0)
+		return -err->code;
+	if (!d->identity[0])
+		return error_set(err, EINVAL, "The property 'identity' in 'managedIdentitySettings' is missing.");
+	d->identity_is_offered = strcasecmp(lifecycle, "Main") == 0;
+	if (!d->identity_is_offered && strcasecmp(lifecycle, "None") != 0)
+		return error_set(err, EINVAL,
+				 "The property 'lifecycle' in 'managedIdentitySettings' must be Main or None.");
+	return 0;
+}
+
 static int read_properties(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	static int (*const parts[])(struct pool_definition *, const json_t *, struct error *) = {
-		read_types, read_scale, read_lifecycle, read_network, read_resources, read_mcp,
+		read_types, read_scale, read_lifecycle, read_network, read_resources, read_mcp, read_identity,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -295,9 +324,17 @@ static json_t *write_mcp(const struct pool_definition *d, const char *endpoint)
 	return settings;
 }
 
+static json_t *write_identity(const struct pool_definition *d)
+{
+	if (!d->identity[0])
+		return json_array();
+	return json_pack("[{s:s, s:s}]", "identity", d->identity, "lifecycle",
+			 d->identity_is_offered ? "Main" : "None");
+}
+
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:s, s:[], s:n, s:[], s:o, s:s, s:s}",
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
 			 "environmentId", "poolManagementType", "Dynamic", "containerType",
 			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
 			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
@@ -305,7 +342,7 @@ static json_t *write_properties(const struct pool_definition *d, const char *end
 			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
 			 pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
 			 (json_int_t)d->max_file_mib, "templateName", d->template_name, "secrets",
-			 "customContainerTemplate", "managedIdentitySettings", "mcpServerSettings",
+			 "customContainerTemplate", "managedIdentitySettings", write_identity(d), "mcpServerSettings",
 			 write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
 }
 

@@ -17,7 +17,7 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 #define COLUMNS                                                                                                        \
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
 	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "        \
-	"mcp_key_is_disabled, max_file_mib"
+	"mcp_key_is_disabled, max_file_mib, identity, identity_is_offered"
 
 /* As `enum column` counts them. */
 enum column {
@@ -39,13 +39,15 @@ enum column {
 	MCP_IS_ENABLED,
 	MCP_KEY_IS_DISABLED,
 	MAX_FILE_MIB,
+	IDENTITY,
+	IDENTITY_IS_OFFERED,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15, ?16, ?17, ?18)",
+		"?15, ?16, ?17, ?18, ?19, ?20)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -87,6 +89,8 @@ static const char *const migrations[] = {
 	"salt BLOB NOT NULL"
 	") STRICT, WITHOUT ROWID",
 	"ALTER TABLE pools ADD COLUMN max_file_mib INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE pools ADD COLUMN identity TEXT NOT NULL DEFAULT ''; "
+	"ALTER TABLE pools ADD COLUMN identity_is_offered INTEGER NOT NULL DEFAULT 0",
 };
 
 enum {
@@ -248,6 +252,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	if (container_type < 0 || lifecycle < 0 || network < 0 ||
 	    !copy_text(d->name, sizeof(d->name), text_of(row, NAME)) ||
 	    !copy_text(d->template_name, sizeof(d->template_name), text_of(row, TEMPLATE_NAME)) ||
+	    !copy_text(d->identity, sizeof(d->identity), text_of(row, IDENTITY)) ||
 	    !copy_text(record->location, sizeof(record->location), text_of(row, LOCATION)) ||
 	    !copy_text(record->tags, sizeof(record->tags), text_of(row, TAGS)))
 		return error_set(err, EIO, "database %s: the row of pool '%.64s' makes no sense", s->database.path,
@@ -264,6 +269,7 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->mcp_is_enabled = number_of(row, MCP_IS_ENABLED);
 	d->mcp_key_is_disabled = number_of(row, MCP_KEY_IS_DISABLED);
 	d->max_file_mib = number_of(row, MAX_FILE_MIB);
+	d->identity_is_offered = d->identity[0] && number_of(row, IDENTITY_IS_OFFERED);
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
@@ -339,6 +345,8 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, MCP_IS_ENABLED, d->mcp_is_enabled);
 	bind_number(put, MCP_KEY_IS_DISABLED, d->mcp_key_is_disabled);
 	bind_number(put, MAX_FILE_MIB, d->max_file_mib);
+	bind_text(put, IDENTITY, d->identity);
+	bind_number(put, IDENTITY_IS_OFFERED, d->identity_is_offered);
 	return database_run(&s->database, PUT, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/session_pool.h"
 #include "api/stock.h"
+#include "api/token_source.h"
 #include "common/log.h"
 
 #include <dirent.h>
@@ -78,6 +79,7 @@ static void apply(struct pool *p)
 		.cooldown_ms = d->lifecycle == POOL_TIMED ? (uint64_t)d->cooldown_s * 1000 : 0,
 		.max_alive_ms = d->lifecycle == POOL_MAX_LIFETIME ? (uint64_t)d->max_alive_s * 1000 : 0,
 		.shape = { .memory_mib = d->memory_mib, .n_vcpus = d->vcpus },
+		.tokens = d->identity_is_offered ? token_sources_find(p->all->settings.tokens, d->identity) : NULL,
 	};
 
 	memcpy(rules.pool, d->name, sizeof(rules.pool));
@@ -87,7 +89,7 @@ static void apply(struct pool *p)
 						  d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
 	rules.template = p->template;
 	sessions_set_rules(p->sessions, &rules);
-	stock_set(p->stock, p->template, d->ready_session_instances);
+	stock_set(p->stock, p->template, rules.tokens, d->ready_session_instances);
 }
 
 void pools_templates_changed(struct pools *all)
@@ -105,6 +107,10 @@ static int check(struct pools *all, const struct pool_definition *d, struct erro
 				 "Pools of the container type Shell are not supported yet; use PythonLTS or NodeLTS.");
 	if (d->template_name[0] && !templates_user(all->templates, d->template_name))
 		return error_set(err, POOLS_NO_TEMPLATE, "There is no template '%s'.", d->template_name);
+	if (d->identity_is_offered && !token_sources_find(all->settings.tokens, d->identity))
+		return error_set(err, POOLS_NO_IDENTITY,
+				 "There is no identity '%.64s': the administrator names them in identity-file.",
+				 d->identity);
 	return 0;
 }
 
@@ -227,7 +233,7 @@ static void clear_away(struct pools *all, const char *id, const struct microvm_d
 	const struct microvm_shape unknown = { 0 };
 	struct microvm_directory copy = *d;
 	struct error err = { 0 };
-	struct microvm *vm = microvm_attach(all->host, id, d, &unknown, NULL, NULL, NULL, &err);
+	struct microvm *vm = microvm_attach(all->host, id, d, &unknown, NULL, NULL, NULL, NULL, &err);
 
 	if (vm)
 		microvm_destroy(vm, NULL, NULL);

@@ -13,15 +13,19 @@
 struct pools;
 struct pool;
 
+struct token_sources;
+
 struct pools_settings {
 	struct sessions_settings sessions;
-	unsigned int refill_concurrency; /* microVMs that all stocks together prepare at a time */
+	const struct token_sources *tokens; /* the identities that definitions may name */
+	unsigned int refill_concurrency;    /* microVMs that all stocks together prepare at a time */
 };
 
 /* Codes of struct error, besides errno values. */
 enum pools_error {
 	POOLS_NOT_FOUND = 1100,
 	POOLS_NO_TEMPLATE,   /* the definition names a user's template that there is not */
+	POOLS_NO_IDENTITY,   /* the definition names an identity that there is not */
 	POOLS_NOT_SUPPORTED, /* e.g. a container type that this version has no interpreter for */
 	POOLS_IS_DEFAULT,    /* the default pool cannot be deleted */
 };

@@ -100,6 +100,9 @@ static void respond_store_error(struct http_request *r, const struct error *err)
 static void respond_pools_error(struct http_request *r, const struct error *err)
 {
 	switch (err->code) {
+	case POOLS_NO_IDENTITY:
+		rest_error(r, 400, "IdentityNotFound", "%s", err->text);
+		break;
 	case POOLS_NO_TEMPLATE:
 		rest_error(r, 404, "TemplateNotFound", "%s", err->text);
 		break;

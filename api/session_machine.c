@@ -29,6 +29,7 @@ int session_restore(struct session *s, struct snapshot *snapshot, enum session_s
 		.way = MICROVM_RESTORE,
 		.snapshot = snapshot,
 		.identity = source == SESSION_RESUME ? AGENT_IDENTITY_KEEP : AGENT_IDENTITY_NEW,
+		.tokens = s->all->rules.tokens,
 	};
 	struct microvm *vm = microvm_create(s->all->host, &start, &session_microvm_callbacks, s, err);
 
@@ -40,7 +41,11 @@ int session_restore(struct session *s, struct snapshot *snapshot, enum session_s
 
 static int boot(struct session *s, struct error *err)
 {
-	const struct microvm_start start = { .way = MICROVM_BOOT, .shape = s->all->rules.shape };
+	const struct microvm_start start = {
+		.way = MICROVM_BOOT,
+		.shape = s->all->rules.shape,
+		.tokens = s->all->rules.tokens,
+	};
 	struct microvm *vm = microvm_create(s->all->host, &start, &session_microvm_callbacks, s, err);
 
 	if (!vm)
@@ -229,7 +234,8 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 			snapshot->is_temporary = true;
 	}
 	session_account(s);
-	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, &session_microvm_callbacks, s, &err);
+	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, all->rules.tokens,
+				    &session_microvm_callbacks, s, &err);
 	snapshot_release(snapshot);
 	if (!s->microvm) {
 		log_warn("session=%.8s vm=%s cannot be taken over: %s", s->guid, vm_id, err.text);

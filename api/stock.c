@@ -17,6 +17,7 @@ struct item {
 	struct item *next;
 	struct microvm *microvm;
 	struct snapshot *snapshot; /* that it was made from; held */
+	struct token_source *tokens;
 	bool is_ready;
 	uint64_t began_ns;
 };
@@ -27,6 +28,7 @@ struct stock {
 	unsigned int (*room)(void *data);
 	void *data;
 	struct template *template;
+	struct token_source *tokens;
 	unsigned int floor;
 	struct stock_policy policy;
 	struct item *items;
@@ -115,6 +117,7 @@ static bool prepare_one(struct stock *stock, struct snapshot *snapshot)
 		.snapshot = snapshot,
 		.identity = AGENT_IDENTITY_NEW,
 		.is_parked = true,
+		.tokens = stock->tokens,
 	};
 	struct item *item = calloc(1, sizeof(*item));
 	struct error err = { 0 };
@@ -122,6 +125,7 @@ static bool prepare_one(struct stock *stock, struct snapshot *snapshot)
 	if (item) {
 		item->stock = stock;
 		item->began_ns = uv_hrtime();
+		item->tokens = stock->tokens;
 		item->microvm = microvm_create(stock->host, &start, &callbacks, item, &err);
 	}
 	if (!item || !item->microvm) {
@@ -160,7 +164,7 @@ static void drop_outdated(struct stock *stock, const struct snapshot *snapshot)
 
 	for (struct item *i = stock->items; i; i = next) {
 		next = i->next;
-		if (i->snapshot != snapshot)
+		if (i->snapshot != snapshot || i->tokens != stock->tokens)
 			microvm_destroy(remove_item(i), NULL, NULL);
 	}
 }
@@ -245,13 +249,14 @@ struct stock *stock_create(struct microvm_host *host, struct refill *refill, uns
 	return stock;
 }
 
-void stock_set(struct stock *stock, struct template *template, unsigned int floor)
+void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, unsigned int floor)
 {
-	if (stock->template != template) {
+	if (stock->template != template || stock->tokens != tokens) {
 		stock->policy = (struct stock_policy) { 0 };
 		drop_outdated(stock, NULL);
 	}
 	stock->template = template;
+	stock->tokens = tokens;
 	stock->floor = floor;
 	stock_refill(stock);
 }

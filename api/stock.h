@@ -33,8 +33,11 @@ struct stock_counts {
 struct stock *stock_create(struct microvm_host *host, struct refill *refill, unsigned int (*room)(void *data),
 			   void *data);
 
-/* Sets the floor, and the template (NULL: none can be had now). What was made from another one goes. */
-void stock_set(struct stock *stock, struct template *template, unsigned int floor);
+/*
+ * Sets the floor, the template (NULL: none can be had now) and the tokens that code may ask for (NULL: none). What was
+ * made from others goes.
+ */
+void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, unsigned int floor);
 
 /* A ready microVM, which the caller hands over to itself (microvm_hand_over()); NULL if there is none. */
 struct microvm *stock_take(struct stock *stock);

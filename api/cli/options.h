@@ -33,6 +33,7 @@ struct options {
 	const char *cpu;
 	const char *memory;
 	const char *template;
+	const char *identity; /* managed */
 	const char *since;
 	const char *by;
 	const char *file;

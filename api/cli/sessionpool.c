@@ -38,8 +38,10 @@ static const struct view_column columns[] = {
 #define NAME_OPTION     OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", "the pool; or give it as an argument")
 #define NO_WAIT_OPTION  OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL)
 #define CONTAINER(name) OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "sessions run Hearth's own image, no containers")
-#define IDENTITY(name)  OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "sessions have no managed identity yet")
-#define REGISTRY(name)  OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "there is no registry: no container is pulled")
+#define IDENTITY(name)                                                                                                 \
+	OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name,                                                                 \
+			      "a pool has no identity of its own: name one with --mi-user-assigned")
+#define REGISTRY(name) OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "there is no registry: no container is pulled")
 #define DEFINITION_OPTIONS                                                                                             \
 	OPTION(OPTION_NUMBER, 0, "max-sessions", max_sessions, "N", "sessions at a time, 1 to 1000"),                  \
 		OPTION(OPTION_NUMBER, 0, "ready-sessions", ready_sessions, "N", "sessions to keep ready"),             \
@@ -54,12 +56,14 @@ static const struct view_column columns[] = {
 		OPTION(OPTION_TEXT, 0, "memory", memory, "SIZE", "of a session: 512Mi, 1Gi or 0.5Gi"),                 \
 		OPTION(OPTION_NUMBER, 0, "max-file-size", max_file_mib, "MIB",                                         \
 		       "of a file that is uploaded; 0: what the service allows"),                                      \
+		OPTION(OPTION_TEXT, 0, "mi-user-assigned", identity, "NAME",                                           \
+		       "whose tokens code may ask for, of identity-file; '': nobody's"),                               \
 		OPTION(OPTION_TEXT, 0, "template", template, "NAME", "sessions begin as this template")
 #define REFUSED_OPTIONS                                                                                                \
 	CONTAINER("environment"), CONTAINER("image"), CONTAINER("container-name"), CONTAINER("env-vars"),              \
 		CONTAINER("command"), CONTAINER("args"), CONTAINER("target-port"), CONTAINER("secrets"),               \
 		REGISTRY("registry-server"), REGISTRY("registry-username"), REGISTRY("registry-password"),             \
-		REGISTRY("registry-identity"), IDENTITY("mi-system-assigned"), IDENTITY("mi-user-assigned")
+		REGISTRY("registry-identity"), IDENTITY("mi-system-assigned")
 
 static const struct option_spec create_options[] = {
 	NAME_OPTION,
@@ -127,6 +131,11 @@ static json_t *make_resource(const struct options *o)
 	add_text(properties, "containerType", o->container_type);
 	add_text(properties, "templateName", o->template);
 	add_number(properties, "maxFileSizeInMib", o->max_file_mib);
+	if (o->identity)
+		json_object_set_new(properties, "managedIdentitySettings",
+				    *o->identity
+					    ? json_pack("[{s:s, s:s}]", "identity", o->identity, "lifecycle", "Main")
+					    : json_array());
 	add_part(properties, "scaleConfiguration", scale);
 	if (json_object_size(lifecycle))
 		json_object_set_new(properties, "dynamicPoolConfiguration",

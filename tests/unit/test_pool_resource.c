@@ -106,6 +106,29 @@ static void what_is_not_named_stays(void **state)
 	assert_string_equal(record.definition.template_name, "");
 }
 
+static void an_identity_is_offered_if_its_lifecycle_says_so(void **state)
+{
+	struct error err = { 0 };
+
+	(void)state;
+	read_new("{\"properties\":{\"managedIdentitySettings\":[{\"identity\":\"billing\",\"lifecycle\":\"main\"}]}}");
+	assert_string_equal(record.definition.identity, "billing");
+	assert_true(record.definition.identity_is_offered);
+	assert_int_equal(read_text("{\"properties\":{\"managedIdentitySettings\":null}}", &err), 0);
+	assert_true(record.definition.identity_is_offered);
+	assert_int_equal(read_text("{\"properties\":{\"managedIdentitySettings\":[{\"identity\":\"b\"}]}}", &err), 0);
+	assert_string_equal(record.definition.identity, "b");
+	assert_false(record.definition.identity_is_offered);
+	assert_int_equal(read_text("{\"properties\":{\"managedIdentitySettings\":[]}}", &err), 0);
+	assert_string_equal(record.definition.identity, "");
+	check_error("{\"properties\":{\"managedIdentitySettings\":{}}}", "list of at most one");
+	check_error("{\"properties\":{\"managedIdentitySettings\":[3]}}", "list of at most one");
+	check_error("{\"properties\":{\"managedIdentitySettings\":[{},{}]}}", "list of at most one");
+	check_error("{\"properties\":{\"managedIdentitySettings\":[{\"lifecycle\":\"Main\"}]}}", "'identity'");
+	check_error("{\"properties\":{\"managedIdentitySettings\":[{\"identity\":\"b\",\"lifecycle\":\"All\"}]}}",
+		    "Main or None");
+}
+
 static void a_maximum_limits_the_stock(void **state)
 {
 	(void)state;
@@ -278,6 +301,7 @@ int main(void)
 		cmocka_unit_test(wrong_types_and_values_name_the_property),
 		cmocka_unit_test(wrong_quantities_are_refused),
 		cmocka_unit_test(many_tags_are_refused),
+		cmocka_unit_test(an_identity_is_offered_if_its_lifecycle_says_so),
 		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(the_resource_has_what_clients_look_for),
 	};

@@ -245,7 +245,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 4");
+	execute("PRAGMA user_version = 5");
 	s = open_store();
 	check_names(s, "aa ");
 	pool_store_close(s);
@@ -263,7 +263,9 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 	put(s, &second);
 	pool_store_close(s);
 	execute("ALTER TABLE pools DROP COLUMN mcp_is_enabled; ALTER TABLE pools DROP COLUMN mcp_key_is_disabled; "
-		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; PRAGMA user_version = 2");
+		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; ALTER TABLE pools DROP COLUMN "
+		"identity; "
+		"ALTER TABLE pools DROP COLUMN identity_is_offered; PRAGMA user_version = 2");
 	s = open_store();
 	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
 	assert_memory_equal(&out.definition, &first.definition, sizeof(first.definition));
@@ -271,9 +273,11 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 	assert_int_equal(pool_store_get(s, POOL_DEFAULT_NAME, &out, &err), 1);
 	assert_true(out.definition.mcp_is_enabled);
 	first.definition.max_file_mib = 300;
+	strcpy(first.definition.identity, "billing");
+	first.definition.identity_is_offered = true;
 	put(s, &first);
 	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
-	assert_int_equal(out.definition.max_file_mib, 300);
+	assert_memory_equal(&out.definition, &first.definition, sizeof(first.definition));
 	pool_store_close(s);
 }
 
