@@ -5,7 +5,7 @@
 
 COMMON := common/user_namespace.c common/error.c common/log.c common/base64.c common/crc32.c
 
-VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
+VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
        vmm/x86/prefetch_guest.S \
@@ -13,6 +13,12 @@ VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vm
        vmm/snapshot/working_set.c vmm/snapshot/working_set_recorder.c vmm/virtio/virtqueue.c vmm/virtio/device.c \
        vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
        vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c vmm/virtio/net.c vmm/virtio/net_checksum.c
+
+GATE := vmm/network/gate.c vmm/network/gate_udp.c vmm/network/gate_names.c vmm/network/policy.c vmm/network/frame.c \
+        vmm/network/flow.c vmm/network/dns.c vmm/network/names.c vmm/network/connection_log.c vmm/network/verdict.c
+
+NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network/resolvers.c $(GATE) vmm/jail.c \
+        vmm/capabilities.c vmm/seccomp_filter.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
@@ -76,8 +82,14 @@ UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
 UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c vmm/virtio/net_checksum.c
 
+UNIT_TESTS += net_frame net_policy net_dns net_flow
+UNIT_net_frame := vmm/network/frame.c
+UNIT_net_policy := vmm/network/policy.c
+UNIT_net_dns := vmm/network/dns.c vmm/network/names.c
+UNIT_net_flow := vmm/network/flow.c vmm/network/connection_log.c vmm/network/verdict.c
+
 UNIT_TESTS += state_file memory_file seccomp
-UNIT_seccomp := vmm/seccomp.c
+UNIT_seccomp := vmm/seccomp.c vmm/seccomp_filter.c
 UNIT_state_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c
 UNIT_memory_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
@@ -192,6 +204,10 @@ FUZZ_serial := $(UNIT_serial)
 FUZZ_snapshot := $(UNIT_virtio_fuzz) vmm/serial.c vmm/console.c vmm/snapshot/memory_file.c vmm/snapshot/working_set.c
 FUZZ_elf := $(UNIT_elf)
 
+FUZZ_TARGETS += net_frame dns
+FUZZ_net_frame := $(GATE)
+FUZZ_dns := vmm/network/dns.c
+
 # The sources that a target is about, where it is linked with more.
 SUBJECT_execute_request := api/execute_request.c api/json.c
 SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/json.c
@@ -240,7 +256,7 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unkn
 
 # ---- binaries --------------------------------------------------------------------------------------------------------
 
-BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth-agent $(BUILD)/node_random.node
+BINARIES := $(BUILD)/hearth-vmm $(BUILD)/hearth-netd $(BUILD)/hearthd $(BUILD)/hearth $(BUILD)/hearth-agent $(BUILD)/node_random.node
 
 .PHONY: all
 all: $(BINARIES)
@@ -248,6 +264,10 @@ all: $(BINARIES)
 $(BUILD)/hearth-vmm: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON))))
 	$(call say,LD,$@)
 	$(CC) $(LINK) -o $@ $^ $(VMM_LIBS)
+
+$(BUILD)/hearth-netd: $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(NETD) $(COMMON))))
+	$(call say,LD,$@)
+	$(CC) $(LINK) -o $@ $^
 
 # For tests: VMMs that do what whoever has taken them over wants, with all of the jail and with all but its filters.
 VMM_TEST_OBJECTS := $(filter-out %/vmm/main.o %/vmm/seccomp.o,$(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(VMM) $(COMMON)))))
@@ -324,7 +344,7 @@ $(BUILD)/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
 .PHONY: FORCE
-$(addprefix $(BUILD)/obj/,vmm/main.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/mcp_methods.o api/cli/main.o api/cli/service.o): $(BUILD)/version
+$(addprefix $(BUILD)/obj/,vmm/main.o vmm/network/netd.o api/hearthd.o api/rest_health.o api/rest_metrics.o api/mcp_methods.o api/cli/main.o api/cli/service.o): $(BUILD)/version
 
 -include $(shell find $(BUILD)/obj $(BUILD)/compromised $(BUILD)/static $(BUILD)/san $(BUILD)/fuzz -name "*.d" -type f 2>/dev/null)
 

@@ -1,7 +1,8 @@
 /*
  * The network of a session, as its parts agree on it (docs/network.md):
  *
- *     guest -- virtio-net in hearth-vmm -- a socket, one frame a message -- hearth-netd -- passt -- the host's sockets
+ *     guest -- virtio-net in hearth-vmm -- a socket, one frame a message -- hearth-netd -- passt (TCP) -- the host's sockets
+ *                                                                                 `-- UDP and names, its own sockets
  *
  * hearthd makes socketpair(AF_UNIX, SOCK_SEQPACKET), gives one end to hearth-vmm (--net FD) and the other to
  * hearth-netd (--vmm FD), which starts passt itself. A message is one Ethernet frame without its check sequence,
@@ -35,7 +36,7 @@ enum {
  *                        outlives a hearthd; a pipe that nobody reads loses lines, and is never waited for
  *     --policy FILE      see below; read once, at the start
  *     --id NAME          in its own messages (stderr)
- *     --passt FILE       default: passt, by PATH
+ *     --passt FILE       default: /usr/bin/passt
  *     --resolver ADDRESS whom to ask for names, up to 3 times; default: those of /etc/resolv.conf
  *     --jail full|partial|off, --jail-user ID, --jail-cgroup FILE
  *                        as hearth-vmm's (docs/security.md). For a full jail it is started as the first process of a PID

@@ -2,7 +2,6 @@
 
 #include "common/user_namespace.h"
 #include "vmm/capabilities.h"
-#include "vmm/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +65,7 @@ void jail_close_descriptors(const int *kept, unsigned n_kept)
 
 /* ---- 2. the cgroups that hearthd has made: memory, processors, processes, I/O ------------------------------------ */
 
-static int enter_cgroups(const struct jail *jail, struct error *err)
+int jail_enter_cgroups(const struct jail *jail, struct error *err)
 {
 	for (unsigned i = 0; i < jail->n_cgroups; i++) {
 		const int fd = open(jail->cgroups[i], O_WRONLY | O_CLOEXEC);
@@ -94,16 +93,16 @@ static int enter_namespaces(const struct jail *jail, struct error *err)
 {
 	const uid_t user = geteuid();
 	const gid_t group = getegid();
+	const int network = jail->keeps_network ? 0 : CLONE_NEWNET;
 
-	(void)jail;
 	/* Who has no rights gets them in a user namespace: over what is made in there, and nothing else. */
 	if (!capability_has(CAP_SYS_ADMIN) &&
 	    (unshare(CLONE_NEWUSER) < 0 || (errno = -user_namespace_map(user, group)) != 0))
 		return failed(err,
 			      "no user namespace (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)");
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+	if (unshare(CLONE_NEWNS | network | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
 		return failed(err, "no namespaces");
-	if (sethostname("hearth-vmm", 10) < 0)
+	if (sethostname("hearth-jail", 11) < 0)
 		return failed(err, "no host name of its own");
 	return 0;
 }
@@ -230,9 +229,7 @@ static int give_up_rights(const struct jail *jail, struct error *err)
 
 static int filter_calls(const struct jail *jail, struct error *err)
 {
-	(void)jail;
-	seccomp_enable();
-	return seccomp_enter(SECCOMP_ASSEMBLY, err);
+	return jail->filter(err);
 }
 
 /* ---- all of it, in this order ------------------------------------------------------------------------------------ */
@@ -241,9 +238,9 @@ static const struct step {
 	int (*take)(const struct jail *jail, struct error *err);
 	bool is_optional; /* of a partial jail: the machine may not allow it */
 } steps[] = {
-	{ enter_cgroups, true }, { check_pid_namespace, true }, { enter_namespaces, true },
-	{ change_root, true },   { set_limits, false },         { change_user, false },
-	{ leave_users, true },   { give_up_rights, false },     { filter_calls, false },
+	{ jail_enter_cgroups, true }, { check_pid_namespace, true }, { enter_namespaces, true },
+	{ change_root, true },        { set_limits, false },         { change_user, false },
+	{ leave_users, true },        { give_up_rights, false },     { filter_calls, false },
 };
 
 static void note(char lacks[JAIL_LACKS_SIZE], const char *problem)

@@ -68,6 +68,7 @@ static int probe_jail(struct jail *jail)
 
 	jail->mode = JAIL_PARTIAL;
 	jail->n_descriptors = DESCRIPTORS;
+	jail->filter = seccomp_begin;
 	if (jail_enter(jail, lacks, &err) < 0)
 		snprintf(lacks, sizeof(lacks), "%.*s", JAIL_LACKS_SIZE - 1, err.text);
 	if (*lacks)
@@ -143,6 +144,7 @@ static int enter_jail(struct options *options, struct error *err)
 #endif
 
 	options->jail.n_descriptors = DESCRIPTORS;
+	options->jail.filter = seccomp_begin;
 	options->jail.sockets = options->vm.vsock_path;
 	if (status == 0)
 		status = jail_enter(&options->jail, lacks, err);

@@ -6,6 +6,7 @@
 #define HEARTH_VMM_SECCOMP_H
 
 #include "common/error.h"
+#include "vmm/seccomp_filter.h"
 
 enum seccomp_thread {
 	SECCOMP_ASSEMBLY, /* all threads, from before a snapshot or a kernel is read; those below come on top of it */
@@ -15,17 +16,14 @@ enum seccomp_thread {
 	SECCOMP_N_THREADS,
 };
 
-/*
- * What is done with a call that is not allowed, in the thread that made it, before the process ends: `report` gets a
- * sentence for people. It may call nothing but write() and what needs no system call.
- */
-void seccomp_on_violation(void (*report)(const char *sentence));
-
 /* From now on the filters count: without this, seccomp_enter() does nothing. For a VMM that is not to be jailed. */
 void seccomp_enable(void);
 
 /* Filters the calling thread, and the threads that it makes, for good. Needs no_new_privs. Negative with *err set. */
 int seccomp_enter(enum seccomp_thread thread, struct error *err);
+
+/* Both, for all threads: the last step of the jail. */
+int seccomp_begin(struct error *err);
 
 /* How many system calls a kind of thread may make; a call with two rules counts once. For tests. */
 unsigned seccomp_n_calls(enum seccomp_thread thread);

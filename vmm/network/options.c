@@ -1,0 +1,137 @@
+#include "vmm/network/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char netd_options_help[] =
+	"usage: hearth-netd --vmm FD --log FD --policy FILE [flags]\n"
+	"       hearth-netd --version | --help\n"
+	"\n"
+	"Stands between one microVM and the network: passes on what its policy allows, by TCP (through\n"
+	"passt, which it starts), UDP and DNS, and logs each connection. hearthd starts it.\n"
+	"\n"
+	"  --vmm FD           inherited socket (SOCK_SEQPACKET): one Ethernet frame a message\n"
+	"  --log FD           inherited: one JSON object a line for each connection\n"
+	"  --policy FILE      who may be reached (docs/network.md)\n"
+	"  --id NAME          name in log lines\n"
+	"  --passt FILE       default: /usr/bin/passt\n"
+	"  --resolver ADDRESS whom to ask for names; up to 3 times (default: those of /etc/resolv.conf)\n"
+	"  --jail full|partial|off\n"
+	"                     full: end if the machine does not allow a part of the jail; partial (default):\n"
+	"                     go on without it and say so; off: no jail, for tests\n"
+	"  --jail-user ID     user and group to become, 1 to 2147483646 (default for root: 65534)\n"
+	"  --jail-cgroup FILE cgroup.procs of a cgroup to enter, with passt; up to 8 times\n"
+	"\n"
+	"Exit status: 0 the VMM has ended, 1 the host lacks something, 2 usage, 3 passt has ended, 16 a\n"
+	"system call that the jail forbids.\n";
+
+enum flag { VMM = 1, LOG, POLICY, ID, PASST, RESOLVER, JAIL, JAIL_USER, JAIL_CGROUP, VERSION, HELP };
+
+static const struct option flags[] = {
+	{ "vmm", required_argument, NULL, VMM },
+	{ "log", required_argument, NULL, LOG },
+	{ "policy", required_argument, NULL, POLICY },
+	{ "id", required_argument, NULL, ID },
+	{ "passt", required_argument, NULL, PASST },
+	{ "resolver", required_argument, NULL, RESOLVER },
+	{ "jail", required_argument, NULL, JAIL },
+	{ "jail-user", required_argument, NULL, JAIL_USER },
+	{ "jail-cgroup", required_argument, NULL, JAIL_CGROUP },
+	{ "version", no_argument, NULL, VERSION },
+	{ "help", no_argument, NULL, HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int parse_number(int *number, const char *text, long min, long max, const char *flag, struct error *err)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno || end == text || *end || value < min || value > max)
+		return error_set(err, EINVAL, "--%s %s: a number from %ld to %ld is needed", flag, text, min, max);
+	*number = (int)value;
+	return 0;
+}
+
+static int parse_jail_mode(struct jail *jail, const char *text, struct error *err)
+{
+	static const char *const names[] = { [JAIL_PARTIAL] = "partial", [JAIL_FULL] = "full", [JAIL_OFF] = "off" };
+
+	for (unsigned mode = 0; mode < sizeof(names) / sizeof(names[0]); mode++) {
+		if (strcmp(text, names[mode]) == 0) {
+			jail->mode = (enum jail_mode)mode;
+			return 0;
+		}
+	}
+	return error_set(err, EINVAL, "--jail %s: full, partial or off is needed", text);
+}
+
+static int parse_flag(struct netd_options *options, int flag, char *value, struct error *err)
+{
+	struct jail *jail = &options->jail;
+
+	switch (flag) {
+	case VMM:
+		return parse_number(&options->vmm_fd, value, 3, INT_MAX, "vmm", err);
+	case LOG:
+		return parse_number(&options->log_fd, value, 1, INT_MAX, "log", err);
+	case POLICY:
+		options->policy = value;
+		return 0;
+	case ID:
+		options->id = value;
+		return 0;
+	case PASST:
+		options->passt = value;
+		return 0;
+	case RESOLVER:
+		if (options->n_resolvers == NETD_RESOLVERS_MAX)
+			return error_set(err, EINVAL, "--resolver: at most %d", NETD_RESOLVERS_MAX);
+		options->resolvers[options->n_resolvers++] = value;
+		return 0;
+	case JAIL:
+		return parse_jail_mode(jail, value, err);
+	case JAIL_USER:
+		return parse_number(&jail->user, value, 1, INT_MAX - 1, "jail-user", err);
+	case JAIL_CGROUP:
+		if (jail->n_cgroups == JAIL_CGROUPS_MAX)
+			return error_set(err, EINVAL, "--jail-cgroup: at most %d cgroups", JAIL_CGROUPS_MAX);
+		jail->cgroups[jail->n_cgroups++] = value;
+		return 0;
+	case VERSION:
+		options->command = NETD_VERSION;
+		return 0;
+	case HELP:
+		options->command = NETD_HELP;
+		return 0;
+	default:
+		return error_set(err, EINVAL, "unknown flag or missing value");
+	}
+}
+
+int netd_options_parse(struct netd_options *options, int argc, char **argv, struct error *err)
+{
+	int flag, status = 0;
+
+	*options = (struct netd_options) {
+		.vmm_fd = -1, .log_fd = -1, .id = "vm", .passt = "/usr/bin/passt", .jail.user = -1
+	};
+	opterr = 0;
+	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+		status = parse_flag(options, flag, optarg, err);
+		if (status < 0 && flag == '?')
+			status = error_set(err, EINVAL, "%s: unknown flag or missing value", argv[optind - 1]);
+	}
+	if (status < 0 || options->command != NETD_RUN)
+		return status;
+	if (optind < argc)
+		return error_set(err, EINVAL, "%s: not a flag", argv[optind]);
+	if (options->vmm_fd < 0 || options->log_fd < 0 || !options->policy)
+		return error_set(err, EINVAL, "--vmm FD, --log FD and --policy FILE are needed");
+	return 0;
+}
