@@ -30,6 +30,7 @@ struct direction {
 
 struct relay {
 	struct loop_source guest, host; /* fd -1: the slot is free */
+	bool is_connected;              /* to the host */
 	struct direction up, down;      /* from the guest's code to the host, and back */
 	struct loop_timer life;
 };
@@ -119,7 +120,7 @@ static void on_guest(struct loop_source *source, uint32_t events)
 
 	if (events & (EPOLLERR | EPOLLHUP))
 		close_relay(relay);
-	else
+	else if (relay->is_connected)
 		go_on(relay);
 }
 
@@ -127,7 +128,9 @@ static void on_host(struct loop_source *source, uint32_t events)
 {
 	struct relay *relay = (struct relay *)(void *)((char *)source - offsetof(struct relay, host));
 
-	if (events & EPOLLERR)
+	/* A vsock that is not connected yet takes nothing: it can be written to once it is. */
+	relay->is_connected |= (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == EPOLLOUT;
+	if ((events & EPOLLERR) || !relay->is_connected)
 		close_relay(relay);
 	else
 		go_on(relay);
@@ -185,8 +188,7 @@ static void on_listener(struct loop_source *source, uint32_t events)
 		return;
 	}
 	loop_timer_start(&relay->life, LIFE_US);
-	loop_watch(&relay->guest, EPOLLIN);
-	loop_watch(&relay->host, EPOLLIN);
+	loop_watch(&relay->host, EPOLLOUT);
 	watch_listener();
 }
 
