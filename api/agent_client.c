@@ -23,6 +23,7 @@ struct agent_client {
 	/* of an execution */
 	uint64_t output_limit;
 	uint64_t n_output[2]; /* bytes of stdout and stderr */
+	uint64_t n_display;   /* bytes of bundles */
 	bool has_started;
 	bool has_result;
 };
@@ -35,7 +36,9 @@ static int take_output(struct agent_client *c)
 	uint64_t *n = &c->n_output[is_stderr];
 
 	*n += c->connection.frames.size;
-	if (*n > c->output_limit + (is_stderr ? AGENT_NOTES_MAX : 0))
+	/* Frames of nothing could go on without an end. */
+	if (!c->has_started || c->connection.frames.size == 0 ||
+	    *n > c->output_limit + (is_stderr ? AGENT_NOTES_MAX : 0))
 		return -EPROTO;
 	c->events->output(c->owner, c->connection.frames.type, c->connection.frames.body, c->connection.frames.size);
 	return 0;
@@ -46,7 +49,8 @@ static int take_bundle(struct agent_client *c)
 	bool is_result = c->connection.frames.type == AGENT_RESULT;
 	struct mime_bundle bundle;
 
-	if ((is_result && c->has_result) ||
+	c->n_display += c->connection.frames.size;
+	if (!c->has_started || c->n_display > AGENT_DISPLAY_MAX || (is_result && c->has_result) ||
 	    mime_bundle_decode(&bundle, c->connection.frames.body, c->connection.frames.size) < 0)
 		return -EPROTO;
 	c->has_result |= is_result;
@@ -71,6 +75,8 @@ static int take_done(struct agent_client *c)
 	struct agent_done done;
 
 	if (agent_done_decode(&done, c->connection.frames.body, c->connection.frames.size) < 0)
+		return -EPROTO;
+	if (!c->has_started && (done.outcome == AGENT_OK || done.outcome == AGENT_ERROR))
 		return -EPROTO;
 	c->request = 0;
 	c->events->done(c->owner, &done);
@@ -198,6 +204,7 @@ int agent_client_execute(struct agent_client *c, const struct agent_order *order
 	begin_order(c, AGENT_EXECUTE);
 	c->output_limit = order->output_limit;
 	memset(c->n_output, 0, sizeof(c->n_output));
+	c->n_display = 0;
 	c->has_started = false;
 	c->has_result = false;
 	agent_execute_encode(w->data, c->request, order->language, order->flags, order->timeout_ms, order->output_limit,

@@ -25,15 +25,16 @@ struct agent_file {
 	bool is_over;
 	struct agent_file_info info; /* the last one */
 	bool has_info;
+	unsigned int n_infos;
 	uint64_t left; /* of a read: bytes that are still to come */
 };
 
-static void fail(struct agent_file *f, const char *reason)
+static void fail(struct agent_file *f, const char *reason, bool broke_protocol)
 {
 	if (f->connection.is_closing || f->is_over)
 		return;
 	f->is_over = true;
-	f->events->failed(f->owner, reason);
+	f->events->failed(f->owner, reason, broke_protocol);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -98,7 +99,7 @@ static int take_info(struct agent_file *f)
 	bool is_list = f->order.type == AGENT_FILE_LIST;
 	uint64_t start;
 
-	if ((f->has_info && !is_list) || f->order.type == AGENT_FILE_DELETE ||
+	if ((f->has_info && !is_list) || f->n_infos++ == AGENT_FILE_ENTRIES_MAX || f->order.type == AGENT_FILE_DELETE ||
 	    agent_file_info_decode(&f->info, f->connection.frames.body, f->connection.frames.size) < 0)
 		return -EPROTO;
 	f->has_info = true;
@@ -110,7 +111,8 @@ static int take_info(struct agent_file *f)
 
 static int take_data(struct agent_file *f)
 {
-	if (f->connection.frames.size > f->left)
+	/* Frames of nothing could go on without an end. */
+	if (f->connection.frames.size == 0 || f->connection.frames.size > f->left)
 		return -EPROTO;
 	f->left -= f->connection.frames.size;
 	f->events->data(f->owner, f->connection.frames.body, f->connection.frames.size);
@@ -166,15 +168,14 @@ static void on_connected(void *owner)
 	f->order_write = NULL;
 	f->is_starved = false;
 	if (!send_write(f, w, f->order_size))
-		fail(f, "the agent cannot be given orders");
+		fail(f, "the agent cannot be given orders", false);
 	else if (f->order.type == AGENT_FILE_WRITE)
 		f->events->drained(f->owner);
 }
 
 static void on_failed(void *owner, const char *reason, bool broke_protocol)
 {
-	(void)broke_protocol;
-	fail(owner, reason);
+	fail(owner, reason, broke_protocol);
 }
 
 static void on_closed(void *owner)

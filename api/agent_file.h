@@ -22,7 +22,7 @@ struct agent_file_events {
 	/* How it ended; the last event. `sentence` is perhaps not UTF-8. */
 	void (*done)(void *owner, enum agent_file_status status, const char *sentence);
 	/* The connection broke, or the agent broke the protocol; the last event. */
-	void (*failed)(void *owner, const char *reason);
+	void (*failed)(void *owner, const char *reason, bool broke_protocol);
 };
 
 struct agent_file_order {

@@ -270,9 +270,15 @@ static void on_done(void *owner, enum agent_file_status status, const char *sent
 	file_call_end(c);
 }
 
-static void on_failed(void *owner, const char *reason)
+/* An agent that lies about files is not to be believed about executions. */
+static void on_failed(void *owner, const char *reason, bool broke_protocol)
 {
-	fail(owner, 500, "FileOperationFailed", reason);
+	struct file_call *c = owner;
+	struct microvm *vm = c->microvm;
+
+	fail(c, 500, "FileOperationFailed", reason);
+	if (broke_protocol)
+		microvm_lose(vm, reason);
 }
 
 static const struct agent_file_events events = {
@@ -298,6 +304,7 @@ static void on_session_ready(struct session_use *u, struct microvm *vm, const ch
 	if (!c->answer)
 		http_add_header(c->http, "x-ms-session-guid", guid);
 	c->agent = agent_file_begin(c->service->loop, microvm_directory_of(vm)->vsock, &c->order, &events, c, &rc);
+	c->microvm = vm;
 	if (c->agent)
 		note_progress(c);
 	else

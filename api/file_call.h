@@ -29,6 +29,7 @@ struct file_call {
 	struct service *service;
 	struct http_request *http; /* NULL once it was answered, or its client went */
 	struct agent_file *agent;
+	struct microvm *microvm; /* the session's, while `agent` is there */
 	struct agent_file_order order;
 	char path[FILE_PATH_SIZE];
 	enum file_family family;

@@ -136,6 +136,8 @@ void microvm_lose(struct microvm *vm, const char *reason)
 	const struct microvm_owner *callbacks = vm->callbacks;
 	void *owner = vm->owner;
 
+	if (vm->state == MICROVM_ENDING)
+		return;
 	log_warn("vm=%s lost: %s", vm->id, reason);
 	microvm_directory_log_console(&vm->directory, vm->id);
 	microvm_destroy(vm, NULL, NULL);

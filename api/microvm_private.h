@@ -65,9 +65,6 @@ struct microvm {
 /* Goes to a state that may follow, else aborts: see the table in microvm.c. */
 void microvm_move(struct microvm *vm, enum microvm_state state);
 
-/* Ends a microVM that nobody asked to end, and tells its owner. */
-void microvm_lose(struct microvm *vm, const char *reason);
-
 /* Gives an order; a failure loses the microVM. */
 void microvm_order(struct microvm *vm, enum vmm_message_type order);
 

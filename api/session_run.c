@@ -30,6 +30,9 @@ static void finish(struct execution *e, struct execution_report *report)
 
 	if (e->ordered_ns)
 		report->wall_us = (now_ns - e->ordered_ns) / 1000;
+	/* It is charged and counted, and nobody's guest may say that it ran for longer than we waited. */
+	if (report->ran_us > report->wall_us)
+		report->ran_us = report->wall_us;
 	if (e->started_ns && (now_ns - e->started_ns) / 1000 > report->ran_us)
 		report->read_us = (now_ns - e->started_ns) / 1000 - report->ran_us;
 	if (e->session) {

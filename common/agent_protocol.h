@@ -39,6 +39,7 @@ enum {
 	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */
 	AGENT_STREAM_CHUNK_MAX = 64 << 10, /* bytes of output in one STDOUT or STDERR frame */
 	AGENT_NOTES_MAX = 1 << 10,         /* bytes of stderr beyond its limit: words of the agent's own */
+	AGENT_DISPLAY_MAX = 32 << 20,      /* bytes of the bodies of one execution's DISPLAY and RESULT frames */
 	AGENT_MIME_ENTRIES_MAX = 32,       /* entries of one MIME bundle */
 	AGENT_MIME_TYPE_MAX = 255,         /* bytes of one MIME type */
 	AGENT_ENTROPY_SIZE = 64,           /* bytes of fresh randomness that a guest gets when it is adopted */
@@ -95,14 +96,15 @@ enum agent_frame_type {
 	AGENT_READY = 16,   /* u32 AGENT_PROTOCOL_VERSION, u64 time at which the agent's main began and u64 time at
 	                     * which it listens, both in microseconds since the guest kernel booted */
 	AGENT_STARTED = 17, /* u64 microseconds for which the execution waited for its interpreter to be warm */
-	AGENT_STDOUT = 18,  /* bytes as the code wrote them: not necessarily UTF-8, and cut anywhere */
+	AGENT_STDOUT = 18,  /* bytes as the code wrote them, at least one: not necessarily UTF-8, and cut anywhere. Like
+	                     * the next three not before AGENT_STARTED */
 	AGENT_STDERR = 19,  /* likewise */
 	AGENT_DISPLAY = 20, /* a MIME bundle that the code displayed */
 	AGENT_RESULT = 21,  /* a MIME bundle: the value of the last expression; at most one, none if it has no value */
 	AGENT_DONE = 22,    /* u8 agent_outcome, u8 1 if the interpreter's state was lost, u16 0, u64 microseconds that
 	                     * the code ran, u64 bytes of stdout and u64 bytes of stderr that were cut off at the
-	                     * limit, then a sentence (UTF-8, may be empty) that explains the outcome. Nothing follows
-	                     * for this request */
+	                     * limit, then a sentence (UTF-8, may be empty) that explains the outcome; AGENT_OK and
+	                     * AGENT_ERROR not before AGENT_STARTED. Nothing follows for this request */
 	AGENT_SETTLED = 23, /* empty if the guest is settled; otherwise a sentence (UTF-8) that says why it is not */
 	AGENT_ADOPTED = 24, /* empty if all was done; otherwise a sentence (UTF-8) that says what was not, and then the
 	                     * guest may not be used */

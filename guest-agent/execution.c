@@ -11,9 +11,8 @@
 enum {
 	WAITING_HIGH_BYTES = 256 << 10, /* above this, nothing more is read from the interpreter */
 	WAITING_LOW_BYTES = 64 << 10,
-	GRACE_MIN_US = 2 * 1000000,   /* from SIGINT to SIGKILL */
-	GRACE_MAX_US = 7 * 1000000,   /* so that the host, whose own grace is 10 s, does not lose its patience first */
-	DISPLAY_MAX_BYTES = 32 << 20, /* bundles of one execution */
+	GRACE_MIN_US = 2 * 1000000, /* from SIGINT to SIGKILL */
+	GRACE_MAX_US = 7 * 1000000, /* so that the host, whose own grace is 10 s, does not lose its patience first */
 	DONE_FIXED_SIZE = 28,
 	EXECUTE_FIXED_SIZE = 16,
 	SENTENCE_MAX = 512,
@@ -327,7 +326,7 @@ static void on_output(struct interpreter *interpreter, enum interpreter_stream s
 static void send_bundle(struct frame *frame)
 {
 	now.display_bytes += frame->length;
-	if (now.host && now.display_bytes <= DISPLAY_MAX_BYTES && (now.state == EXECUTION_RUNNING || !host_is_full())) {
+	if (now.host && now.display_bytes <= AGENT_DISPLAY_MAX && (now.state == EXECUTION_RUNNING || !host_is_full())) {
 		frame_set_request(frame, now.request);
 		now.host->send(now.host, frame);
 		if (now.state == EXECUTION_RUNNING && host_is_full())

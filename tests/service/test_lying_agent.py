@@ -1,0 +1,193 @@
+"""
+An agent that lies in every way it can: its own session ends with a reason, within its time; hearthd and everybody else
+stay well. hearthd is the real one; in hearth-vmm's place is lying_vmm.py, since no guest need run for what it may say.
+"""
+
+import os
+import re
+import time
+
+import pytest
+import requests
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+GRACE_S = 2
+MEMORY_LIMIT_KIB = 192 << 10  # 32 MiB of images, as base64, in an answer, and what it takes to make that
+NEW = "2025-02-02-preview"
+BROKE = "the agent broke the protocol"
+
+
+@pytest.fixture
+def lying(start, tmp_path):
+    service = Service(start(
+        "--vmm", os.path.join(HERE, "lying_vmm.py"), "--unsafe-no-jail", "true", "--boot-always", "true", "--boot-timeout-seconds",
+        "3", "--answer-grace-seconds", str(GRACE_S)), tmp_path)
+    assert service.execute("other", "honest").stdout == "honest\n"
+    other = service.vm("other")
+    yield service
+    assert service.execute("other", "honest").stdout == "honest\n"
+    assert service.vm("other") == other, "the other session did not go on"
+    assert service.peak_kib() < MEMORY_LIMIT_KIB
+    assert service.hearthd.stop() == 0
+    assert not os.path.exists(service.hearthd.runtime) or os.listdir(service.hearthd.runtime) == []
+
+
+class Answer:
+    def __init__(self, response, took):
+        assert response.status_code == 200, f"{response.status_code} {response.text}"
+        body = response.json()
+        self.status, self.took = body["status"], took
+        self.stdout, self.stderr = body["result"]["stdout"], body["result"]["stderr"]
+        self.result = body["result"]["executionResult"]
+        self.run_ms = body["result"]["executionTimeInMilliseconds"]
+
+
+class Service:
+    def __init__(self, hearthd, folder):
+        self.hearthd, self.folder = hearthd, folder
+
+    def request(self, method, path, identifier, **options):
+        return requests.request(method, f"{self.hearthd.url}/{path}", params={"api-version": NEW, "identifier": identifier},
+                                headers={"Authorization": f"Bearer {self.hearthd.token}"}, timeout=30, **options)
+
+    def order(self, identifier, lie, timeout=1):
+        return self.request("POST", "executions", identifier, json={
+            "codeInputType": "Inline", "executionType": "Synchronous", "code": lie, "timeoutInSeconds": timeout})
+
+    def execute(self, identifier, lie, timeout=1):
+        began = time.monotonic()
+        response = self.order(identifier, lie, timeout)
+        return Answer(response, time.monotonic() - began)
+
+    def vm(self, identifier):
+        response = self.request("GET", "session", identifier)
+        return response.json()["vmId"] if response.status_code == 200 else None
+
+    def begin_as(self, how):
+        (self.folder / "start").write_text(how)
+
+    def peak_kib(self):
+        with open(f"/proc/{self.hearthd.process.pid}/status") as file:
+            return int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
+
+    def wait_for_log(self, pattern, timeout=10):
+        deadline = time.monotonic() + timeout
+        while not re.search(pattern, self.hearthd.log()):
+            assert time.monotonic() < deadline, self.hearthd.log()
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("lie", [
+    "four_gib", "length_too_short", "length_hides_a_frame", "bundle_beyond_its_frame", "bundle_of_65535", "unknown_type",
+    "orders_of_the_host", "flags", "output_without_end", "nothing_without_end", "displays_without_end", "another_request",
+    "every_request", "output_before_the_start", "end_before_the_start", "start_twice", "two_results",
+    "answer_to_another_order", "outcome_unknown"])
+def test_who_breaks_the_protocol_is_dropped(lying, lie):
+    answer = lying.execute("liar", lie, timeout=20)
+    assert answer.status == "Failed" and f"Execution aborted: {BROKE}; the session's files and variables are lost" in answer.stderr
+    assert answer.took < 10
+    lying.wait_for_log(rf"vm=\S+ lost: {BROKE}")
+    assert lying.execute("liar", "honest").status == "Succeeded"  # a fresh one
+    assert len(re.findall("source=boot", lying.hearthd.log())) == 3
+
+
+@pytest.mark.parametrize("lie", ["two_ends", "word_unasked"])
+def test_a_word_that_nobody_asked_for_costs_the_session_not_the_answer(lying, lie):
+    assert lying.execute("liar", lie).status == "Succeeded"
+    lying.wait_for_log(rf"vm=\S+ lost: {BROKE}")
+    assert lying.execute("liar", "honest").status == "Succeeded"
+    assert len(re.findall("source=boot", lying.hearthd.log())) == 3
+
+
+@pytest.mark.parametrize("lie", ["half_a_frame", "half_a_header", "silence_after_the_start"])
+def test_silence_ends_with_the_time_of_the_execution(lying, lie):
+    answer = lying.execute("liar", lie)
+    assert answer.status == "Failed" and "did not stop the code when its time was over" in answer.stderr
+    assert 1 + GRACE_S - 0.2 < answer.took < 1 + GRACE_S + 5
+    assert lying.execute("liar", "honest").status == "Succeeded"
+
+
+def test_silence_before_the_start(lying):
+    answer = lying.execute("liar", "silence")
+    assert answer.status == "Failed" and "did not start in time" in answer.stderr
+    assert answer.took < 15
+
+
+def test_an_agent_that_closes_in_the_middle(lying):
+    answer = lying.execute("liar", "close_in_the_middle", timeout=20)
+    assert answer.status == "Failed" and "Execution aborted: the agent closed the connection" in answer.stderr
+    assert answer.took < 5
+
+
+def test_what_is_no_text_is_shown_as_text_and_forges_nothing(lying):
+    answer = lying.execute("liar", "no_text")
+    assert answer.status == "Failed" and "�" in answer.stdout and "�" in answer.stderr
+    assert isinstance(answer.result, str) and "injected" not in answer.result
+    assert not re.search(r"^hearth: error: forged", lying.hearthd.log(), re.M) and "\x1b" not in lying.hearthd.log()
+
+
+def test_numbers_beyond_reason(lying):
+    answer = lying.execute("liar", "numbers_beyond_reason")
+    assert answer.status == "Succeeded" and answer.run_ms < 5000, "the guest says how long it ran, within the time that we waited"
+    metrics = requests.get(f"{lying.hearthd.url}/metrics", headers={"Authorization": f"Bearer {lying.hearthd.token}"}, timeout=30)
+    seconds = re.search(r'hearth_execution_duration_seconds_sum\{language="python"\} (\S+)', metrics.text)
+    assert float(seconds.group(1)) < 10
+
+
+@pytest.mark.parametrize("how, reason", [
+    ("another_version", "speaks another version of the protocol; rebuild the image"),
+    ("ready_of_four_gib", "did not say that it is ready, but something else"),
+    ("ready_before_it_began", "did not say that it is ready, but something else"),
+    ("ready_and_more", "did not say that it is ready, but something else"),
+    ("another_word", "did not say that it is ready, but something else"),
+    ("half_a_word", r"was not ready within 3 s \(boot-timeout-seconds\)"),
+    ("no_word", r"was not ready within 3 s \(boot-timeout-seconds\)"),
+    ("no_listener", "the VMM's vsock socket cannot be reached"),
+    ("connect_refused", "the VMM refused a connection to the agent"),
+    ("connect_without_end", "the VMM's answer to CONNECT is too long"),
+])
+def test_lies_at_the_start(lying, how, reason):
+    lying.begin_as(how)
+    began = time.monotonic()
+    response = lying.order("liar", "honest")
+    assert response.status_code == 500 and response.json()["error"]["code"] == "SessionAllocationFailed", response.text
+    assert re.search(reason, response.text), response.text
+    assert time.monotonic() - began < 10
+    lying.wait_for_log(f"lost: .*{reason}")
+    lying.begin_as("honest")
+    assert lying.execute("liar", "honest").status == "Succeeded"
+
+
+@pytest.mark.parametrize("lie", ["name_with_zero", "another_request", "unknown_status", "four_gib", "list_without_end"])
+def test_lies_about_files(lying, lie):
+    assert lying.execute("liar", "honest").status == "Succeeded"
+    path = "files" if lie == "list_without_end" else f"files/{lie}"
+    response = lying.request("GET", path, "liar")
+    assert response.status_code == 500 and BROKE in response.text, response.text
+    lying.wait_for_log(rf"vm=\S+ lost: {BROKE}")
+    assert lying.execute("liar", "honest").status == "Succeeded"
+
+
+@pytest.mark.parametrize("lie", ["more_than_told", "less_than_told", "nothing_without_end"])
+def test_a_file_whose_size_is_a_lie_is_cut_off(lying, lie):
+    assert lying.execute("liar", "honest").status == "Succeeded"
+    with pytest.raises(requests.RequestException):
+        print(lying.request("GET", f"files/{lie}/content", "liar").content[:1000])
+    lying.wait_for_log(rf"vm=\S+ lost: {BROKE}")
+    assert lying.execute("liar", "honest").status == "Succeeded"
+
+
+def test_a_file_connection_that_closes(lying):
+    assert lying.execute("liar", "honest").status == "Succeeded"
+    response = lying.request("GET", "files/closes", "liar")
+    assert response.status_code == 500 and "the agent closed the connection" in response.text
+
+
+def test_an_upload_that_is_done_before_it_came(lying):
+    assert lying.execute("liar", "honest").status == "Succeeded"
+    try:
+        response = lying.request("POST", "files", "liar", files={"file": ("done_before_it_came", b"x" * (4 << 20))})
+        assert response.status_code in (200, 500), response.text
+    except requests.ConnectionError:
+        pass  # it was answered before all of it was sent
+    assert lying.execute("other", "honest").status == "Succeeded"
