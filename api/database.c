@@ -45,6 +45,8 @@ int database_fail(const struct database *d, struct error *err)
 		return error_set(err, EIO,
 				 "database %s is damaged (%s): put back a copy, or move it away to begin anew", d->path,
 				 sqlite3_errmsg(d->handle));
+	if (code == SQLITE_FULL || sqlite3_system_errno(d->handle) == ENOSPC)
+		return error_set(err, ENOSPC, "database %s: its disk is full: make room there", d->path);
 	return error_set(err, code == SQLITE_BUSY ? EBUSY : EIO, "database %s: %s", d->path, sqlite3_errmsg(d->handle));
 }
 

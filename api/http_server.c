@@ -75,6 +75,8 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 		if (wait)
 			header_watch_end(s->header_watch, wait);
 		free(wait);
+		/* If there was no room for another one, the library looks for it again when it runs, and not before. */
+		http_server_run_soon(s);
 		return;
 	}
 	*context = wait = calloc(1, sizeof(*wait));

@@ -1,6 +1,7 @@
 #include "api/microvm_directory.h"
 
 #include "api/folder.h"
+#include "common/agent_protocol.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -16,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	CONSOLE_TAIL = 2048, /* bytes of the console that are quoted */
@@ -165,6 +167,20 @@ pid_t microvm_directory_read_pid(const struct microvm_directory *d)
 	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -EINVAL;
 }
 
+/* What is in it, by name: without a descriptor left, no folder can be read. */
+static int remove_known(const struct microvm_directory *d)
+{
+	const char *const files[] = { d->vsock, d->console, d->control, d->pid, d->session };
+	char ready[sizeof(d->vsock) + 8];
+
+	snprintf(ready, sizeof(ready), "%s_%d", d->vsock, AGENT_READY_PORT);
+	unlink(ready);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		unlink(files[i]);
+	rmdir(d->sockets);
+	return rmdir(d->path) < 0 ? -errno : 0;
+}
+
 void microvm_directory_remove(struct microvm_directory *d)
 {
 	int rc = 0;
@@ -173,7 +189,8 @@ void microvm_directory_remove(struct microvm_directory *d)
 		folder_remove(d->sockets);
 		rc = folder_remove(d->path);
 	}
-
+	if (rc == -EMFILE || rc == -ENFILE)
+		rc = remove_known(d);
 	if (rc < 0)
 		log_warn("cannot remove %s: %s", d->path, strerror(-rc));
 	d->path[0] = '\0';

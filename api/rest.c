@@ -2,7 +2,9 @@
 
 #include "api/guid.h"
 #include "api/json_text.h"
+#include "common/log.h"
 
+#include <errno.h>
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +62,20 @@ void rest_error_retry(struct http_request *r, unsigned int status, const char *c
 	http_add_header(r, "x-ms-error-code", code);
 	http_add_header(r, "Retry-After", seconds);
 	http_respond(r, status, REST_JSON, &body);
+}
+
+void rest_storage_error(struct http_request *r, const struct error *err)
+{
+	log_error("%s", err->text);
+	if (err->code == EBUSY)
+		rest_error_retry(r, 503, "StorageBusy", 1,
+				 "Another program holds the service's database. Nothing was changed: try again.");
+	else if (err->code == ENOSPC)
+		rest_error(r, 507, "StorageFull",
+			   "The disk with the service's database is full. Nothing was changed: make room there, then "
+			   "try again.");
+	else
+		rest_error(r, 500, "StorageFailed", "The service's database failed: its log says more.");
 }
 
 void rest_problem(struct http_request *r, const char *field, const char *message)

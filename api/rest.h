@@ -61,6 +61,9 @@ void rest_put_error(struct buffer *body, const char *code, const char *message);
 void rest_error_retry(struct http_request *r, unsigned int status, const char *code, unsigned int retry_after_s,
 		      const char *message);
 
+/* The database failed, as `err` of its store says: the client learns what it can do, the log the rest. */
+void rest_storage_error(struct http_request *r, const struct error *err);
+
 /* 400 with application/problem+json: the body does not parse. `field` names where, "$" for the whole. */
 void rest_problem(struct http_request *r, const char *field, const char *message);
 

@@ -50,12 +50,6 @@ static void respond_not_found(struct http_request *r)
 	rest_error(r, 404, "KeyNotFound", "There is no API key of that id.");
 }
 
-static void respond_store_error(struct http_request *r, const struct error *err)
-{
-	log_error("%s", err->text);
-	rest_error(r, 500, "StorageFailed", "The service's database failed: its log says more.");
-}
-
 void rest_key_list(struct service *s, struct http_request *r)
 {
 	const struct api_key *key;
@@ -184,7 +178,7 @@ void rest_key_post(struct service *s, struct http_request *r)
 	} else if (err.code == ENOSPC) {
 		rest_error(r, 409, "Conflict", "%s", err.text);
 	} else {
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 	}
 	explicit_bzero(token, sizeof(token));
 	json_decref(body);
@@ -200,7 +194,7 @@ void rest_key_delete(struct service *s, struct http_request *r)
 		return;
 	rc = api_keys_revoke(s->auth.keys, r->path_name, &err);
 	if (rc < 0) {
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 	} else if (rc == 0) {
 		respond_not_found(r);
 	} else {

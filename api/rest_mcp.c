@@ -224,8 +224,7 @@ static void answer_key(struct service *s, struct http_request *r,
 	if (!pool)
 		return;
 	if (get(s->mcp_keys, d->name, key, &err) < 0) {
-		log_error("%s", err.text);
-		rest_error(r, 500, "StorageFailed", "The service's database failed: its log says more.");
+		rest_storage_error(r, &err);
 		return;
 	}
 	http_add_header(r, "Cache-Control", "no-store");

@@ -90,13 +90,6 @@ static void respond_not_found(struct http_request *r)
 		rest_error(r, 404, "ResourceNotFound", "The path names no session pool.");
 }
 
-/* The database failed: the client learns that, the log the rest. */
-static void respond_store_error(struct http_request *r, const struct error *err)
-{
-	log_error("%s", err->text);
-	rest_error(r, 500, "StorageFailed", "The service's database failed: its log says more.");
-}
-
 static void respond_pools_error(struct http_request *r, const struct error *err)
 {
 	switch (err->code) {
@@ -132,7 +125,7 @@ void rest_pool_get(struct service *s, struct http_request *r)
 		return;
 	rc = find_record(s, r->pool, &record, &err);
 	if (rc < 0)
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 	else if (rc == 0)
 		respond_not_found(r);
 	else
@@ -155,7 +148,7 @@ void rest_pool_list(struct service *s, struct http_request *r)
 			continue;
 		if (find_record(s, name, &record, &err) < 0) {
 			json_decref(array);
-			respond_store_error(r, &err);
+			rest_storage_error(r, &err);
 			return;
 		}
 		json_array_append_new(array, resource_json(s, r, &record));
@@ -189,7 +182,7 @@ static void put(struct service *s, struct http_request *r, const struct pool_rec
 	}
 	if (pool_store_put(s->store, record, &err) < 0) {
 		undo(s, pool ? &before : NULL, record->definition.name);
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 		return;
 	}
 	respond_resource(s, r, pool ? 200 : 201, record);
@@ -246,7 +239,7 @@ void rest_pool_put(struct service *s, struct http_request *r)
 		return;
 	rc = find_record(s, r->pool, &before, &err);
 	if (rc < 0) {
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 		return;
 	}
 	record.definition = pool_definition_default(rc ? before.definition.name : r->pool);
@@ -268,7 +261,7 @@ void rest_pool_patch(struct service *s, struct http_request *r)
 	rc = find_record(s, r->pool, &record, &err);
 	if (rc <= 0) {
 		if (rc < 0)
-			respond_store_error(r, &err);
+			rest_storage_error(r, &err);
 		else
 			respond_not_found(r);
 		return;
@@ -296,9 +289,9 @@ void rest_pool_delete(struct service *s, struct http_request *r)
 	if (strcasecmp(r->pool, POOL_DEFAULT_NAME) == 0) {
 		rest_error(r, 409, "Conflict", "The session pool '%s' always exists.", POOL_DEFAULT_NAME);
 	} else if (pool_store_delete(s->store, r->pool, &err) < 0) {
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 	} else if (mcp_keys_forget(s->mcp_keys, r->pool, &err) < 0) {
-		respond_store_error(r, &err);
+		rest_storage_error(r, &err);
 	} else if (pools_find(s->pools, r->pool) && pools_delete(s->pools, r->pool, &err) < 0) {
 		respond_pools_error(r, &err);
 	} else {

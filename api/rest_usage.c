@@ -80,8 +80,7 @@ static void respond(struct service *s, struct http_request *r, enum usage_by by,
 	rc = usage_store_query(s->usage_store, by, pool, since_ms, add_row, rows, &err);
 	if (rc < 0) {
 		json_decref(rows);
-		log_error("%s", err.text);
-		rest_error(r, 500, "StorageFailed", "The usage records cannot be read.");
+		rest_storage_error(r, &err);
 		return;
 	}
 	rest_json(r, 200, json_pack("{s:o, s:b}", "value", rows, "isTruncated", rc));

@@ -5,8 +5,11 @@ import re
 import secrets
 import signal
 import subprocess
+import sys
 
 import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TOKEN = secrets.token_hex(16)

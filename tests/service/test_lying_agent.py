@@ -10,18 +10,15 @@ import time
 import pytest
 import requests
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-GRACE_S = 2
+from played import GRACE_S, OPTIONS, Service
+
 MEMORY_LIMIT_KIB = 192 << 10  # 32 MiB of images, as base64, in an answer, and what it takes to make that
-NEW = "2025-02-02-preview"
 BROKE = "the agent broke the protocol"
 
 
 @pytest.fixture
 def lying(start, tmp_path):
-    service = Service(start(
-        "--vmm", os.path.join(HERE, "lying_vmm.py"), "--unsafe-no-jail", "true", "--boot-always", "true", "--boot-timeout-seconds",
-        "3", "--answer-grace-seconds", str(GRACE_S)), tmp_path)
+    service = Service(start(*OPTIONS), tmp_path)
     assert service.execute("other", "honest").stdout == "honest\n"
     other = service.vm("other")
     yield service
@@ -30,51 +27,6 @@ def lying(start, tmp_path):
     assert service.peak_kib() < MEMORY_LIMIT_KIB
     assert service.hearthd.stop() == 0
     assert not os.path.exists(service.hearthd.runtime) or os.listdir(service.hearthd.runtime) == []
-
-
-class Answer:
-    def __init__(self, response, took):
-        assert response.status_code == 200, f"{response.status_code} {response.text}"
-        body = response.json()
-        self.status, self.took = body["status"], took
-        self.stdout, self.stderr = body["result"]["stdout"], body["result"]["stderr"]
-        self.result = body["result"]["executionResult"]
-        self.run_ms = body["result"]["executionTimeInMilliseconds"]
-
-
-class Service:
-    def __init__(self, hearthd, folder):
-        self.hearthd, self.folder = hearthd, folder
-
-    def request(self, method, path, identifier, **options):
-        return requests.request(method, f"{self.hearthd.url}/{path}", params={"api-version": NEW, "identifier": identifier},
-                                headers={"Authorization": f"Bearer {self.hearthd.token}"}, timeout=30, **options)
-
-    def order(self, identifier, lie, timeout=1):
-        return self.request("POST", "executions", identifier, json={
-            "codeInputType": "Inline", "executionType": "Synchronous", "code": lie, "timeoutInSeconds": timeout})
-
-    def execute(self, identifier, lie, timeout=1):
-        began = time.monotonic()
-        response = self.order(identifier, lie, timeout)
-        return Answer(response, time.monotonic() - began)
-
-    def vm(self, identifier):
-        response = self.request("GET", "session", identifier)
-        return response.json()["vmId"] if response.status_code == 200 else None
-
-    def begin_as(self, how):
-        (self.folder / "start").write_text(how)
-
-    def peak_kib(self):
-        with open(f"/proc/{self.hearthd.process.pid}/status") as file:
-            return int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
-
-    def wait_for_log(self, pattern, timeout=10):
-        deadline = time.monotonic() + timeout
-        while not re.search(pattern, self.hearthd.log()):
-            assert time.monotonic() < deadline, self.hearthd.log()
-            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("lie", [

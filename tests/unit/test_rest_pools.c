@@ -207,10 +207,10 @@ static void what_cannot_be_stored_is_undone(void **state)
 	assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(patch("/sessionPools/p7", "{\"properties\":{\"scaleConfiguration\":"
 						   "{\"maxConcurrentSessions\":5}}}"),
-			 500);
-	check_has("StorageFailed");
-	assert_int_equal(put("/sessionPools/p8", "{\"properties\":{" IDLE "}}"), 500);
-	assert_int_equal(delete ("/sessionPools/p7"), 500);
+			 503);
+	check_has("StorageBusy");
+	assert_int_equal(put("/sessionPools/p8", "{\"properties\":{" IDLE "}}"), 503);
+	assert_int_equal(delete ("/sessionPools/p7"), 503);
 	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(other);
 	assert_int_equal(pool_definition_of(pools_find(service.pools, "p7"))->max_concurrent_sessions, 9);

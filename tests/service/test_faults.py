@@ -1,0 +1,180 @@
+"""
+What hearthd needs is taken away: its database, its descriptors, its disk. Whoever asks is told so in time, sessions go on,
+and all is well again when it is back. In hearth-vmm's place is lying_vmm.py, which here only tells the truth.
+"""
+
+import http.client
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from played import OPTIONS, Service
+
+POOL = "sessionPools/spare"
+DEFINITION = {"properties": {"maxConcurrentSessions": 2}}
+
+
+@pytest.fixture
+def service(start, tmp_path):
+    service = Service(start(*OPTIONS), tmp_path)
+    assert service.execute("other", "honest").stdout == "honest\n"
+    service.other = service.vm("other")
+    yield service
+    assert_goes_on(service)
+    assert service.hearthd.stop() == 0
+    assert not os.path.exists(service.hearthd.runtime) or os.listdir(service.hearthd.runtime) == []
+
+
+def assert_goes_on(service):
+    assert service.execute("other", "honest").stdout == "honest\n"
+    assert service.vm("other") == service.other, "the other session did not go on"
+
+
+def timed(call, *arguments, **options):
+    began = time.monotonic()
+    return call(*arguments, **options), time.monotonic() - began
+
+
+def test_a_locked_database(service):
+    """What must be kept is refused within seconds; executions need no database."""
+    database = sqlite3.connect(os.path.join(service.hearthd.folder, "hearth.db"), isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    response, took = timed(service.request, "PUT", POOL, json=DEFINITION)
+    assert response.status_code == 503 and "StorageBusy" in response.text and took < 5, response.text
+    assert response.headers["retry-after"] == "1"
+    made, took = timed(service.hearthd.hearth, "key", "create", "ci")
+    assert made.returncode != 0 and "database" in made.stderr and took < 5, made
+    assert_goes_on(service)
+    assert service.execute("new", "honest").status == "Succeeded"
+    database.execute("ROLLBACK")
+    database.close()
+    assert service.request("PUT", POOL, json=DEFINITION).status_code in (200, 201)
+    assert service.hearthd.hearth("key", "create", "ci").returncode == 0
+
+
+def damage(path, chance):
+    with open(path, "r+b") as file:
+        for offset in range(0, os.path.getsize(path), 4096):
+            file.seek(offset + chance.randrange(100))
+            file.write(chance.randbytes(2000))
+
+
+def test_a_database_that_is_damaged_under_a_running_hearthd(service):
+    assert service.request("PUT", POOL, json=DEFINITION).status_code in (200, 201)
+    for suffix in "", "-wal":
+        path = os.path.join(service.hearthd.folder, "hearth.db" + suffix)
+        if os.path.exists(path):
+            damage(path, random.Random(1))
+    for n in range(20):
+        response, took = timed(service.request, "PUT", f"sessionPools/pool{n}", json=DEFINITION)
+        assert took < 5 and response.status_code in (200, 201, 500, 503), response.text
+    assert_goes_on(service)
+    assert service.execute("new", "honest").status == "Succeeded"
+
+
+@pytest.mark.parametrize("how", ["random bytes", "half of it"])
+def test_a_damaged_database_is_refused_at_the_start(start, tmp_path, how):
+    hearthd = start(*OPTIONS)
+    assert Service(hearthd, tmp_path).request("PUT", POOL, json=DEFINITION).status_code == 201
+    assert hearthd.stop() == 0
+    path = os.path.join(hearthd.folder, "hearth.db")
+    kept = tmp_path / "kept"
+    shutil.copy(path, kept)
+    if how == "half of it":
+        os.truncate(path, os.path.getsize(path) // 2)
+    else:
+        damage(path, random.Random(2))
+    refused = start(*OPTIONS)
+    assert refused.url is None and refused.stop() == 1
+    assert "is damaged" in refused.log() and "put back a copy, or move it away" in refused.log()
+    shutil.copy(kept, path)
+    assert Service(start(*OPTIONS), tmp_path).request("GET", POOL).status_code == 200
+
+
+def set_descriptors(pid, n):
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (n, hard))
+
+
+def test_out_of_descriptors(service):
+    """Those who have a connection and a session go on; who wants a new session is told; later all is well."""
+    address = urlsplit(service.hearthd.url).netloc
+    pid = service.hearthd.process.pid
+    was = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    connections = [http.client.HTTPConnection(address, timeout=20) for _ in range(3)]
+    headers = {"Authorization": f"Bearer {service.hearthd.token}", "Content-Type": "application/json"}
+    body = '{"codeInputType": "Inline", "executionType": "Synchronous", "code": "honest"}'
+
+    def ask(connection, identifier):
+        connection.request("POST", f"/executions?api-version=2025-02-02-preview&identifier={identifier}", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+    for connection in connections:
+        assert ask(connection, "other")[0] == 200
+    used = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + 1
+    set_descriptors(pid, used)
+    waiting = http.client.HTTPConnection(address, timeout=30)
+    waiting.connect()
+    for round_ in range(3):
+        (status, text), took = timed(ask, connections[0], f"new{round_}")
+        assert status in (500, 503) and "SessionAllocationFailed" in text and took < 5, (status, text)
+        assert ask(connections[1], "other")[0] == 200
+    with open(f"/proc/{pid}/stat") as file:
+        before = sum(int(word) for word in file.read().split()[13:15])
+    time.sleep(2)
+    with open(f"/proc/{pid}/stat") as file:
+        spent = sum(int(word) for word in file.read().split()[13:15]) - before
+    assert spent < 100, f"{spent} of 200 hundredths of a second were spent on waiting for descriptors"
+    set_descriptors(pid, was)
+    connections.pop().close()  # libmicrohttpd tries to accept again when a connection ends
+    assert ask(waiting, "other")[0] == 200, "who waited to be accepted is served"
+    assert ask(connections[0], "new")[0] == 200
+    assert service.hearthd.log().count("\n") < 200
+    for connection in *connections, waiting:
+        connection.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "hearth-test", folder], capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk(start, tmp_path, small_disk):
+    """Of the database and of the runtime files: new pools and sessions are refused, sessions go on."""
+    service = Service(start(*OPTIONS, "--runtime-dir", small_disk / "run", "--database", small_disk / "hearth.db"), tmp_path)
+    assert service.execute("other", "honest").status == "Succeeded"
+    service.other = service.vm("other")
+    with open(small_disk / "ballast", "wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    for n in range(3):
+        response, took = timed(service.request, "PUT", f"sessionPools/pool{n}", json=DEFINITION)
+        assert response.status_code in (507,) and "disk with the service's database is full" in response.text and took < 5, response.text
+        response, took = timed(service.order, f"new{n}", "honest")
+        assert took < 10, took
+        if response.status_code != 200:
+            assert response.status_code in (500, 503) and "SessionAllocationFailed" in response.text, response.text
+        assert_goes_on(service)
+    os.remove(small_disk / "ballast")
+    assert service.request("PUT", POOL, json=DEFINITION).status_code in (200, 201)
+    assert service.execute("new", "honest").status == "Succeeded"
+    assert_goes_on(service)
+    assert service.hearthd.stop() == 0
+    assert not (small_disk / "run").exists() or os.listdir(small_disk / "run") == []
