@@ -6,13 +6,15 @@ image.
 """
 
 import os
+import re
 import socket
 import struct
 import sys
 import threading
 import time
 
-VERSION = 4
+with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../common/agent_protocol.h")) as header:
+    VERSION = int(re.search(r"AGENT_PROTOCOL_VERSION = (\d+)", header.read()).group(1))
 EXECUTE, INTERRUPT, SETTLE, ADOPT = range(1, 5)
 FILE_LIST, FILE_STAT, FILE_READ, FILE_WRITE, FILE_DELETE, FILE_DATA, FILE_COMMIT = range(5, 12)
 READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED, FILE_INFO, FILE_DONE = range(16, 27)
