@@ -1,5 +1,6 @@
 #include "api/vmm_client.h"
 
+#include "api/vmm_output.h"
 #include "api/vmm_process.h"
 #include "common/bytes.h"
 #include "common/cleanup.h"
@@ -28,7 +29,8 @@ struct vmm_client {
 	pid_t pid;
 	int control_fd;
 	int pid_fd;
-	bool is_child; /* of ours: it is reaped here */
+	bool is_child;             /* of ours: it is reaped here */
+	struct vmm_output *output; /* of a child; NULL: of one that an earlier hearthd started */
 	uv_poll_t control;
 	uv_poll_t exit;
 	int n_open; /* handles that libuv still uses */
@@ -235,15 +237,22 @@ struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, c
 {
 	AUTO_FD int listener = listen_at(control_path);
 	AUTO_FD int control_fd = listener < 0 ? -1 : connect_to(control_path);
-	const struct vmm_process process = {
-		.arguments = arguments, .inherited_fd = listener, .as_fd = VMM_CONTROL_FD, .is_jailed = is_jailed
-	};
-	AUTO_FD int pid_fd = -1;
+	AUTO_FD int pid_fd = -1, output_fd = -1;
+	struct vmm_output *output = control_fd < 0 ? NULL : vmm_output_open(loop, &output_fd);
+	const struct vmm_process process = { .arguments = arguments,
+					     .inherited_fd = listener,
+					     .as_fd = VMM_CONTROL_FD,
+					     .output_fd = output_fd,
+					     .is_jailed = is_jailed };
 	struct vmm_client *c = NULL;
 	pid_t pid = -1;
-	int rc = listener < 0 ? listener : control_fd < 0 ? control_fd : vmm_process_spawn(&process, &pid);
+	int rc = listener < 0     ? listener
+		 : control_fd < 0 ? control_fd
+		 : output         ? vmm_process_spawn(&process, &pid)
+				  : -errno;
 
 	if (rc < 0) {
+		vmm_output_close(output);
 		error_set(err, -rc, "cannot start %s: %s", arguments[0], strerror(-rc));
 		return NULL;
 	}
@@ -254,9 +263,12 @@ struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, c
 		error_set(err, errno, "cannot watch %s: %s", arguments[0], strerror(errno));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
+		vmm_output_close(output);
 		return NULL;
 	}
 	c->is_child = true;
+	c->output = output;
+	vmm_output_set_pid(output, pid);
 	return c;
 }
 
@@ -395,6 +407,8 @@ void vmm_client_close(struct vmm_client *c)
 	if (!c || c->is_closed)
 		return;
 	c->is_closed = true;
+	vmm_output_close(c->output);
+	c->output = NULL;
 	uv_close((uv_handle_t *)&c->control, on_closed);
 	uv_close((uv_handle_t *)&c->exit, on_closed);
 }

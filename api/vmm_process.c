@@ -46,8 +46,8 @@ static bool place_descriptors(const struct vmm_process *process)
 {
 	const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 &&
-	       dup2(process->inherited_fd, process->as_fd) >= 0;
+	return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(process->output_fd, STDOUT_FILENO) >= 0 &&
+	       dup2(STDOUT_FILENO, STDERR_FILENO) >= 0 && dup2(process->inherited_fd, process->as_fd) >= 0;
 }
 
 static int become_vmm(void *opaque)
@@ -113,7 +113,9 @@ static void read_all(int fd, char *text, size_t size)
 int vmm_process_probe_jail(const char *vmm, char *lacks, size_t size, struct error *err)
 {
 	char *const arguments[] = { (char *)vmm, "--probe-jail", NULL };
-	struct vmm_process process = { .arguments = arguments, .as_fd = STDOUT_FILENO, .is_jailed = true };
+	struct vmm_process process = {
+		.arguments = arguments, .as_fd = STDOUT_FILENO, .output_fd = STDERR_FILENO, .is_jailed = true
+	};
 	AUTO_FD int from = -1, to = -1;
 	int ends[2] = { -1, -1 }, exit_status = 0, status;
 	pid_t pid = -1;

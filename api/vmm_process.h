@@ -14,12 +14,13 @@ struct vmm_process {
 	char *const *arguments; /* NULL-terminated; [0] is the file */
 	int inherited_fd;       /* becomes descriptor `as_fd`; above it, close-on-exec */
 	int as_fd;
+	int output_fd;  /* becomes its stdout and stderr; close-on-exec; STDERR_FILENO: hearthd's */
 	bool is_jailed; /* in a PID namespace, where the machine allows it */
 };
 
 /*
  * Starts it in a session of its own, so that Ctrl-C reaches hearthd alone, without environment, and with three more
- * descriptors: nothing to read, and hearthd's stderr as both outputs. *pid is as hearthd sees it. 0 or -errno.
+ * descriptors: nothing to read, and `output_fd` as both outputs. *pid is as hearthd sees it. 0 or -errno.
  */
 int vmm_process_spawn(const struct vmm_process *process, pid_t *pid);
 

@@ -3,6 +3,7 @@
  * socket that it inherits, as hearth-vmm does, and answers them.
  */
 #include "api/vmm_client.h"
+#include "api/vmm_output.h"
 
 #include "common/bytes.h"
 
@@ -100,6 +101,21 @@ static int be_vmm(void)
 	}
 }
 
+/* One that was taken over: the first words are what it said before. Ends well although nobody reads. */
+static int be_flooding_vmm(void)
+{
+	char piece[1000];
+
+	signal(SIGPIPE, SIG_IGN);
+	alarm(60);
+	memset(piece, 'x', sizeof(piece));
+	dprintf(STDERR_FILENO, "its first words\n");
+	for (int i = 0; i < 10000; i++)
+		if (write(STDERR_FILENO, piece, sizeof(piece)) < 0 && errno != EPIPE)
+			return 1;
+	return 0;
+}
+
 /* ---- the test ---------------------------------------------------------------------------------------------------- */
 
 struct scene {
@@ -132,9 +148,8 @@ static void on_exited(void *owner, const char *reason)
 
 static const struct vmm_events events = { on_answered, on_exited };
 
-static struct scene *begin(void)
+static struct scene *begin_with(char *const arguments[])
 {
-	static char *const arguments[] = { "/proc/self/exe", "--id", ID, NULL };
 	struct scene *s = calloc(1, sizeof(*s));
 	struct error err = { 0 };
 
@@ -145,6 +160,13 @@ static struct scene *begin(void)
 	s->client = vmm_client_spawn(&s->loop, s->path, arguments, true, &events, s, &err);
 	assert_non_null(s->client);
 	return s;
+}
+
+static struct scene *begin(void)
+{
+	static char *const arguments[] = { "/proc/self/exe", "--id", ID, NULL };
+
+	return begin_with(arguments);
 }
 
 static void end(struct scene *s)
@@ -271,7 +293,35 @@ static void what_cannot_be_started_is_told(void **state)
 	assert_non_null(strstr(err.text, "/nonexistent/hearth-vmm"));
 	unlink(path);
 	assert_null(vmm_client_spawn(&loop, "/nonexistent/control.sock", arguments, true, &events, NULL, &err));
+	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void a_flood_of_words_ends_and_harms_nobody(void **state)
+{
+	static char *const arguments[] = { "/proc/self/exe", "--id", "flood", NULL };
+	FILE *log = tmpfile();
+	int stderr_before = dup(STDERR_FILENO);
+	char text[VMM_OUTPUT_MAX + 4096];
+	struct scene *s;
+	size_t n;
+
+	(void)state;
+	assert_non_null(log);
+	dup2(fileno(log), STDERR_FILENO);
+	s = begin_with(arguments);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	dup2(stderr_before, STDERR_FILENO);
+	close(stderr_before);
+	assert_non_null(strstr(s->exit_reason, "stopped"));
+	end(s);
+	rewind(log);
+	n = fread(text, 1, sizeof(text) - 1, log);
+	text[n] = '\0';
+	fclose(log);
+	assert_in_range(n, VMM_OUTPUT_MAX - 8192, VMM_OUTPUT_MAX + 1024);
+	assert_memory_equal(text, "its first words\n", 16);
+	assert_non_null(strstr(text, "no more is taken of it"));
 }
 
 static void the_words_of_an_answer_are_found(void **state)
@@ -301,9 +351,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_vmm_that_is_killed_is_told),
 		cmocka_unit_test(a_vmm_is_taken_over),
 		cmocka_unit_test(what_cannot_be_started_is_told),
+		cmocka_unit_test(a_flood_of_words_ends_and_harms_nobody),
 		cmocka_unit_test(the_words_of_an_answer_are_found),
 	};
 
+	if (argc > 2 && strcmp(argv[2], "flood") == 0)
+		return be_flooding_vmm();
 	if (argc > 1 && strcmp(argv[1], "--id") == 0)
 		return be_vmm();
 	return cmocka_run_group_tests(tests, NULL, NULL);
