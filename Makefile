@@ -42,7 +42,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
-           api/image_manifest.c api/rest_metadata.c \
+           api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
@@ -150,6 +150,9 @@ UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c
 UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
+
+UNIT_TESTS += rate_limit
+UNIT_rate_limit := api/rate_limit.c
 
 UNIT_TESTS += json_rpc rest_mcp
 UNIT_json_rpc := api/json_rpc.c api/json_text.c api/utf8.c api/buffer.c

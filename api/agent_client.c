@@ -253,6 +253,16 @@ int agent_client_offer_tokens(struct agent_client *c, const char *secret)
 	return agent_connection_send(&c->connection, w, AGENT_HEADER_SIZE + AGENT_SECRET_SIZE);
 }
 
+int agent_client_limit(struct agent_client *c, uint32_t n_processes, uint64_t disk_bytes)
+{
+	struct agent_write *w = c->connection.is_closing ? NULL : agent_write_new(AGENT_LIMIT_SIZE);
+
+	if (!w)
+		return -ENOMEM;
+	agent_limit_encode(w->data, n_processes, disk_bytes);
+	return agent_connection_send(&c->connection, w, AGENT_LIMIT_SIZE);
+}
+
 void agent_client_interrupt(struct agent_client *c)
 {
 	struct agent_write *w;

@@ -55,6 +55,9 @@ int agent_client_adopt(struct agent_client *c, enum agent_identity identity, con
 /* Tells the guest that its code may ask for tokens, with that secret (AGENT_SECRET_SIZE characters). 0 or -errno. */
 int agent_client_offer_tokens(struct agent_client *c, const char *secret);
 
+/* Limits the guest, at any time; 0 leaves a limit as it is. It obeys before any later order. 0 or -errno. */
+int agent_client_limit(struct agent_client *c, uint32_t n_processes, uint64_t disk_bytes);
+
 /* Asks for the end of the running execution, if there is one; done() follows. */
 void agent_client_interrupt(struct agent_client *c);
 

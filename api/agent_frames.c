@@ -206,6 +206,16 @@ void agent_offer_tokens_encode(uint8_t *out, const char *secret)
 	bytes_put(&b, secret, AGENT_SECRET_SIZE);
 }
 
+void agent_limit_encode(uint8_t out[AGENT_LIMIT_SIZE], uint32_t n_processes, uint64_t disk_bytes)
+{
+	struct bytes b = bytes_over(out, AGENT_LIMIT_SIZE);
+
+	put_header(&b, AGENT_LIMIT_SIZE - AGENT_HEADER_SIZE, AGENT_LIMIT, 0);
+	bytes_put_u32(&b, n_processes);
+	bytes_put_u32(&b, 0);
+	bytes_put_u64(&b, disk_bytes);
+}
+
 size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption)
 {
 	struct bytes b = bytes_over(out, AGENT_ADOPT_MAX);

@@ -98,6 +98,10 @@ void agent_offer_tokens_encode(uint8_t *out, const char *secret);
 /* The whole frame AGENT_ADOPT. Returns its size. */
 size_t agent_adopt_encode(uint8_t out[AGENT_ADOPT_MAX], uint64_t request, const struct agent_adoption *adoption);
 
+/* The whole frame AGENT_LIMIT. */
+enum { AGENT_LIMIT_SIZE = AGENT_HEADER_SIZE + 16 };
+void agent_limit_encode(uint8_t out[AGENT_LIMIT_SIZE], uint32_t n_processes, uint64_t disk_bytes);
+
 /* A frame without a body. */
 void agent_empty_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request);
 

@@ -5,19 +5,27 @@
 #include <stdio.h>
 
 /* An asynchronous execution has no limit but its own: nobody waits for it with an open connection. */
-static uint32_t choose_timeout_ms(const struct service *s, const struct execute_request *request)
+static uint32_t choose_timeout_ms(const struct service *s, const struct pool_session_limits *limits,
+				  const struct execute_request *request)
 {
 	int64_t limit_s = request->is_asynchronous ? UINT32_MAX / 1000 : s->max_timeout_s;
 	int64_t timeout_s = request->timeout_s;
 
+	if (limits->execution_s && limits->execution_s < limit_s)
+		limit_s = limits->execution_s;
+
 	if (timeout_s <= 0)
-		timeout_s = request->is_asynchronous ? 0 : s->default_timeout_s;
+		timeout_s = request->is_asynchronous ? limits->execution_s : s->default_timeout_s;
 	return (uint32_t)(timeout_s < limit_s ? timeout_s : limit_s) * 1000;
 }
 
-static uint64_t choose_output_limit(const struct service *s, int64_t wanted)
+static uint64_t choose_output_limit(const struct service *s, const struct pool_session_limits *limits, int64_t wanted)
 {
-	return wanted > 0 && (uint64_t)wanted < s->output_limit ? (uint64_t)wanted : s->output_limit;
+	uint64_t limit = s->output_limit;
+
+	if (limits->output_bytes && limits->output_bytes < limit)
+		limit = limits->output_bytes;
+	return wanted > 0 && (uint64_t)wanted < limit ? (uint64_t)wanted : limit;
 }
 
 /* The request's language, else that of the pool's container type. */
@@ -45,12 +53,14 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 		   const char *identifier, struct execute_request *request, struct execution *execution,
 		   struct execute_answer *answer)
 {
+	const struct pool_session_limits *limits = &pool_definition_of(pool)->limits;
+
 	execution->language = choose_language(pool, request);
 	execution->flags = choose_flags(request);
 	execution->code = STEAL(&request->code);
 	execution->code_size = request->code_size;
-	execution->timeout_ms = choose_timeout_ms(service, request);
-	execution->output_limit = choose_output_limit(service, request->output_limit);
+	execution->timeout_ms = choose_timeout_ms(service, limits, request);
+	execution->output_limit = choose_output_limit(service, limits, request->output_limit);
 	answer->family = form->family;
 	answer->result_as_text = form->result_as_text;
 	answer->with_display_data = request->return_display_data;

@@ -96,6 +96,7 @@ struct execution {
 	uint64_t started_ns;
 	bool is_mute; /* nobody listens any more: finished() alone is called */
 	bool is_paused;
+	bool is_admitted; /* counted against the rate of requests; set by who submits parts of one request */
 };
 
 /*

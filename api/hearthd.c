@@ -201,7 +201,7 @@ static int start_all_pools(struct hearthd *h, struct error *err)
 	d.cooldown_s = (uint32_t)c->cooldown_s;
 	d.max_alive_s = (uint32_t)c->max_alive_s;
 	d.memory_mib = (uint32_t)c->session_memory_mib;
-	d.vcpus = (uint32_t)c->session_vcpus;
+	d.cpu_milli = (uint32_t)c->session_vcpus * 1000;
 	return stored_pools_start(h->service.pools, h->service.store, &d, err);
 }
 

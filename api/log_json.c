@@ -22,7 +22,7 @@ static const struct key {
 	{ "wall_ms", NUMBER },  { "total_ms", NUMBER }, { "vmm_ms", NUMBER },     { "kernel_ms", NUMBER },
 	{ "agent_ms", NUMBER }, { "adopt_ms", NUMBER }, { "retry_s", NUMBER },    { "size_mib", NUMBER },
 	{ "max", NUMBER },      { "ready", NUMBER },    { "memory_mib", NUMBER }, { "vcpus", NUMBER },
-	{ "reason", REST },
+	{ "cpu", NUMBER },      { "reason", REST },
 };
 
 enum {

@@ -29,8 +29,8 @@ static const char *const ending_names[N_ENDINGS] = {
 };
 
 static const char *const error_names[METRICS_N_ERRORS] = {
-	"pool_full",  "queue_full",        "stopping",         "allocation_failed", "session_lost",
-	"stock_lost", "execution_timeout", "interpreter_lost", "unauthorized",
+	"pool_full",    "queue_full", "too_fast",          "stopping",         "allocation_failed",
+	"session_lost", "stock_lost", "execution_timeout", "interpreter_lost", "unauthorized",
 };
 
 static const char *const route_names[METRICS_N_ROUTES] = {

@@ -14,6 +14,7 @@
 enum metrics_error {
 	METRICS_POOL_FULL,         /* 429: all sessions of the pool are taken */
 	METRICS_QUEUE_FULL,        /* 429: too many executions wait in the session */
+	METRICS_TOO_FAST,          /* 429: more requests a minute than the pool's limits allow */
 	METRICS_STOPPING,          /* the service is ending */
 	METRICS_ALLOCATION_FAILED, /* a session's machine could not be started */
 	METRICS_SESSION_LOST,      /* a session's machine ended without being asked to */

@@ -401,6 +401,24 @@ struct snapshot *microvm_snapshot(const struct microvm *vm)
 	return vm->snapshot;
 }
 
+void microvm_limit(struct microvm *vm, const struct microvm_limits *limits)
+{
+	/* Whole ones need no limit: that many vCPUs cannot take more. */
+	if (vm->host->cgroups && vm->host->jail != MICROVM_JAIL_OFF && limits->cpu_milli % 1000 &&
+	    limits->cpu_milli < vm->shape.n_vcpus * 1000)
+		vmm_cgroups_set_share(vm->host->cgroups, vm->id, limits->cpu_milli);
+	if (vm->agent && (limits->n_processes || limits->disk_bytes))
+		agent_client_limit(vm->agent, limits->n_processes, limits->disk_bytes);
+}
+
+void microvm_set_background(struct microvm *vm, bool is_background)
+{
+	if (vm->is_background == is_background || !vm->host->cgroups || vm->host->jail == MICROVM_JAIL_OFF)
+		return;
+	vm->is_background = is_background;
+	vmm_cgroups_set_background(vm->host->cgroups, vm->id, is_background);
+}
+
 void microvm_run(struct microvm *vm)
 {
 	if (vm->state != MICROVM_PARKED)

@@ -126,6 +126,19 @@ const struct microvm_shape *microvm_shape_of(const struct microvm *vm);
 /* What it was restored from, NULL if it was booted. Its memory is a difference over this. */
 struct snapshot *microvm_snapshot(const struct microvm *vm);
 
+/* What it may take; 0: what its shape and its image say. */
+struct microvm_limits {
+	uint32_t cpu_milli;   /* thousandths of a CPU; a limit if it is no whole number of CPUs */
+	uint32_t n_processes; /* and threads, of each interpreter of the guest */
+	uint64_t disk_bytes;  /* that the guest may write */
+};
+
+/* Sets the limits of a machine that is ready, before or after its first execution. */
+void microvm_limit(struct microvm *vm, const struct microvm_limits *limits);
+
+/* Lets its VMM have the CPU only when no machine in the foreground wants it; machines begin there. */
+void microvm_set_background(struct microvm *vm, bool is_background);
+
 /* Only between ready() and lost(); see agent_client.h. */
 int microvm_execute(struct microvm *vm, const struct agent_order *order);
 void microvm_interrupt(struct microvm *vm);

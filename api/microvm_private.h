@@ -42,6 +42,7 @@ struct microvm {
 	enum agent_identity identity;
 	bool must_adopt; /* before it is ready */
 	bool must_park;
+	bool is_background; /* as its control group is told */
 	struct vmm_client *vmm;
 	struct ready_listener *ready_listener;
 	struct token_listener *token_listener; /* NULL: its code gets no tokens */

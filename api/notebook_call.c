@@ -243,6 +243,7 @@ static void go_on(struct notebook_call *c)
 		answer_no_cell(c, rc);
 		return;
 	}
+	c->execution.is_admitted = true; /* all cells are one request */
 	rc = sessions_execute(pool_sessions(pool), c->form.identifier, &c->execution, &err);
 	if (rc == 0)
 		return;

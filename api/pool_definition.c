@@ -72,7 +72,7 @@ struct pool_definition pool_definition_default(const char *name)
 		.ready_session_instances = 5,
 		.cooldown_s = 300,
 		.max_alive_s = 3600,
-		.vcpus = 1,
+		.cpu_milli = 1000,
 		.memory_mib = 1024,
 		/* As code runs there without more ado, so it does over MCP. */
 		.mcp_is_enabled = strcasecmp(name, POOL_DEFAULT_NAME) == 0,
@@ -114,6 +114,42 @@ static int check_lifecycle(const struct pool_definition *d, const struct pool_li
 	return check_range("maxAlivePeriodInSeconds", d->max_alive_s, limits->min_cooldown_s, POOL_ALIVE_MAX_S, err);
 }
 
+uint32_t pool_definition_vcpus(const struct pool_definition *d)
+{
+	return (d->cpu_milli + 999) / 1000;
+}
+
+static int check_cpu(const struct pool_definition *d, struct error *err)
+{
+	if (d->cpu_milli >= POOL_CPU_MILLI_MIN && d->cpu_milli <= POOL_CPU_MILLI_MAX)
+		return 0;
+	return error_set(err, EINVAL, "resources.cpu must be from %g to %d, not %g.", POOL_CPU_MILLI_MIN / 1000.0,
+			 POOL_CPU_MILLI_MAX / 1000, d->cpu_milli / 1000.0);
+}
+
+/* 0 says that there is none. */
+static int check_limit(const char *what, uint32_t value, uint32_t lowest, uint32_t highest, struct error *err)
+{
+	if (value == 0 || (value >= lowest && value <= highest))
+		return 0;
+	return error_set(err, EINVAL,
+			 "sessionLimits.%s must be 0, for no limit of the pool's own, or from %u to %u, not %u.", what,
+			 lowest, highest, value);
+}
+
+static int check_limits(const struct pool_definition *d, struct error *err)
+{
+	const struct pool_session_limits *l = &d->limits;
+
+	if (check_limit("processes", l->processes, POOL_PROCESSES_MIN, POOL_PROCESSES_MAX, err) < 0 ||
+	    check_limit("disk in MiB", l->disk_mib, POOL_DISK_MIN_MIB, POOL_MEMORY_MAX_MIB, err) < 0 ||
+	    check_limit("executionTimeInSeconds", l->execution_s, 1, POOL_EXECUTION_MAX_S, err) < 0 ||
+	    check_limit("outputBytes", l->output_bytes, 1, POOL_OUTPUT_MAX, err) < 0 ||
+	    check_limit("sessionRequestsPerMinute", l->session_rate, 1, POOL_RATE_MAX, err) < 0)
+		return -err->code;
+	return check_limit("poolRequestsPerMinute", l->pool_rate, 1, POOL_RATE_MAX, err);
+}
+
 int pool_definition_check(const struct pool_definition *d, const struct pool_limits *limits, struct error *err)
 {
 	int rc;
@@ -139,11 +175,11 @@ int pool_definition_check(const struct pool_definition *d, const struct pool_lim
 	if (rc == 0)
 		rc = check_lifecycle(d, limits, err);
 	if (rc == 0)
-		rc = check_range("resources.cpu", d->vcpus, 1, POOL_VCPUS_MAX, err);
+		rc = check_cpu(d, err);
 	if (rc == 0)
 		rc = check_range("resources.memory in MiB", d->memory_mib, POOL_MEMORY_MIN_MIB, POOL_MEMORY_MAX_MIB,
 				 err);
 	if (rc == 0)
 		rc = check_range("maxFileSizeInMib", d->max_file_mib, 0, POOL_FILE_MAX_MIB, err);
-	return rc;
+	return rc < 0 ? rc : check_limits(d, err);
 }

@@ -28,15 +28,32 @@ enum {
 	POOL_COOLDOWN_MIN_S = 60, /* and the shortest life; pool_limits may lower it */
 	POOL_COOLDOWN_MAX_S = 3600,
 	POOL_ALIVE_MAX_S = 30 * 86400,
-	POOL_VCPUS_MAX = 64,
+	POOL_CPU_MILLI_MIN = 100,
+	POOL_CPU_MILLI_MAX = 64000,
 	POOL_MEMORY_MIN_MIB = 128,
 	POOL_MEMORY_MAX_MIB = 16384,
 	POOL_FILE_MAX_MIB = 16384,
 	POOL_IDENTITY_SIZE = 256, /* with its NUL */
+	POOL_PROCESSES_MIN = 64,  /* the interpreters themselves have a few dozen threads */
+	POOL_PROCESSES_MAX = 896,
+	POOL_DISK_MIN_MIB = 16,
+	POOL_EXECUTION_MAX_S = UINT32_MAX / 1000,
+	POOL_OUTPUT_MAX = 1000000000, /* bytes */
+	POOL_RATE_MAX = 1000000,      /* requests a minute */
 };
 
 /* The pool that exists without having been created; its definition is then made of hearthd's settings. */
 #define POOL_DEFAULT_NAME "default"
+
+/* What one session may take; 0 is each time what holds without a limit of the pool's own. */
+struct pool_session_limits {
+	uint32_t processes;    /* and threads, of each interpreter; 0: as many as the guest allows */
+	uint32_t disk_mib;     /* that it may write, /mnt/data included; 0, or more than it: half of its memory */
+	uint32_t execution_s;  /* the longest time limit of an execution; 0: as hearthd's settings say */
+	uint32_t output_bytes; /* of each of stdout and stderr of an execution; 0: likewise */
+	uint32_t session_rate; /* requests a minute to one session; 0: any */
+	uint32_t pool_rate;    /* to all sessions of the pool together; 0: any */
+};
 
 struct pool_definition {
 	char name[POOL_NAME_SIZE]; /* compares in any case */
@@ -49,13 +66,14 @@ struct pool_definition {
 	uint32_t ready_session_instances;  /* 0 to max_concurrent_sessions: the floor of the stock */
 	uint32_t cooldown_s;               /* of POOL_TIMED */
 	uint32_t max_alive_s;              /* of POOL_MAX_LIFETIME */
-	uint32_t vcpus;                    /* of each session */
+	uint32_t cpu_milli;                /* of each session, in thousandths of a CPU */
 	uint32_t memory_mib;               /* of each session */
 	uint32_t max_file_mib;             /* of a file that is uploaded; 0: as much as hearthd's settings say */
 	char identity[POOL_IDENTITY_SIZE]; /* whose tokens code may ask for; "": nobody's */
 	bool identity_is_offered;          /* lifecycle Main; else it is only noted (None) */
-	bool mcp_is_enabled;               /* it has an MCP server */
-	bool mcp_key_is_disabled;          /* which takes no key of its own */
+	struct pool_session_limits limits;
+	bool mcp_is_enabled;      /* it has an MCP server */
+	bool mcp_key_is_disabled; /* which takes no key of its own */
 };
 
 /* What hearthd's settings decide about all definitions. */
@@ -65,6 +83,9 @@ struct pool_limits {
 
 /* A definition of that name with the values that hold where nothing else was said. The name is not checked. */
 struct pool_definition pool_definition_default(const char *name);
+
+/* The CPUs that a session's machine has: enough for its share, which may be a fraction. */
+uint32_t pool_definition_vcpus(const struct pool_definition *d);
 
 /* 0, or -EINVAL with *err saying which value is wrong and what it may be. */
 int pool_definition_check(const struct pool_definition *d, const struct pool_limits *limits, struct error *err);

@@ -163,19 +163,52 @@ static int read_quantity(const json_t *object, const char *key, const char *unit
 	if (!(number > 0 && number < 1e6))
 		return error_set(err, EINVAL, "The property '%s' must be a number above 0, such as 0.5 or \"0.5%s\".",
 				 key, unit);
-	*value = (uint32_t)ceil(number * scale);
+	*value = (uint32_t)ceil(number * scale - 1e-6); /* 1.1 * 1000 is a little more than 1100 */
 	return 0;
 }
 
-static int read_memory(const json_t *resources, uint32_t *mib, struct error *err)
+static int read_size(const json_t *object, const char *key, uint32_t *mib, struct error *err)
 {
-	const json_t *memory = json_find(resources, "memory");
+	const json_t *memory = json_find(object, key);
 	const char *text = json_is_string(memory) ? json_string_value(memory) : "";
 	size_t length = strlen(text);
 
 	if (length > 2 && strcasecmp(text + length - 2, "Mi") == 0)
-		return read_quantity(resources, "memory", "Mi", 1, mib, err);
-	return read_quantity(resources, "memory", "Gi", 1024, mib, err);
+		return read_quantity(object, key, "Mi", 1, mib, err);
+	return read_quantity(object, key, "Gi", 1024, mib, err);
+}
+
+/* What is too little to work with is the least that will do; 0 is no limit. */
+static uint32_t at_least(uint32_t value, uint32_t least)
+{
+	return value && value < least ? least : value;
+}
+
+/* 0, as a number or a text, is no limit: it is no size. */
+static bool is_zero(const json_t *value)
+{
+	return json_is_number(value) ? json_number_value(value) == 0
+				     : json_is_string(value) && strcmp(json_string_value(value), "0") == 0;
+}
+
+static int read_limits(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *object = find_object(properties, "sessionLimits", err);
+	struct pool_session_limits *l = &d->limits;
+
+	if (!object || read_count(object, "processes", &l->processes, err) < 0 ||
+	    read_count(object, "executionTimeInSeconds", &l->execution_s, err) < 0 ||
+	    read_count(object, "outputBytes", &l->output_bytes, err) < 0 ||
+	    read_count(object, "sessionRequestsPerMinute", &l->session_rate, err) < 0 ||
+	    read_count(object, "poolRequestsPerMinute", &l->pool_rate, err) < 0)
+		return -err->code;
+	l->processes = at_least(l->processes, POOL_PROCESSES_MIN);
+	if (is_zero(json_find(object, "disk")))
+		l->disk_mib = 0;
+	else if (read_size(object, "disk", &l->disk_mib, err) < 0)
+		return -err->code;
+	l->disk_mib = at_least(l->disk_mib, POOL_DISK_MIN_MIB);
+	return 0;
 }
 
 static int read_resources(struct pool_definition *d, const json_t *properties, struct error *err)
@@ -184,9 +217,9 @@ static int read_resources(struct pool_definition *d, const json_t *properties, s
 
 	if (read_count(properties, "maxFileSizeInMib", &d->max_file_mib, err) < 0)
 		return -err->code;
-	if (!resources || read_quantity(resources, "cpu", "", 1, &d->vcpus, err) < 0)
+	if (!resources || read_quantity(resources, "cpu", "", 1000, &d->cpu_milli, err) < 0)
 		return -err->code;
-	return read_memory(resources, &d->memory_mib, err);
+	return read_size(resources, "memory", &d->memory_mib, err);
 }
 
 static int read_mcp(struct pool_definition *d, const json_t *properties, struct error *err)
@@ -230,7 +263,8 @@ static int read_identity(struct pool_definition *d, const json_t *properties, st
 static int read_properties(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	static int (*const parts[])(struct pool_definition *, const json_t *, struct error *) = {
-		read_types, read_scale, read_lifecycle, read_network, read_resources, read_mcp, read_identity,
+		read_types,     read_scale,  read_lifecycle, read_network,
+		read_resources, read_limits, read_mcp,       read_identity,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -302,12 +336,28 @@ static json_t *write_lifecycle(const struct pool_definition *d, bool is_old_form
 }
 
 /* GiB with all digits that it has: a MiB is a binary fraction of it, so this reads back as the same number. */
+static json_t *write_size(uint32_t mib)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.15gGi", mib / 1024.0);
+	return json_string(text);
+}
+
 static json_t *write_resources(const struct pool_definition *d)
 {
-	char memory[32];
+	json_t *cpu = d->cpu_milli % 1000 ? json_real(d->cpu_milli / 1000.0) : json_integer(d->cpu_milli / 1000);
 
-	snprintf(memory, sizeof(memory), "%.15gGi", d->memory_mib / 1024.0);
-	return json_pack("{s:I, s:s}", "cpu", (json_int_t)d->vcpus, "memory", memory);
+	return json_pack("{s:o, s:o}", "cpu", cpu, "memory", write_size(d->memory_mib));
+}
+
+static json_t *write_limits(const struct pool_session_limits *l)
+{
+	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I}", "processes", (json_int_t)l->processes, "disk",
+			 l->disk_mib ? write_size(l->disk_mib) : json_integer(0), "executionTimeInSeconds",
+			 (json_int_t)l->execution_s, "outputBytes", (json_int_t)l->output_bytes,
+			 "sessionRequestsPerMinute", (json_int_t)l->session_rate, "poolRequestsPerMinute",
+			 (json_int_t)l->pool_rate);
 }
 
 /* null, as Azure has it, where nothing was said that a reader would have to say again. */
@@ -334,16 +384,17 @@ static json_t *write_identity(const struct pool_definition *d)
 
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
-			 "environmentId", "poolManagementType", "Dynamic", "containerType",
-			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
-			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
-			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
-			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
-			 pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
-			 (json_int_t)d->max_file_mib, "templateName", d->template_name, "secrets",
-			 "customContainerTemplate", "managedIdentitySettings", write_identity(d), "mcpServerSettings",
-			 write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+	return json_pack(
+		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
+		"environmentId", "poolManagementType", "Dynamic", "containerType",
+		pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
+		(json_int_t)d->max_concurrent_sessions, "readySessionInstances", (json_int_t)d->ready_session_instances,
+		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
+		pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
+		(json_int_t)d->max_file_mib, "sessionLimits", write_limits(&d->limits), "templateName",
+		d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings", write_identity(d),
+		"mcpServerSettings", write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint",
+		endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

@@ -16,8 +16,9 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 
 #define COLUMNS                                                                                                        \
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
-	"cooldown_s, max_alive_s, vcpus, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "        \
-	"mcp_key_is_disabled, max_file_mib, identity, identity_is_offered"
+	"cooldown_s, max_alive_s, cpu_milli, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "    \
+	"mcp_key_is_disabled, max_file_mib, limit_processes, limit_disk_mib, limit_execution_s, limit_output_bytes, "  \
+	"limit_session_rate, limit_pool_rate, identity, identity_is_offered"
 
 /* As `enum column` counts them. */
 enum column {
@@ -30,7 +31,7 @@ enum column {
 	READY_SESSION_INSTANCES,
 	COOLDOWN_S,
 	MAX_ALIVE_S,
-	VCPUS,
+	CPU_MILLI,
 	MEMORY_MIB,
 	LOCATION,
 	TAGS,
@@ -39,6 +40,12 @@ enum column {
 	MCP_IS_ENABLED,
 	MCP_KEY_IS_DISABLED,
 	MAX_FILE_MIB,
+	LIMIT_PROCESSES,
+	LIMIT_DISK_MIB,
+	LIMIT_EXECUTION_S,
+	LIMIT_OUTPUT_BYTES,
+	LIMIT_SESSION_RATE,
+	LIMIT_POOL_RATE,
 	IDENTITY,
 	IDENTITY_IS_OFFERED,
 };
@@ -47,7 +54,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15, ?16, ?17, ?18, ?19, ?20)",
+		"?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -91,6 +98,14 @@ static const char *const migrations[] = {
 	"ALTER TABLE pools ADD COLUMN max_file_mib INTEGER NOT NULL DEFAULT 0",
 	"ALTER TABLE pools ADD COLUMN identity TEXT NOT NULL DEFAULT ''; "
 	"ALTER TABLE pools ADD COLUMN identity_is_offered INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE pools RENAME COLUMN vcpus TO cpu_milli; "
+	"UPDATE pools SET cpu_milli = cpu_milli * 1000; "
+	"ALTER TABLE pools ADD COLUMN limit_processes INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN limit_disk_mib INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN limit_execution_s INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN limit_output_bytes INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN limit_session_rate INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN limit_pool_rate INTEGER NOT NULL DEFAULT 0",
 };
 
 enum {
@@ -264,12 +279,20 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	d->ready_session_instances = number_of(row, READY_SESSION_INSTANCES);
 	d->cooldown_s = number_of(row, COOLDOWN_S);
 	d->max_alive_s = number_of(row, MAX_ALIVE_S);
-	d->vcpus = number_of(row, VCPUS);
+	d->cpu_milli = number_of(row, CPU_MILLI);
 	d->memory_mib = number_of(row, MEMORY_MIB);
 	d->mcp_is_enabled = number_of(row, MCP_IS_ENABLED);
 	d->mcp_key_is_disabled = number_of(row, MCP_KEY_IS_DISABLED);
 	d->max_file_mib = number_of(row, MAX_FILE_MIB);
 	d->identity_is_offered = d->identity[0] && number_of(row, IDENTITY_IS_OFFERED);
+	d->limits = (struct pool_session_limits) {
+		.processes = number_of(row, LIMIT_PROCESSES),
+		.disk_mib = number_of(row, LIMIT_DISK_MIB),
+		.execution_s = number_of(row, LIMIT_EXECUTION_S),
+		.output_bytes = number_of(row, LIMIT_OUTPUT_BYTES),
+		.session_rate = number_of(row, LIMIT_SESSION_RATE),
+		.pool_rate = number_of(row, LIMIT_POOL_RATE),
+	};
 	if (pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
@@ -336,7 +359,7 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, READY_SESSION_INSTANCES, d->ready_session_instances);
 	bind_number(put, COOLDOWN_S, d->cooldown_s);
 	bind_number(put, MAX_ALIVE_S, d->max_alive_s);
-	bind_number(put, VCPUS, d->vcpus);
+	bind_number(put, CPU_MILLI, d->cpu_milli);
 	bind_number(put, MEMORY_MIB, d->memory_mib);
 	bind_text(put, LOCATION, record->location);
 	bind_text(put, TAGS, record->tags);
@@ -347,6 +370,12 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, MAX_FILE_MIB, d->max_file_mib);
 	bind_text(put, IDENTITY, d->identity);
 	bind_number(put, IDENTITY_IS_OFFERED, d->identity_is_offered);
+	bind_number(put, LIMIT_PROCESSES, d->limits.processes);
+	bind_number(put, LIMIT_DISK_MIB, d->limits.disk_mib);
+	bind_number(put, LIMIT_EXECUTION_S, d->limits.execution_s);
+	bind_number(put, LIMIT_OUTPUT_BYTES, d->limits.output_bytes);
+	bind_number(put, LIMIT_SESSION_RATE, d->limits.session_rate);
+	bind_number(put, LIMIT_POOL_RATE, d->limits.pool_rate);
 	return database_run(&s->database, PUT, err);
 }
 

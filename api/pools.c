@@ -78,7 +78,12 @@ static void apply(struct pool *p)
 		.max_sessions = d->max_concurrent_sessions,
 		.cooldown_ms = d->lifecycle == POOL_TIMED ? (uint64_t)d->cooldown_s * 1000 : 0,
 		.max_alive_ms = d->lifecycle == POOL_MAX_LIFETIME ? (uint64_t)d->max_alive_s * 1000 : 0,
-		.shape = { .memory_mib = d->memory_mib, .n_vcpus = d->vcpus },
+		.shape = { .memory_mib = d->memory_mib, .n_vcpus = pool_definition_vcpus(d) },
+		.limits = { .cpu_milli = d->cpu_milli,
+			    .n_processes = d->limits.processes,
+			    .disk_bytes = (uint64_t)d->limits.disk_mib << 20 },
+		.session_rate = d->limits.session_rate,
+		.pool_rate = d->limits.pool_rate,
 		.tokens = d->identity_is_offered ? token_sources_find(p->all->settings.tokens, d->identity) : NULL,
 	};
 
@@ -149,9 +154,9 @@ int pools_put(struct pools *all, const struct pool_definition *definition, struc
 	if (!p)
 		return error_set(err, ENOMEM, "out of memory");
 	p->definition = *definition;
-	log_info("pool=%s max=%u ready=%u memory_mib=%u vcpus=%u template=%s", definition->name,
+	log_info("pool=%s max=%u ready=%u memory_mib=%u cpu=%g template=%s", definition->name,
 		 definition->max_concurrent_sessions, definition->ready_session_instances, definition->memory_mib,
-		 definition->vcpus, definition->template_name[0] ? definition->template_name : "built-in");
+		 definition->cpu_milli / 1000.0, definition->template_name[0] ? definition->template_name : "built-in");
 	apply(p);
 	return 0;
 }

@@ -44,6 +44,9 @@ void rest_session_error(struct http_request *r, const struct sessions *sessions,
 	case SESSIONS_QUEUE_FULL:
 		rest_error_retry(r, 429, "SessionQueueFull", 5, err->text);
 		break;
+	case SESSIONS_TOO_FAST:
+		rest_error_retry(r, 429, "TooManyRequests", sessions_rate_wait_s(sessions), err->text);
+		break;
 	case SESSIONS_STOPPING:
 		rest_error_retry(r, 503, "ServiceStopping", 10, err->text);
 		break;

@@ -109,8 +109,10 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 	s->writer = (struct snapshot_writer) { .state_fd = -1, .memory_fd = -1 };
 	uv_timer_init(all->host->loop, &s->timer);
 	uv_timer_init(all->host->loop, &s->life);
+	uv_timer_init(all->host->loop, &s->foreground);
 	s->timer.data = s;
 	s->life.data = s;
+	s->foreground.data = s;
 	s->next = all->list;
 	all->list = s;
 	session_start_life(s);
@@ -122,11 +124,18 @@ static void on_life_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_foreground_closed(uv_handle_t *handle)
 {
 	struct session *s = handle->data;
 
 	uv_close((uv_handle_t *)&s->life, on_life_closed);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct session *s = handle->data;
+
+	uv_close((uv_handle_t *)&s->foreground, on_foreground_closed);
 }
 
 void session_discard(struct session *s)
@@ -207,6 +216,7 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	unlink_session(s);
 	uv_timer_stop(&s->timer);
 	uv_timer_stop(&s->life);
+	uv_timer_stop(&s->foreground);
 	snapshot_writer_abort(&s->writer, s->all->host->loop);
 	snapshot_release(s->suspended);
 	s->suspended = NULL;
@@ -260,6 +270,7 @@ static void leave(struct session *s)
 	/* What its memory is a difference over is needed when it is saved some day. */
 	if (s->microvm && microvm_snapshot(s->microvm))
 		microvm_snapshot(s->microvm)->is_temporary = false;
+	uv_timer_stop(&s->foreground);
 	if (s->microvm)
 		microvm_leave(s->microvm);
 	session_fail_jobs(s, "hearthd is stopping");

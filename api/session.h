@@ -44,6 +44,7 @@ struct sessions_settings {
 enum sessions_error {
 	SESSIONS_FULL = 1000, /* the pool's maximum of sessions are active */
 	SESSIONS_QUEUE_FULL,  /* max_queued executions wait in this session */
+	SESSIONS_TOO_FAST,    /* more requests than the pool's limits allow: sessions_rate_wait_s() */
 	SESSIONS_STOPPING,    /* sessions_stop() or sessions_leave() was called */
 	SESSIONS_NO_MICROVM,  /* a microVM cannot be started, or its snapshot not be made */
 	SESSIONS_NOT_FOUND,   /* there is no session of that identifier */
@@ -118,6 +119,9 @@ void session_use_end(struct session_use *u);
 
 /* Ends the session of that identifier, and with it what runs or waits in it. False if there is none. */
 bool sessions_end(struct sessions *sessions, const char *identifier);
+
+/* After how many seconds a request that was refused with SESSIONS_TOO_FAST just now may come again. */
+unsigned int sessions_rate_wait_s(const struct sessions *sessions);
 
 /* After how many seconds it makes sense to try again when all places are taken. */
 unsigned int sessions_retry_after_s(const struct sessions *sessions);

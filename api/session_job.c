@@ -167,6 +167,7 @@ static void begin_saving(struct session *s, struct session_job *job)
 	}
 	uv_timer_stop(&s->timer);
 	session_move(s, SESSION_SAVING, reasons[job->kind]);
+	session_enter_foreground(s);
 	if (job->kind != JOB_TEMPLATE)
 		microvm_save(s->microvm, &s->writer, job->kind == JOB_SUSPEND);
 	else if (microvm_settle(s->microvm) < 0)

@@ -65,6 +65,7 @@ int session_start(struct session *s, struct error *err)
 		use(s, vm, SESSION_WARM);
 		s->ready_ns = s->idle_since_ns = uv_hrtime();
 		session_move(s, SESSION_READY, "a microVM was ready");
+		session_limit(s);
 		return 0;
 	}
 	snapshot = all->rules.template ? template_use(all->rules.template) : NULL;
@@ -118,6 +119,7 @@ static void vm_ready(void *owner)
 	if (s->source != SESSION_REUSED)
 		s->idle_since_ns = s->ready_ns;
 	session_move(s, s->was_used ? SESSION_IDLE : SESSION_READY, "its microVM is ready");
+	session_limit(s);
 	if (s->was_used && !s->has_record)
 		session_record(s);
 	if (s->suspended)

@@ -12,9 +12,12 @@
 struct sessions_rules {
 	char pool[POOL_NAME_SIZE];
 	unsigned int max_sessions;
-	uint64_t cooldown_ms;        /* idle time after which a session ends; 0: never */
-	uint64_t max_alive_ms;       /* time after which a session ends, used or not; 0: never */
-	struct microvm_shape shape;  /* of machines that are booted */
+	uint64_t cooldown_ms;       /* idle time after which a session ends; 0: never */
+	uint64_t max_alive_ms;      /* time after which a session ends, used or not; 0: never */
+	struct microvm_shape shape; /* of machines that are booted */
+	struct microvm_limits limits;
+	uint32_t session_rate;       /* requests a minute to one session; 0: any */
+	uint32_t pool_rate;          /* to all of them; 0: any */
 	struct token_source *tokens; /* that code may ask for; NULL: none */
 	struct template *template;   /* NULL: the user's template that the pool names does not exist */
 };

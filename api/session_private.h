@@ -2,6 +2,7 @@
 #ifndef HEARTH_API_SESSION_PRIVATE_H
 #define HEARTH_API_SESSION_PRIVATE_H
 
+#include "api/rate_limit.h"
 #include "api/session_pool.h"
 #include "api/timestamp.h"
 
@@ -42,8 +43,9 @@ struct session {
 	bool was_used;
 	bool has_untold_loss; /* the interpreter was replaced, and whose execution that was has gone */
 	uint64_t n_executions;
-	int64_t created_ms;  /* CLOCK_REALTIME */
-	int64_t last_end_ms; /* likewise, of the last execution; 0: none */
+	struct rate_limit rate; /* of the requests to it */
+	int64_t created_ms;     /* CLOCK_REALTIME */
+	int64_t last_end_ms;    /* likewise, of the last execution; 0: none */
 	uint64_t idle_since_ns;
 
 	struct microvm *microvm;
@@ -55,6 +57,7 @@ struct session {
 	struct snapshot_writer writer; /* while saving */
 
 	uv_timer_t timer;          /* what the state waits for: cooldown, or the guard over `current` */
+	uv_timer_t foreground;     /* until its machine is in the background */
 	uv_timer_t life;           /* runs from its making to the end of its life, if that is limited */
 	struct execution *current; /* the one that runs, while busy */
 	struct execution *queue;   /* those that wait, oldest first */
@@ -83,6 +86,8 @@ struct sessions {
 	void (*changed)(void *data);
 	void *data;
 	struct session *list;
+	struct rate_limit rate;   /* of the requests to all */
+	unsigned int rate_wait_s; /* after which the one that was refused last would not have been */
 	bool is_stopping;
 };
 
@@ -133,6 +138,17 @@ int session_wake(struct session *s, struct error *err);
 
 /* It is what lies in s->suspended from now on. */
 void session_become_suspended(struct session *s, const char *reason);
+
+/* ---- session_limit.c: what it may take ---- */
+
+/* Its machine is ready: gives it the limits of its pool. */
+void session_limit(struct session *s);
+
+/* Work begins: its machine competes as an equal for a moment, then only for what the others leave. */
+void session_enter_foreground(struct session *s);
+
+/* 0, or negative with SESSIONS_TOO_FAST in *err: too many requests, to this session or to all. `s` NULL: a new one. */
+int session_admit(struct sessions *all, struct session *s, struct error *err);
 
 /* ---- session_run.c: what it does ---- */
 

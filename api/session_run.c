@@ -145,6 +145,7 @@ static void start_next(struct session *s)
 	s->current = e;
 	e->next = NULL;
 	e->ordered_ns = uv_hrtime();
+	session_enter_foreground(s);
 	/* If that fails the microVM is being lost, and says so within moments; the guard sees to it that it does. */
 	if (microvm_execute(s->microvm, &order) < 0)
 		guard_ms = LOSS_TIMEOUT_MS;
@@ -283,6 +284,7 @@ static void count_refusal(int code)
 {
 	metrics_count_error(code == SESSIONS_FULL         ? METRICS_POOL_FULL
 			    : code == SESSIONS_QUEUE_FULL ? METRICS_QUEUE_FULL
+			    : code == SESSIONS_TOO_FAST   ? METRICS_TOO_FAST
 			    : code == SESSIONS_STOPPING   ? METRICS_STOPPING
 							  : METRICS_ALLOCATION_FAILED);
 }
@@ -293,6 +295,11 @@ int sessions_execute(struct sessions *all, const char *identifier, struct execut
 	struct session *s;
 
 	e->submitted_ns = uv_hrtime();
+	if (!e->is_admitted && session_admit(all, session_find(all, identifier), err) < 0) {
+		count_refusal(err->code);
+		return -err->code;
+	}
+	e->is_admitted = true;
 	s = session_get(all, identifier, err);
 	if (!s) {
 		count_refusal(err->code);

@@ -24,6 +24,7 @@ static void unlink_use(struct session *s, struct session_use *u)
 /* The machine runs and the session is a used one from now on. */
 static void begin_to_use(struct session *s)
 {
+	session_enter_foreground(s);
 	microvm_run(s->microvm);
 	s->was_used = true;
 	s->next_source = SESSION_REUSED;
@@ -67,9 +68,12 @@ static bool can_be_used(const struct session *s)
 
 int sessions_use(struct sessions *all, const char *identifier, struct session_use *u, struct error *err)
 {
-	struct session *s = session_get(all, identifier, err);
 	struct session_use **link;
+	struct session *s;
 
+	if (session_admit(all, session_find(all, identifier), err) < 0)
+		return -err->code;
+	s = session_get(all, identifier, err);
 	if (!s)
 		return -err->code;
 	for (link = &s->uses; *link;)

@@ -16,8 +16,9 @@
 
 enum {
 	PERIOD_US = 100000,
-	WEIGHT = 50,    /* of I/O: half of what everything else has */
-	ID_LENGTH = 12, /* of a microVM */
+	HEARTHD_CPU_WEIGHT = 1000, /* of 100 that all microVMs have together */
+	WEIGHT = 50,               /* of I/O: half of what everything else has */
+	ID_LENGTH = 12,            /* of a microVM */
 	LINE_SIZE = 4096,
 };
 
@@ -192,7 +193,8 @@ static int delegate(const char *folder, char *controllers, size_t size)
 static int open_v2(struct hierarchy *h, const char *name)
 {
 	static const char leaf[] = "/hearthd";
-	char own[VMM_CGROUP_PATH_MAX - 64], type[LINE_SIZE], controllers[sizeof(h->controllers)];
+	char own[VMM_CGROUP_PATH_MAX - 64], home[VMM_CGROUP_PATH_MAX], type[LINE_SIZE];
+	char controllers[sizeof(h->controllers)];
 	size_t n;
 	int rc;
 
@@ -203,8 +205,6 @@ static int open_v2(struct hierarchy *h, const char *name)
 		own[n - sizeof(leaf) + 1] = '\0'; /* moved there before */
 	snprintf(type, sizeof(type), "%s/cgroup.type", own);
 	if (access(type, F_OK) == 0) { /* the root has no such file */
-		char home[VMM_CGROUP_PATH_MAX];
-
 		snprintf(home, sizeof(home), "%s%s", own, leaf);
 		rc = make_folder(home);
 		if (rc == 0)
@@ -215,6 +215,9 @@ static int open_v2(struct hierarchy *h, const char *name)
 	h->is_v2 = true;
 	snprintf(h->folder, sizeof(h->folder), "%s/%s", own, name);
 	rc = delegate(own, controllers, sizeof(controllers));
+	/* It does little, and all sessions wait for it. The root's own processes have no weight of their own. */
+	snprintf(home, sizeof(home), "%s%s", own, leaf);
+	write_number(home, "cpu.weight", HEARTHD_CPU_WEIGHT);
 	if (rc == 0)
 		rc = make_folder(h->folder);
 	return rc < 0 ? rc : delegate(h->folder, h->controllers, sizeof(h->controllers));
@@ -306,18 +309,29 @@ static void fill_path(char *path, const struct hierarchy *h, const char *id)
 	snprintf(path, VMM_CGROUP_PATH_MAX, "%s/%s", h->folder, id);
 }
 
-static int limit_v2(const struct hierarchy *h, const char *group, const struct vmm_cgroup_limits *limits)
+static int limit_cpu(const struct hierarchy *h, const char *group, uint64_t quota_us)
 {
 	char text[48];
+	int rc;
+
+	if (h->is_v2) {
+		snprintf(text, sizeof(text), "%llu %u", (unsigned long long)quota_us, (unsigned int)PERIOD_US);
+		return write_text(group, "cpu.max", text);
+	}
+	rc = write_number(group, "cpu.cfs_period_us", PERIOD_US);
+	return rc < 0 ? rc : write_number(group, "cpu.cfs_quota_us", quota_us);
+}
+
+static int limit_v2(const struct hierarchy *h, const char *group, const struct vmm_cgroup_limits *limits)
+{
 	int rc = 0;
 
 	if (has_word(h->controllers, "memory")) {
 		rc = write_number(group, "memory.max", limits->memory_bytes);
 		write_number(group, "memory.swap.max", 0); /* a machine without swap has no such file */
 	}
-	snprintf(text, sizeof(text), "%u %u", limits->n_cpus * PERIOD_US, (unsigned int)PERIOD_US);
 	if (rc == 0 && has_word(h->controllers, "cpu"))
-		rc = write_text(group, "cpu.max", text);
+		rc = limit_cpu(h, group, (uint64_t)limits->n_cpus * PERIOD_US);
 	if (rc == 0 && has_word(h->controllers, "pids"))
 		rc = write_number(group, "pids.max", limits->n_processes);
 	if (has_word(h->controllers, "io"))
@@ -329,11 +343,8 @@ static int limit_v1(const struct hierarchy *h, const char *group, const struct v
 {
 	if (has_word(h->controllers, "memory"))
 		return write_number(group, "memory.limit_in_bytes", limits->memory_bytes);
-	if (has_word(h->controllers, "cpu")) {
-		int rc = write_number(group, "cpu.cfs_period_us", PERIOD_US);
-
-		return rc < 0 ? rc : write_number(group, "cpu.cfs_quota_us", (uint64_t)limits->n_cpus * PERIOD_US);
-	}
+	if (has_word(h->controllers, "cpu"))
+		return limit_cpu(h, group, (uint64_t)limits->n_cpus * PERIOD_US);
 	if (has_word(h->controllers, "pids"))
 		return write_number(group, "pids.max", limits->n_processes);
 	write_number(group, "blkio.weight", WEIGHT * 5ULL); /* of 500, likewise */
@@ -357,6 +368,47 @@ int vmm_cgroups_make(const struct vmm_cgroups *c, const char *id, const struct v
 		snprintf(entrances->files[entrances->n++], VMM_CGROUP_PATH_MAX, "%s/%s/cgroup.procs", h->folder, id);
 	}
 	return rc;
+}
+
+static const struct hierarchy *find_cpu(const struct vmm_cgroups *c, const char *id, char *group)
+{
+	for (unsigned int i = 0; i < c->n; i++) {
+		if (!has_word(c->hierarchies[i].controllers, "cpu"))
+			continue;
+		fill_path(group, &c->hierarchies[i], id);
+		return &c->hierarchies[i];
+	}
+	return NULL;
+}
+
+void vmm_cgroups_set_share(const struct vmm_cgroups *c, const char *id, uint32_t cpu_milli)
+{
+	char group[VMM_CGROUP_PATH_MAX];
+	const struct hierarchy *h = find_cpu(c, id, group);
+	const uint64_t quota_us = (uint64_t)cpu_milli * PERIOD_US / 1000;
+	int rc;
+
+	if (!h)
+		return;
+	rc = limit_cpu(h, group, quota_us);
+	if (rc < 0)
+		log_warn("vm=%s has no limit of its CPU time: %s", id, strerror(-rc));
+	/* Since Linux 5.14: short work after a pause need not wait for the next period. */
+	write_number(group, h->is_v2 ? "cpu.max.burst" : "cpu.cfs_burst_us", quota_us);
+}
+
+void vmm_cgroups_set_background(const struct vmm_cgroups *c, const char *id, bool is_background)
+{
+	char group[VMM_CGROUP_PATH_MAX];
+	const struct hierarchy *h = find_cpu(c, id, group);
+
+	/* Since Linux 5.15, and it sets the weight too; before that the weight alone has to do. */
+	if (!h || write_number(group, "cpu.idle", is_background) == 0)
+		return;
+	if (h->is_v2)
+		write_number(group, "cpu.weight", is_background ? 1 : 100);
+	else
+		write_number(group, "cpu.shares", is_background ? 10 : 1024);
 }
 
 void vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id)

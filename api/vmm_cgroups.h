@@ -5,6 +5,7 @@
 #ifndef HEARTH_API_VMM_CGROUPS_H
 #define HEARTH_API_VMM_CGROUPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,12 @@ void vmm_cgroups_close(struct vmm_cgroups *c);
 /* Makes the groups of the microVM `id`. 0 or -errno; what was made is for vmm_cgroups_remove(). */
 int vmm_cgroups_make(const struct vmm_cgroups *c, const char *id, const struct vmm_cgroup_limits *limits,
 		     struct vmm_cgroup_entrances *entrances);
+
+/* Bounds all that the microVM does to thousandths of a CPU; what it did not take may make up for it once. */
+void vmm_cgroups_set_share(const struct vmm_cgroups *c, const char *id, uint32_t cpu_milli);
+
+/* In the background a microVM gets the CPU only when none in the foreground wants it, or a little where the kernel cannot. */
+void vmm_cgroups_set_background(const struct vmm_cgroups *c, const char *id, bool is_background);
 
 /* Removes them; its process must have ended. Those that never were are fine. */
 void vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id);

@@ -30,7 +30,7 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 5,
+	AGENT_PROTOCOL_VERSION = 6,
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_TOKEN_PORT = 1026, /* vsock port on the host, and TCP port on the guest's loopback */
@@ -87,6 +87,12 @@ enum agent_frame_type {
 		12, /* AGENT_SECRET_SIZE letters and digits. Before any code runs, and not answered: from now on
 	                          * code finds in its environment where to ask for tokens, and the secret to do it with.
 	                          * AGENT_ADOPT ends the offer */
+
+	AGENT_LIMIT =
+		14, /* u32 processes and threads of each interpreter, u32 0, u64 bytes that the guest may write to its
+	                   * disk; 0 for what is to stay as it is. `request` is 0; not answered, and obeyed before any
+	                   * later frame of the connection. Sent only if there is something to limit, so that guests
+	                   * of before version 6 can be restored */
 
 	/* agent to driver */
 	AGENT_ENVIRONMENT = 13, /* NAME=VALUE for the environment of code to come, each followed by NUL; without a VALUE

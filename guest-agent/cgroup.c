@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,12 +18,13 @@
 #define USER_GROUP  CGROUP_ROOT "/user"
 
 enum {
-	USER_PIDS_MAX = 1024,
-	INTERPRETER_PIDS_MAX = 896, /* one that takes all of its own leaves the other enough to start */
+	INTERPRETER_PIDS_MAX = 896, /* unless the host wants fewer */
+	SPARE_PIDS = 128,           /* one that takes all of its own leaves the other enough to start */
 	RESERVE_MIN_BYTES = 24 << 20,
 };
 
 static bool available;
+static uint32_t interpreter_pids_max = INTERPRETER_PIDS_MAX;
 
 static int write_at(int directory_fd, const char *path, const char *text)
 {
@@ -83,7 +85,7 @@ int cgroup_setup(void)
 	write_at(AT_FDCWD, CGROUP_ROOT "/cgroup.subtree_control", "+pids");
 	write_at(AT_FDCWD, USER_GROUP "/cgroup.subtree_control", "+memory");
 	write_at(AT_FDCWD, USER_GROUP "/cgroup.subtree_control", "+pids");
-	snprintf(text, sizeof(text), "%d", USER_PIDS_MAX);
+	snprintf(text, sizeof(text), "%d", INTERPRETER_PIDS_MAX + SPARE_PIDS);
 	write_at(AT_FDCWD, USER_GROUP "/pids.max", text);
 	limit_memory();
 	return 0;
@@ -100,10 +102,31 @@ struct cgroup cgroup_open(const char *name)
 	if (mkdir(text, 0755) < 0 && errno != EEXIST)
 		return cgroup;
 	cgroup.directory_fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	snprintf(text, sizeof(text), "%d", INTERPRETER_PIDS_MAX);
+	snprintf(text, sizeof(text), "%u", interpreter_pids_max);
 	if (cgroup.directory_fd >= 0)
 		write_at(cgroup.directory_fd, "pids.max", text);
 	return cgroup;
+}
+
+void cgroup_limit_processes(uint32_t max)
+{
+	DIR *groups = available ? opendir(USER_GROUP) : NULL;
+	struct dirent *entry;
+	char text[16], path[sizeof(entry->d_name) + 16];
+
+	interpreter_pids_max = max < INTERPRETER_PIDS_MAX ? max : INTERPRETER_PIDS_MAX;
+	if (!groups)
+		return;
+	snprintf(text, sizeof(text), "%u", interpreter_pids_max);
+	while ((entry = readdir(groups))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/pids.max", entry->d_name);
+		write_at(dirfd(groups), path, text);
+	}
+	snprintf(text, sizeof(text), "%u", interpreter_pids_max + SPARE_PIDS);
+	write_at(dirfd(groups), "pids.max", text);
+	closedir(groups);
 }
 
 void cgroup_kill(const struct cgroup *cgroup)

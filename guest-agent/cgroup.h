@@ -23,6 +23,9 @@ int cgroup_setup(void);
 /* Makes user/NAME. Without cgroups the result is one on which the other functions do nothing. */
 struct cgroup cgroup_open(const char *name);
 
+/* Lets each of them, those that are there and those to come, have at most `max` processes and threads. */
+void cgroup_limit_processes(uint32_t max);
+
 /* Sends SIGKILL to every process in it, atomically against fork. */
 void cgroup_kill(const struct cgroup *cgroup);
 

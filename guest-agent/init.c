@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 /* The tmpfs that holds all that is written, and what is made in it. It is hidden once the root is in place. */
@@ -124,6 +125,23 @@ static void open_console(void)
 		dup2(fd, i);
 	if (fd > STDERR_FILENO)
 		close(fd);
+}
+
+int init_limit_disk(uint64_t bytes, struct error *err)
+{
+	struct sysinfo info;
+	uint64_t most;
+	char option[40];
+
+	if (sysinfo(&info) < 0)
+		return error_set(err, errno, "sysinfo: %s", strerror(errno));
+	most = (uint64_t)info.totalram * info.mem_unit / 2;
+	snprintf(option, sizeof(option), "size=%llu", (unsigned long long)(bytes < most ? bytes : most));
+	/* Any mount of the one tmpfs will do: its size is not the mount's. */
+	if (mount(NULL, INIT_WORK_DIRECTORY, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, option) < 0)
+		return error_set(err, errno, "bound the disk to %llu bytes: %s", (unsigned long long)bytes,
+				 strerror(errno));
+	return 0;
 }
 
 int init_guest(struct error *err)

@@ -6,6 +6,8 @@
 
 #include "common/error.h"
 
+#include <stdint.h>
+
 #define INIT_WORK_DIRECTORY "/mnt/data"    /* where code starts: the session's own folder */
 #define INIT_HOME_DIRECTORY "/home/hearth" /* of the user that code runs as; the image has it */
 
@@ -19,5 +21,11 @@ enum {
  * is writable and dies with the VM. Fails only where nothing could work without it.
  */
 int init_guest(struct error *err);
+
+/*
+ * Bounds what may be written: to the root, /tmp and /mnt/data together. What is larger than at the start, half of the memory, is
+ * that; what is smaller than what is there already is refused. 0 or negative with *err filled.
+ */
+int init_limit_disk(uint64_t bytes, struct error *err);
 
 #endif

@@ -1,8 +1,10 @@
 #include "serve.h"
 
 #include "adopt.h"
+#include "cgroup.h"
 #include "execution.h"
 #include "files.h"
+#include "init.h"
 #include "settle.h"
 #include "token_offer.h"
 #include "common/agent_protocol.h"
@@ -21,6 +23,7 @@
 enum {
 	CONNECTIONS_MAX = 16,
 	READY_BODY_SIZE = 20,
+	LIMIT_BODY_SIZE = 16,
 	READY_TRIES = 20,
 	READY_PAUSE_US = 100 * 1000,
 };
@@ -138,6 +141,23 @@ static void answer_adopt(struct connection *connection, const struct frame *fram
 	send_to_host(&connection->host, frame_create_text(AGENT_ADOPTED, frame->request, err.text));
 }
 
+/* False if it makes no sense. */
+static bool take_limits(const struct frame *frame)
+{
+	struct bytes b = bytes_from(frame_body(frame), frame->length);
+	const uint32_t n_processes = bytes_get_u32(&b), zero = bytes_get_u32(&b);
+	const uint64_t disk_bytes = bytes_get_u64(&b);
+	struct error err = { 0 };
+
+	if (frame->length != LIMIT_BODY_SIZE || zero != 0)
+		return false;
+	if (n_processes)
+		cgroup_limit_processes(n_processes);
+	if (disk_bytes && options->is_machine_ours && init_limit_disk(disk_bytes, &err) < 0)
+		log_warn_limited("%s", err.text);
+	return true;
+}
+
 /* False if the host broke the protocol. */
 static bool take_frame(struct connection *connection, struct frame *frame)
 {
@@ -169,6 +189,10 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 		return true;
 	case AGENT_OFFER_TOKENS:
 		is_sound = token_offer_take(frame_body(frame), frame->length);
+		frame_destroy(frame);
+		return is_sound;
+	case AGENT_LIMIT:
+		is_sound = take_limits(frame);
 		frame_destroy(frame);
 		return is_sound;
 	default:

@@ -125,6 +125,11 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.max_sessions = OPTIONS_UNSET,
 		.ready_sessions = OPTIONS_UNSET,
 		.max_file_mib = OPTIONS_UNSET,
+		.max_processes = OPTIONS_UNSET,
+		.max_execution_s = OPTIONS_UNSET,
+		.max_output_bytes = OPTIONS_UNSET,
+		.session_rate = OPTIONS_UNSET,
+		.pool_rate = OPTIONS_UNSET,
 		.days = OPTIONS_UNSET,
 		.timeout_s = OPTIONS_UNSET,
 	};

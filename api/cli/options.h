@@ -53,6 +53,12 @@ struct options {
 	long max_sessions;
 	long ready_sessions;
 	long max_file_mib;
+	long max_processes;
+	long max_execution_s;
+	long max_output_bytes;
+	long session_rate;
+	long pool_rate;
+	const char *max_disk;
 	long days;
 	bool yes;
 	bool follow;

@@ -52,12 +52,23 @@ static const struct view_column columns[] = {
 		OPTION(OPTION_NUMBER, 0, "max-alive-period", max_alive_s, "SECONDS",                                   \
 		       "MaxLifetime: age at which a session ends"),                                                    \
 		OPTION(OPTION_TEXT, 0, "network-status", network_status, "STATUS", "EgressDisabled"),                  \
-		OPTION(OPTION_TEXT, 0, "cpu", cpu, "CPUS", "of a session; rounded up to whole ones"),                  \
+		OPTION(OPTION_TEXT, 0, "cpu", cpu, "CPUS", "of a session: 2, or a share: 0.25"),                       \
 		OPTION(OPTION_TEXT, 0, "memory", memory, "SIZE", "of a session: 512Mi, 1Gi or 0.5Gi"),                 \
 		OPTION(OPTION_NUMBER, 0, "max-file-size", max_file_mib, "MIB",                                         \
 		       "of a file that is uploaded; 0: what the service allows"),                                      \
 		OPTION(OPTION_TEXT, 0, "mi-user-assigned", identity, "NAME",                                           \
 		       "whose tokens code may ask for, of identity-file; '': nobody's"),                               \
+		OPTION(OPTION_NUMBER, 0, "max-processes", max_processes, "N",                                          \
+		       "processes and threads of a session; 0: 896"),                                                  \
+		OPTION(OPTION_TEXT, 0, "max-disk", max_disk, "SIZE",                                                   \
+		       "that a session may write: 64Mi, 0.5Gi; 0: half of its memory"),                                \
+		OPTION(OPTION_NUMBER, 0, "max-execution-time", max_execution_s, "SECONDS",                             \
+		       "of an execution, whatever it asks for; 0: what the service allows"),                           \
+		OPTION(OPTION_NUMBER, 0, "max-output", max_output_bytes, "BYTES",                                      \
+		       "of each of stdout and stderr; 0: what the service allows"),                                    \
+		OPTION(OPTION_NUMBER, 0, "session-rate", session_rate, "N",                                            \
+		       "requests a minute to one session; 0: any"),                                                    \
+		OPTION(OPTION_NUMBER, 0, "pool-rate", pool_rate, "N", "requests a minute to all of them; 0: any"),     \
 		OPTION(OPTION_TEXT, 0, "template", template, "NAME", "sessions begin as this template")
 #define REFUSED_OPTIONS                                                                                                \
 	CONTAINER("environment"), CONTAINER("image"), CONTAINER("container-name"), CONTAINER("env-vars"),              \
@@ -118,6 +129,7 @@ static json_t *make_resource(const struct options *o)
 {
 	json_t *resource = json_object(), *properties = json_object();
 	json_t *scale = json_object(), *lifecycle = json_object(), *network = json_object(), *sizes = json_object();
+	json_t *limits = json_object();
 
 	add_number(scale, "maxConcurrentSessions", o->max_sessions);
 	add_number(scale, "readySessionInstances", o->ready_sessions);
@@ -127,6 +139,12 @@ static json_t *make_resource(const struct options *o)
 	add_text(network, "status", o->network_status);
 	add_text(sizes, "cpu", o->cpu);
 	add_text(sizes, "memory", o->memory);
+	add_number(limits, "processes", o->max_processes);
+	add_text(limits, "disk", o->max_disk);
+	add_number(limits, "executionTimeInSeconds", o->max_execution_s);
+	add_number(limits, "outputBytes", o->max_output_bytes);
+	add_number(limits, "sessionRequestsPerMinute", o->session_rate);
+	add_number(limits, "poolRequestsPerMinute", o->pool_rate);
 
 	add_text(properties, "containerType", o->container_type);
 	add_text(properties, "templateName", o->template);
@@ -143,6 +161,7 @@ static json_t *make_resource(const struct options *o)
 	json_decref(lifecycle);
 	add_part(properties, "sessionNetworkConfiguration", network);
 	add_part(properties, "resources", sizes);
+	add_part(properties, "sessionLimits", limits);
 	json_object_set_new(resource, "properties", properties);
 	add_text(resource, "location", o->location);
 	return resource;

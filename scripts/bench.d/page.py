@@ -82,7 +82,7 @@ def page(document):
         part("Memory and counts", "KiB as in `/proc/PID/smaps`: private is what goes when the process ends "
              "(`Private_Clean` + `Private_Dirty`).", numbers(document)),
         part("Sessions a second", "Each client starts a session, runs `print(1)` and ends it.", throughput(document)),
-        part("Targets", "Quotients are of medians of this run.", targets(document)),
+        part("Targets", "Quotients are of this run: of medians, unless they say p99.", targets(document)),
         part("Scale", "By `scripts/bench --scale`.", scale(document)),
         part("Remarks", "", remarks(document)),
     ]

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from agent import (ERROR, EXECUTE, INTERRUPTED, LOST, NODE, OK, PYTHON, READY, REFUSED, STDOUT, TIMEOUT,
+from agent import (ERROR, EXECUTE, INTERRUPTED, LIMIT, LOST, NODE, OK, PYTHON, READY, REFUSED, STDOUT, TIMEOUT,
                    TIMEOUT_SENTENCE)
 
 
 def test_agent_says_that_it_is_ready(agent):
     length, kind, flags, request = struct.unpack_from("<IHHQ", agent.ready)
     version, began_us, listening_us = struct.unpack("<IQQ", agent.ready[16:])
-    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 5)
+    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 6)
     assert 0 < began_us <= listening_us
 
 
@@ -157,6 +157,8 @@ def test_request_that_makes_no_sense_is_refused(connection, body, sentence):
     struct.pack("<IHHQ", 0xffffffff, EXECUTE, 0, 1),  # longer than any frame
     struct.pack("<IHHQ", 0, 77, 0, 1),  # unknown type
     struct.pack("<IHHQ", 0, EXECUTE, 1, 1),  # flags
+    struct.pack("<IHHQII", 8, LIMIT, 0, 0, 100, 0),  # too short
+    struct.pack("<IHHQIIQ", 16, LIMIT, 0, 0, 100, 1, 1 << 20),  # what must be zero is not
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 ])
 def test_broken_frame_ends_the_connection_and_nothing_else(agent, run, frame):
@@ -168,6 +170,13 @@ def test_broken_frame_ends_the_connection_and_nothing_else(agent, run, frame):
         pass
     other.close()
     assert run("1").text == "1"
+
+
+def test_limits_are_taken_without_an_answer(connection):
+    """What they do to a machine is tests/e2e/test_limits.py's: this one is not the agent's."""
+    connection.send_frame(LIMIT, 0, struct.pack("<IIQ", 100, 0, 32 << 20))
+    connection.send_frame(LIMIT, 0, struct.pack("<IIQ", 0, 0, 0))
+    assert connection.run("1").text == "1"
 
 
 def test_many_connections_are_bounded(agent):

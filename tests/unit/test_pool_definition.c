@@ -50,7 +50,7 @@ static void numbers_have_limits_and_errors_name_them(void **state)
 		{ offsetof(struct pool_definition, max_concurrent_sessions), 1, 1000, "maxConcurrentSessions" },
 		{ offsetof(struct pool_definition, ready_session_instances), 0, 9, "readySessionInstances" },
 		{ offsetof(struct pool_definition, cooldown_s), 60, 3600, "cooldownPeriodInSeconds" },
-		{ offsetof(struct pool_definition, vcpus), 1, 64, "resources.cpu" },
+		{ offsetof(struct pool_definition, cpu_milli), 100, 64000, "resources.cpu" },
 		{ offsetof(struct pool_definition, memory_mib), 128, 16384, "resources.memory" },
 	};
 
@@ -70,6 +70,55 @@ static void numbers_have_limits_and_errors_name_them(void **state)
 		*value = numbers[i].lowest - 1;
 		check_bad(&d, numbers[i].name);
 	}
+}
+
+/* Each limit at its two ends, one beyond each, and 0, which is none. */
+static void limits_are_none_or_in_their_range(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint32_t lowest, highest;
+		const char *name;
+	} ranges[] = {
+		{ offsetof(struct pool_session_limits, processes), 64, 896, "processes" },
+		{ offsetof(struct pool_session_limits, disk_mib), 16, 16384, "disk" },
+		{ offsetof(struct pool_session_limits, execution_s), 1, 4294967, "executionTimeInSeconds" },
+		{ offsetof(struct pool_session_limits, output_bytes), 1, 1000000000, "outputBytes" },
+		{ offsetof(struct pool_session_limits, session_rate), 1, 1000000, "sessionRequestsPerMinute" },
+		{ offsetof(struct pool_session_limits, pool_rate), 1, 1000000, "poolRequestsPerMinute" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		struct pool_definition d = pool_definition_default("aa");
+		uint32_t *value = (uint32_t *)((char *)&d.limits + ranges[i].offset);
+
+		d.memory_mib = 512;
+		check_good(&d);
+		*value = ranges[i].lowest;
+		check_good(&d);
+		*value = ranges[i].highest;
+		check_good(&d);
+		*value = ranges[i].highest + 1;
+		check_bad(&d, ranges[i].name);
+		*value = ranges[i].lowest - 1;
+		if (*value)
+			check_bad(&d, ranges[i].name);
+	}
+}
+
+static void a_share_has_enough_cpus(void **state)
+{
+	struct pool_definition d = pool_definition_default("aa");
+
+	(void)state;
+	assert_int_equal(pool_definition_vcpus(&d), 1);
+	d.cpu_milli = 250;
+	assert_int_equal(pool_definition_vcpus(&d), 1);
+	d.cpu_milli = 1001;
+	assert_int_equal(pool_definition_vcpus(&d), 2);
+	d.cpu_milli = 64000;
+	assert_int_equal(pool_definition_vcpus(&d), 64);
 }
 
 static void only_the_time_that_the_lifecycle_uses_is_looked_at(void **state)
@@ -147,6 +196,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_is_allowed),
 		cmocka_unit_test(numbers_have_limits_and_errors_name_them),
+		cmocka_unit_test(limits_are_none_or_in_their_range),
+		cmocka_unit_test(a_share_has_enough_cpus),
 		cmocka_unit_test(only_the_time_that_the_lifecycle_uses_is_looked_at),
 		cmocka_unit_test(the_least_cooldown_is_a_setting),
 		cmocka_unit_test(egress_is_refused_with_its_reason),

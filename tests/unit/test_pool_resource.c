@@ -141,26 +141,27 @@ static void a_maximum_limits_the_stock(void **state)
 			 2);
 }
 
-static void check_resources(const char *resources, uint32_t vcpus, uint32_t memory_mib)
+static void check_resources(const char *resources, uint32_t cpu_milli, uint32_t memory_mib)
 {
 	char text[256];
 	const struct pool_definition *d;
 
 	snprintf(text, sizeof(text), "{\"properties\":{\"resources\":%s}}", resources);
 	d = read_new(text);
-	assert_int_equal(d->vcpus, vcpus);
+	assert_int_equal(d->cpu_milli, cpu_milli);
 	assert_int_equal(d->memory_mib, memory_mib);
 }
 
 static void processors_and_memory_are_rounded_up(void **state)
 {
 	(void)state;
-	check_resources("{}", 1, 1024);
-	check_resources("{\"cpu\":0.25,\"memory\":\"0.5Gi\"}", 1, 512);
-	check_resources("{\"cpu\":\"1.5\",\"memory\":\"2Gi\"}", 2, 2048);
-	check_resources("{\"cpu\":2,\"memory\":\"512Mi\"}", 2, 512);
-	check_resources("{\"cpu\":\"2.0\",\"memory\":0.3}", 2, 308);
-	check_resources("{\"cpu\":null,\"memory\":\"1\"}", 1, 1024);
+	check_resources("{}", 1000, 1024);
+	check_resources("{\"cpu\":0.25,\"memory\":\"0.5Gi\"}", 250, 512);
+	check_resources("{\"cpu\":\"1.5\",\"memory\":\"2Gi\"}", 1500, 2048);
+	check_resources("{\"cpu\":2,\"memory\":\"512Mi\"}", 2000, 512);
+	check_resources("{\"cpu\":1.1,\"memory\":\"512Mi\"}", 1100, 512);
+	check_resources("{\"cpu\":\"2.0\",\"memory\":0.3}", 2000, 308);
+	check_resources("{\"cpu\":null,\"memory\":\"1\"}", 1000, 1024);
 }
 
 static void wrong_types_and_values_name_the_property(void **state)
@@ -238,6 +239,19 @@ static void check_round_trip(const struct pool_definition *d, bool is_old_form)
 	json_decref(json);
 }
 
+static void limits_below_what_will_do_are_raised(void **state)
+{
+	const struct pool_definition *d =
+		read_new("{\"properties\":{\"sessionLimits\":{\"processes\":\"1\",\"disk\":\"1Mi\"}}}");
+
+	(void)state;
+	assert_int_equal(d->limits.processes, 64);
+	assert_int_equal(d->limits.disk_mib, 16);
+	d = read_new("{\"properties\":{\"sessionLimits\":{\"processes\":0,\"disk\":\"0\"}}}");
+	assert_int_equal(d->limits.processes, 0);
+	assert_int_equal(d->limits.disk_mib, 0);
+}
+
 static void what_is_written_reads_back(void **state)
 {
 	struct pool_definition d = pool_definition_default("aa");
@@ -250,7 +264,13 @@ static void what_is_written_reads_back(void **state)
 	d.max_alive_s = 12345;
 	d.max_concurrent_sessions = 1000;
 	d.ready_session_instances = 999;
-	d.vcpus = 64;
+	d.cpu_milli = 250;
+	d.limits = (struct pool_session_limits) { .processes = 64,
+						  .disk_mib = 48,
+						  .execution_s = 9,
+						  .output_bytes = 1024,
+						  .session_rate = 60,
+						  .pool_rate = 600 };
 	strcpy(d.template_name, "mine");
 	check_round_trip(&d, false);
 	check_round_trip(&d, true);
@@ -302,6 +322,7 @@ int main(void)
 		cmocka_unit_test(wrong_quantities_are_refused),
 		cmocka_unit_test(many_tags_are_refused),
 		cmocka_unit_test(an_identity_is_offered_if_its_lifecycle_says_so),
+		cmocka_unit_test(limits_below_what_will_do_are_raised),
 		cmocka_unit_test(what_is_written_reads_back),
 		cmocka_unit_test(the_resource_has_what_clients_look_for),
 	};

@@ -124,7 +124,8 @@ static void a_pool_comes_back_as_it_was_after_a_restart(void **state)
 	in.definition.ready_session_instances = 3;
 	in.definition.cooldown_s = 61;
 	in.definition.max_alive_s = 86400;
-	in.definition.vcpus = 2;
+	in.definition.cpu_milli = 1500;
+	in.definition.limits = (struct pool_session_limits) { 100, 200, 300, 4000, 500, 600 };
 	in.definition.memory_mib = 2048;
 	in.definition.mcp_is_enabled = true;
 	in.definition.mcp_key_is_disabled = true;
@@ -245,7 +246,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 5");
+	execute("PRAGMA user_version = 6");
 	s = open_store();
 	check_names(s, "aa ");
 	pool_store_close(s);
@@ -265,7 +266,13 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 	execute("ALTER TABLE pools DROP COLUMN mcp_is_enabled; ALTER TABLE pools DROP COLUMN mcp_key_is_disabled; "
 		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; ALTER TABLE pools DROP COLUMN "
 		"identity; "
-		"ALTER TABLE pools DROP COLUMN identity_is_offered; PRAGMA user_version = 2");
+		"ALTER TABLE pools DROP COLUMN identity_is_offered; "
+		"ALTER TABLE pools DROP COLUMN limit_processes; ALTER TABLE pools DROP COLUMN limit_disk_mib; "
+		"ALTER TABLE pools DROP COLUMN limit_execution_s; ALTER TABLE pools DROP COLUMN limit_output_bytes; "
+		"ALTER TABLE pools DROP COLUMN limit_session_rate; ALTER TABLE pools DROP COLUMN limit_pool_rate; "
+		"ALTER TABLE pools RENAME COLUMN cpu_milli TO vcpus; UPDATE pools SET vcpus = 3; PRAGMA user_version = "
+		"2");
+	first.definition.cpu_milli = 3000;
 	s = open_store();
 	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
 	assert_memory_equal(&out.definition, &first.definition, sizeof(first.definition));
@@ -297,7 +304,8 @@ static void a_row_that_makes_no_sense_is_an_error_and_no_pool(void **state)
 		"UPDATE pools SET max_concurrent_sessions = 4294967297",
 		"UPDATE pools SET ready_session_instances = -1, max_concurrent_sessions = 0",
 		"UPDATE pools SET cooldown_s = 0",
-		"UPDATE pools SET vcpus = 65",
+		"UPDATE pools SET cpu_milli = 64001",
+		"UPDATE pools SET limit_processes = 1",
 		"UPDATE pools SET name = '../../etc'",
 		"UPDATE pools SET tags = hex(zeroblob(3000))",
 		"UPDATE pools SET location = hex(zeroblob(200))",

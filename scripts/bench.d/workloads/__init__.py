@@ -7,6 +7,7 @@ MODULES = {
     "fork": "lifecycle", "resume": "lifecycle",
     "throughput": "throughput",
     "footprint": "footprint",
+    "neighbours": "neighbours",
     "restore_counts": "counts",
     "overhead": "control_plane", "transfer": "control_plane", "health_requests": "control_plane",
     "executions": "control_plane",
