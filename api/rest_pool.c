@@ -94,7 +94,7 @@ static void respond_pools_error(struct http_request *r, const struct error *err)
 {
 	switch (err->code) {
 	case POOLS_NO_IDENTITY:
-		rest_error(r, 400, "IdentityNotFound", "%s", err->text);
+		rest_error(r, 404, "IdentityNotFound", "%s", err->text);
 		break;
 	case POOLS_NO_TEMPLATE:
 		rest_error(r, 404, "TemplateNotFound", "%s", err->text);

@@ -111,7 +111,7 @@ def test_without_an_identity_there_is_nothing(identified):
 def test_an_identity_that_there_is_not_is_refused(identified):
     client = identified.client()
     refused = put_pool(client, "nobodys", "Main", "nobody", ready=0)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "IdentityNotFound")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "IdentityNotFound")
     assert put_pool(client, "nobodys", "None", "nobody", ready=0).status_code == 201
     client.request("DELETE", "sessionPools/nobodys")
 
