@@ -98,7 +98,7 @@ static void begin(void)
 		FUZZ_CHECK(policy_parse(&policy, text, sizeof(text) - 1, &err) == 0);
 	}
 	memset(&gate, 0, offsetof(struct gate, frame));
-	gate_open(&gate, &policy, &output, null, 1 << 20);
+	gate_open(&gate, &policy, &output, null);
 }
 
 /* Headers that would be wrong in most random frames are made right in most. */

@@ -27,8 +27,8 @@ NAMES = {
 @pytest.fixture(scope="session")
 def lab():
     assert os.path.exists(laboratory.NETD), "make: build/hearth-netd is not there"
-    if not os.path.exists("/usr/bin/passt"):
-        pytest.skip("there is no passt (scripts/setup installs it)")
+    if not os.path.exists(laboratory.PASST):
+        pytest.skip("there is no build/passt (scripts/build-passt)")
     try:
         laboratory.become_root()
         return laboratory.Lab(NAMES)

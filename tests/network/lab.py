@@ -17,6 +17,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 NETD = os.path.join(ROOT, "build", "hearth-netd")
+PASST = os.path.join(ROOT, "build", "passt")
 
 GUEST_MAC, GATEWAY_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 GUEST, GATEWAY, HOST, ROUTER = "10.0.2.15", "10.0.2.2", "198.51.100.2", "198.51.100.1"

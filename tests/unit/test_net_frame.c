@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* A SYN of a Linux guest: to 93.184.216.34 port 80, with a window scale of 7 behind another option. */
+/* A SYN of a Linux guest: to 93.184.216.34 port 80, with options. */
 static const uint8_t syn[] = {
 	2, 0,  0, 0,    0,    1,  2,    0,    0,    0,    0,   2,   8,  0,    0x45, 0,    0,  48, 0, 1, 0x40,
 	0, 64, 6, 0xa8, 0x4b, 10, 0,    2,    15,   93,   184, 216, 34, 0x9c, 0x40, 0,    80, 0,  0, 0, 9,
@@ -58,7 +58,6 @@ static void a_packet_is_taken_apart(void **state)
 	assert_int_equal(packet.destination_port, 80);
 	assert_int_equal(packet.sequence, 9);
 	assert_int_equal(packet.tcp_flags, TCP_SYN);
-	assert_int_equal(packet.window_scale, 7);
 	assert_int_equal(packet.payload_size, 0);
 }
 
@@ -147,7 +146,7 @@ static void a_reset_acknowledges_what_came(void **state)
 	assert_int_equal(frame_make_reset(reset, &packet), 0);
 }
 
-static void datagrams_and_windows_have_right_checksums(void **state)
+static void what_is_made_has_right_checksums(void **state)
 {
 	static uint8_t made[NETWORK_FRAME_MAX];
 	struct packet packet;
@@ -165,10 +164,7 @@ static void datagrams_and_windows_have_right_checksums(void **state)
 	assert_int_equal(size, NETWORK_FRAME_MAX);
 	assert_true(frame_parse(made, size, &packet).is_allowed);
 	size = frame_make_reset_by_guest(made, 1, 2, 3);
-	for (unsigned window = 0; window < 65536; window += 97) {
-		frame_set_window(made, (uint16_t)window);
-		assert_int_equal(transport_checksum(made, size), 0);
-	}
+	assert_int_equal(transport_checksum(made, size), 0);
 	size = frame_make_unreachable(made, UNREACHABLE_PROHIBITED, 1, 2, 3);
 	assert_int_equal(frame_checksum(made + 34, size - 34, 0), 0);
 }
@@ -203,7 +199,7 @@ int main(void)
 		cmocka_unit_test(a_packet_is_taken_apart),
 		cmocka_unit_test(what_does_not_agree_is_refused),
 		cmocka_unit_test(a_reset_acknowledges_what_came),
-		cmocka_unit_test(datagrams_and_windows_have_right_checksums),
+		cmocka_unit_test(what_is_made_has_right_checksums),
 		cmocka_unit_test(arp_is_answered_to_the_guest_alone),
 	};
 

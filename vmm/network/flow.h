@@ -28,11 +28,6 @@ struct flow {
 	uint32_t destination;
 	enum reason reason; /* why it is allowed */
 	int fd;             /* of UDP */
-	uint32_t sequence;  /* of TCP: of the guest's first packet */
-	/* Of TCP: what the guest has last said to passt. */
-	uint32_t next_sequence, acknowledgement;
-	uint16_t window;
-	uint8_t window_scale;
 	uint64_t sent, received;
 	int64_t began_ns, last_ns;
 	char domain[DNS_NAME_MAX + 1]; /* "": unknown */

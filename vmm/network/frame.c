@@ -11,10 +11,6 @@ enum {
 	ICMP_HEADER_SIZE = 8,
 	ICMP_QUOTED_SIZE = FRAME_IP_SIZE + 8, /* what it says of the packet that did not arrive */
 	TIME_TO_LIVE = 64,
-	TCP_OPTION_END = 0,
-	TCP_OPTION_NOTHING = 1,
-	TCP_OPTION_WINDOW_SCALE = 3,
-	TCP_WINDOW_SCALE_MAX = 14,
 };
 
 /* ---- numbers in network byte order ------------------------------------------------------------------------------- */
@@ -61,23 +57,6 @@ uint16_t frame_checksum(const uint8_t *data, size_t size, uint32_t sum)
 
 /* ---- taking apart ------------------------------------------------------------------------------------------------ */
 
-/* The only option that is of interest. Lengths that make no sense end the search: passt has its own eyes. */
-static uint8_t find_window_scale(const uint8_t *option, const uint8_t *end)
-{
-	while (option < end && *option != TCP_OPTION_END) {
-		if (*option == TCP_OPTION_NOTHING) {
-			option++;
-			continue;
-		}
-		if (end - option < 2 || option[1] < 2 || option[1] > end - option)
-			return 0;
-		if (*option == TCP_OPTION_WINDOW_SCALE && option[1] == 3)
-			return option[2] < TCP_WINDOW_SCALE_MAX ? option[2] : TCP_WINDOW_SCALE_MAX;
-		option += option[1];
-	}
-	return 0;
-}
-
 static struct verdict parse_tcp(const uint8_t *segment, size_t size, struct packet *packet)
 {
 	size_t header;
@@ -92,9 +71,6 @@ static struct verdict parse_tcp(const uint8_t *segment, size_t size, struct pack
 	header = (size_t)(segment[12] >> 4) * 4;
 	if (header < FRAME_TCP_SIZE || header > size)
 		return denied(REASON_MALFORMED);
-	packet->window = get16(segment + 14);
-	if (packet->tcp_flags & TCP_SYN)
-		packet->window_scale = find_window_scale(segment + FRAME_TCP_SIZE, segment + header);
 	packet->payload = segment + header;
 	packet->payload_size = size - header;
 	return allowed(REASON_DEFAULT);
@@ -171,18 +147,6 @@ void frame_set_macs(uint8_t *frame, const char *from, const char *to)
 {
 	memcpy(frame, to, NETWORK_MAC_SIZE);
 	memcpy(frame + NETWORK_MAC_SIZE, from, NETWORK_MAC_SIZE);
-}
-
-void frame_set_window(uint8_t *frame, uint16_t window)
-{
-	uint8_t *tcp = frame + FRAME_ETHERNET_SIZE + FRAME_IP_SIZE;
-	/* RFC 1624: only what has changed is added. */
-	uint32_t sum = (uint16_t)~get16(tcp + 16) + (uint32_t)(uint16_t)~get16(tcp + 14) + window;
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	put16(tcp + 14, window);
-	put16(tcp + 16, (uint16_t)~sum);
 }
 
 static void put_ethernet(uint8_t *out, uint16_t ethertype, bool is_to_guest)

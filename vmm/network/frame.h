@@ -50,8 +50,6 @@ struct packet {
 	uint16_t source_port, destination_port;
 	uint32_t sequence, acknowledgement;
 	uint8_t tcp_flags;
-	uint16_t window;
-	uint8_t window_scale;   /* that a SYN announces; 0 if none */
 	size_t size;            /* of the frame without what only fills it up */
 	const uint8_t *payload; /* of UDP and TCP, within the frame */
 	size_t payload_size;
@@ -66,9 +64,6 @@ struct verdict frame_parse(const uint8_t *frame, size_t size, struct packet *pac
 /* Are source and destination of the frame what `from` and `to` (6 bytes) say? */
 bool frame_is_between(const uint8_t *frame, const char *from, const char *to);
 bool frame_is_to_many(const uint8_t *frame);
-
-/* Sets the window of a TCP packet, and its checksum. */
-void frame_set_window(uint8_t *frame, uint16_t window);
 
 /* The answers return the size of the frame that they made. */
 

@@ -21,12 +21,10 @@ static const char *protocol_name(const struct packet *packet)
 	}
 }
 
-void gate_open(struct gate *gate, const struct policy *policy, const struct gate_output *output, int log_fd,
-	       size_t passt_room)
+void gate_open(struct gate *gate, const struct policy *policy, const struct gate_output *output, int log_fd)
 {
 	gate->policy = policy;
 	gate->output = *output;
-	gate->passt_room = passt_room;
 	gate->connections =
 		(struct rate) { .per_second = GATE_CONNECTIONS_PER_SECOND, .at_once = GATE_CONNECTIONS_AT_ONCE };
 	gate->questions_rate = (struct rate) { .per_second = GATE_NAMES_PER_SECOND, .at_once = GATE_NAMES_AT_ONCE };
@@ -121,43 +119,6 @@ static void reset_passt(struct gate *gate, const struct flow *flow)
 	gate->output.to_passt(gate->output.opaque, reset, size);
 }
 
-/*
- * passt (of 2023) sends all that a window allows at once, and loses what does not fit. So windows are made as small as what fits.
- */
-static void limit_window(struct gate *gate, uint8_t *frame, struct packet *packet, const struct flow *flow)
-{
-	const unsigned n = gate->flows.n - gate->flows.n_udp;
-	size_t most = gate->passt_room / 2 / (n > 4 ? n : 4);
-
-	if (most < GATE_WINDOW_MIN)
-		most = GATE_WINDOW_MIN;
-	if (most > GATE_WINDOW_MAX)
-		most = GATE_WINDOW_MAX;
-	most >>= flow->window_scale;
-	if (packet->tcp_flags & TCP_SYN || packet->window <= most)
-		return;
-	packet->window = (uint16_t)most;
-	frame_set_window(frame, packet->window);
-}
-
-/*
- * Says nothing that was not said before: an acknowledgement that is there to ask for what was lost. passt, when it sees it
- * right behind the first, sends what the guest has as if it were new. Without it, it sends again after two seconds.
- */
-static bool is_repeated(const struct packet *packet, const struct flow *flow)
-{
-	return packet->tcp_flags == TCP_ACK && packet->payload_size == 0 && packet->sequence == flow->next_sequence &&
-	       packet->acknowledgement == flow->acknowledgement && packet->window == flow->window;
-}
-
-static void remember(struct flow *flow, const struct packet *packet)
-{
-	flow->next_sequence = packet->sequence + (uint32_t)packet->payload_size + !!(packet->tcp_flags & TCP_SYN) +
-			      !!(packet->tcp_flags & TCP_FIN);
-	flow->acknowledgement = packet->acknowledgement;
-	flow->window = packet->window;
-}
-
 static bool is_first(const struct packet *packet)
 {
 	return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
@@ -176,39 +137,17 @@ static void tcp_from_guest(struct gate *gate, uint8_t *frame, struct packet *pac
 	}
 	if (!flow && is_first(packet)) {
 		flow = gate_admit(gate, packet, now_ns);
-		if (flow)
-			flow->sequence = packet->sequence;
-		if (flow)
-			flow->window_scale = packet->window_scale;
 	}
 	if (!flow) {
 		answer_with_reset(gate, packet);
 		return;
 	}
 	flow->last_ns = now_ns;
-	limit_window(gate, frame, packet, flow);
-	if (is_repeated(packet, flow))
-		return;
-	remember(flow, packet);
 	flow->sent += packet->payload_size;
 	flow->has_guest_ended |= !!(packet->tcp_flags & TCP_FIN);
 	gate->output.to_passt(gate->output.opaque, frame, packet->size);
 	if (packet->tcp_flags & TCP_RST)
 		gate_end_flow(gate, flow, now_ns);
-}
-
-static size_t make_refusal(uint8_t *frame, const struct flow *flow)
-{
-	const struct packet first = {
-		.source = ADDRESS_GUEST,
-		.destination = flow->destination,
-		.source_port = flow->port,
-		.destination_port = flow->destination_port,
-		.sequence = flow->sequence,
-		.tcp_flags = TCP_SYN,
-	};
-
-	return frame_make_reset(frame, &first);
 }
 
 bool gate_from_passt(struct gate *gate, uint8_t *frame, size_t *size, int64_t now_ns)
@@ -222,9 +161,6 @@ bool gate_from_passt(struct gate *gate, uint8_t *frame, size_t *size, int64_t no
 	flow = flows_find(&gate->flows, PROTOCOL_TCP, packet.destination_port, packet.source, packet.source_port);
 	if (!flow)
 		return false;
-	/* passt says of a server that refuses nothing that the guest would believe: it lacks what is acknowledged. */
-	if (packet.tcp_flags & TCP_RST && !flow->is_established)
-		packet.size = make_refusal(frame, flow);
 	frame_set_macs(frame, NETWORK_GATEWAY_MAC, NETWORK_GUEST_MAC);
 	*size = packet.size;
 	flow->last_ns = now_ns;

@@ -27,8 +27,6 @@ enum {
 	GATE_QUESTION_SECONDS = 2,
 	GATE_QUESTION_ATTEMPTS = 3,
 	GATE_TICK_MS = 1000,
-	GATE_WINDOW_MIN = 65536, /* bytes that passt may send unacknowledged, on one connection */
-	GATE_WINDOW_MAX = 1 << 20,
 };
 
 /* The frames' memory is the gate's or its caller's, and theirs again on return. */
@@ -59,7 +57,6 @@ struct gate {
 	const struct policy *policy;
 	struct gate_output output;
 	struct connection_log log;
-	size_t passt_room; /* bytes that fit between passt and us */
 	struct rate connections, questions_rate;
 	unsigned n_questions;
 	struct gate_question questions[GATE_QUESTIONS_MAX];
@@ -68,9 +65,7 @@ struct gate {
 	uint8_t frame[NETWORK_FRAME_MAX]; /* in which UDP is put together */
 };
 
-/* `passt_room`: how many bytes fit into the socket in which passt sends. */
-void gate_open(struct gate *gate, const struct policy *policy, const struct gate_output *output, int log_fd,
-	       size_t passt_room);
+void gate_open(struct gate *gate, const struct policy *policy, const struct gate_output *output, int log_fd);
 
 /* Something from the guest, of any size. The frame may be changed. */
 void gate_from_guest(struct gate *gate, uint8_t *frame, size_t size, int64_t now_ns);

@@ -434,7 +434,7 @@ static int start(struct netd *netd, struct netd_options *options, int64_t start_
 		return -err->code;
 	if (netd->resolvers.n == 0)
 		log_warn("this machine has no resolver: the guest cannot look up names");
-	gate_open(&netd->gate, &netd->policy, &output, LOG_FD, netd->passt.room);
+	gate_open(&netd->gate, &netd->policy, &output, LOG_FD);
 	if (enter_jail(&options->jail, err) < 0)
 		return -err->code;
 	log_info("ready took_us=%lld", (long long)(clock_ns() - start_ns) / 1000);

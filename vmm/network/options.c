@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char netd_options_help[] =
 	"usage: hearth-netd --vmm FD --log FD --policy FILE [flags]\n"
@@ -17,7 +18,7 @@ const char netd_options_help[] =
 	"  --log FD           inherited: one JSON object a line for each connection\n"
 	"  --policy FILE      who may be reached (docs/network.md)\n"
 	"  --id NAME          name in log lines\n"
-	"  --passt FILE       default: /usr/bin/passt\n"
+	"  --passt FILE       default: passt beside this program\n"
 	"  --resolver ADDRESS whom to ask for names; up to 3 times (default: those of /etc/resolv.conf)\n"
 	"  --jail full|partial|off\n"
 	"                     full: end if the machine does not allow a part of the jail; partial (default):\n"
@@ -114,12 +115,25 @@ static int parse_flag(struct netd_options *options, int flag, char *value, struc
 	}
 }
 
+/* Not Debian 12's: that sends wrong bytes where both sides of a connection send (docs/network.md). */
+static const char *find_passt(void)
+{
+	static char path[PATH_MAX];
+	const ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof("passt"));
+	char *name;
+
+	path[size > 0 ? size : 0] = '\0';
+	name = strrchr(path, '/');
+	memcpy(name ? name + 1 : path, "passt", sizeof("passt"));
+	return path;
+}
+
 int netd_options_parse(struct netd_options *options, int argc, char **argv, struct error *err)
 {
 	int flag, status = 0;
 
 	*options = (struct netd_options) {
-		.vmm_fd = -1, .log_fd = -1, .id = "vm", .passt = "/usr/bin/passt", .jail.user = -1
+		.vmm_fd = -1, .log_fd = -1, .id = "vm", .passt = find_passt(), .jail.user = -1
 	};
 	opterr = 0;
 	while (status == 0 && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {

@@ -77,22 +77,19 @@ int passt_start(struct passt *passt, const char *file, const struct jail *jail, 
 {
 	AUTO_FD int own = -1, its = -1;
 	int ends[2], buffer = PASST_SOCKET_BUFFER;
-	socklen_t size = sizeof(buffer);
 	const pid_t parent = getpid();
 	pid_t child;
 
 	if (access(file, X_OK) < 0)
-		return error_set(err, errno, "%s: %s; install the package passt", file, strerror(errno));
+		return error_set(err, errno, "%s: %s; run scripts/build-passt", file, strerror(errno));
 	/* passt wants to wait where it has begun with a frame; we say with each call that we don't. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return error_set(err, errno, "cannot make a socket for passt: %s", strerror(errno));
 	own = ends[0];
 	its = ends[1];
-	/* passt loses what it cannot send at once, and does not always find out. */
+	/* passt loses what it cannot send at once, and finds out late. */
 	if (setsockopt(its, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
 		setsockopt(its, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	if (getsockopt(its, SOL_SOCKET, SO_SNDBUF, &buffer, &size) == 0)
-		passt->room = (size_t)buffer / 2; /* the kernel doubles it, for what it needs itself */
 	child = fork();
 	if (child < 0)
 		return error_set(err, errno, "cannot start passt: %s", strerror(errno));
@@ -103,11 +100,6 @@ int passt_start(struct passt *passt, const char *file, const struct jail *jail, 
 }
 
 /* ---- the stream -------------------------------------------------------------------------------------------------- */
-
-/*
- * passt (of 2023) loses its place in the stream when what it reads ends within the size before a frame, or when the rest of a
- * frame comes in more than one piece. So each frame is sent by a call of its own: the kernel makes two pieces of it at most.
- */
 
 bool passt_is_behind(const struct passt *passt)
 {
@@ -122,16 +114,12 @@ static bool would_wait(int problem)
 int passt_flush(struct passt *passt)
 {
 	while (passt_is_behind(passt)) {
-		const uint8_t *from = passt->out + passt->out_begin;
-		ssize_t sent;
+		const ssize_t sent = send(passt->fd, passt->out + passt->out_begin, passt->out_end - passt->out_begin,
+					  MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (passt->out_rest == 0)
-			passt->out_rest = PASST_PREFIX_SIZE + ((size_t)from[2] << 8 | from[3]);
-		sent = send(passt->fd, from, passt->out_rest, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0)
 			return would_wait(errno) ? 0 : -errno;
 		passt->out_begin += (size_t)sent;
-		passt->out_rest -= (size_t)sent;
 	}
 	passt->out_begin = passt->out_end = 0;
 	return 0;

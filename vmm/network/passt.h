@@ -17,10 +17,8 @@ enum {
 
 struct passt {
 	int fd;
-	size_t room;               /* bytes that fit between it and us */
 	size_t in_begin, in_end;   /* what has come and was not taken yet */
 	size_t out_begin, out_end; /* what could not be sent yet */
-	size_t out_rest;           /* of the first frame there, if it was sent in part */
 	uint8_t in[PASST_BUFFER_SIZE];
 	uint8_t out[PASST_BUFFER_SIZE];
 };
