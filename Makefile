@@ -37,8 +37,8 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/mcp_methods.c api/mcp_result.c api/mcp_tool.c api/rest_mcp.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
-           api/pool_definition.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
-           api/pools.c api/stock.c api/stock_policy.c \
+           api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
+           api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
@@ -94,8 +94,8 @@ UNIT_state_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c
 UNIT_memory_file := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
                     vmm/snapshot/working_set.c vmm/guest_memory.c
 
-KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c
-JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c
+KEYS := api/principal.c api/api_key.c api/api_keys.c api/key_store.c api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
+JWT := api/jwt.c api/jwks.c api/base64url.c api/principal.c api/pool_definition.c api/egress_policy.c
 
 UNIT_TESTS += utf8 base64 json_text url identity_request auth api_keys jwt issuer config
 UNIT_utf8 := api/utf8.c api/buffer.c
@@ -110,7 +110,7 @@ UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/b
 UNIT_api_keys := $(KEYS)
 UNIT_jwt := $(JWT)
 UNIT_issuer := api/issuer.c api/key_source.c api/buffer.c $(JWT)
-UNIT_config := api/config.c api/toml.c api/pool_definition.c api/principal.c
+UNIT_config := api/config.c api/toml.c api/pool_definition.c api/egress_policy.c api/principal.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
@@ -145,9 +145,9 @@ UNIT_rest_files := $(UNIT_http)
 UNIT_rest_pools := $(UNIT_http)
 UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
-UNIT_pool_definition := api/pool_definition.c
-UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c
-UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
+UNIT_pool_definition := api/pool_definition.c api/egress_policy.c
+UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
+UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 
@@ -165,7 +165,7 @@ UNIT_metrics_text := api/metrics_text.c api/buffer.c
 UNIT_rest_metrics := $(UNIT_http)
 
 UNIT_TESTS += cli_log_filter usage_store
-UNIT_usage_store := api/usage_store.c api/database.c api/pool_store.c api/pool_definition.c
+UNIT_usage_store := api/usage_store.c api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
 UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
@@ -213,7 +213,7 @@ FUZZ_dns := vmm/network/dns.c
 
 # The sources that a target is about, where it is linked with more.
 SUBJECT_execute_request := api/execute_request.c api/json.c
-SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/json.c
+SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c api/json.c
 SUBJECT_token := api/jwt.c api/jwks.c api/base64url.c
 SUBJECT_config := api/config.c api/toml.c
 SUBJECT_file_name := api/content_disposition.c api/file_path.c

@@ -38,6 +38,7 @@ struct hearthd {
 	struct config config;
 	struct microvm_host host;
 	struct vmm_cgroups *cgroups;
+	char netd[PATH_MAX]; /* path of hearth-netd: beside hearth-vmm */
 	struct token_sources *tokens;
 	struct service service;
 	struct http_server *http;
@@ -137,10 +138,14 @@ static void fill_host(struct hearthd *h)
 {
 	const struct config *c = &h->config;
 
+	const char *slash = strrchr(c->vmm, '/');
+
+	snprintf(h->netd, sizeof(h->netd), "%.*shearth-netd", slash ? (int)(slash - c->vmm + 1) : 0, c->vmm);
 	h->host = (struct microvm_host) {
 		.loop = &h->loop,
 		.runtime_directory = c->runtime_dir,
 		.vmm = c->vmm,
+		.netd = h->netd,
 		.kernel = c->kernel,
 		.image = c->image,
 		.kernel_arguments = c->kernel_arguments,

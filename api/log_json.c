@@ -22,7 +22,9 @@ static const struct key {
 	{ "wall_ms", NUMBER },  { "total_ms", NUMBER }, { "vmm_ms", NUMBER },     { "kernel_ms", NUMBER },
 	{ "agent_ms", NUMBER }, { "adopt_ms", NUMBER }, { "retry_s", NUMBER },    { "size_mib", NUMBER },
 	{ "max", NUMBER },      { "ready", NUMBER },    { "memory_mib", NUMBER }, { "vcpus", NUMBER },
-	{ "cpu", NUMBER },      { "reason", REST },
+	{ "event", TEXT },      { "protocol", TEXT },   { "destination", TEXT },  { "port", NUMBER },
+	{ "domain", TEXT },     { "sent", NUMBER },     { "received", NUMBER },   { "seconds", NUMBER },
+	{ "left_out", NUMBER }, { "verdict", TEXT },    { "cpu", NUMBER },        { "reason", REST },
 };
 
 enum {

@@ -47,6 +47,8 @@ static struct {
 	struct metrics_histogram allocations[N_SOURCES];
 	uint64_t sessions[N_SOURCES];
 	int64_t n_ending;
+	uint64_t connections[2]; /* denied, allowed */
+	uint64_t bytes[2];       /* sent, received */
 } counted;
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
@@ -179,10 +181,36 @@ static void put_sessions(struct metrics_text *t)
 			    (double)counted.n_ending);
 }
 
+void metrics_count_connection(bool is_allowed, uint64_t n_more, uint64_t n_sent, uint64_t n_received)
+{
+	counted.connections[is_allowed]++;
+	counted.connections[0] += n_more;
+	counted.bytes[0] += n_sent;
+	counted.bytes[1] += n_received;
+}
+
+static void put_network(struct metrics_text *t)
+{
+	static const char *const verdicts[] = { "denied", "allowed" };
+	static const char *const directions[] = { "sent", "received" };
+
+	metrics_text_family(t, "hearth_network_connections_total", METRICS_COUNTER,
+			    "Connections of sessions that have ended, and those that were denied.");
+	for (size_t i = 0; i < 2; i++)
+		metrics_text_sample(t, (struct metrics_label[]) { { "verdict", verdicts[i] }, { NULL, NULL } },
+				    (double)counted.connections[i]);
+	metrics_text_family(t, "hearth_network_bytes_total", METRICS_COUNTER,
+			    "Bytes of payload that sessions have sent and received, counted when a connection ends.");
+	for (size_t i = 0; i < 2; i++)
+		metrics_text_sample(t, (struct metrics_label[]) { { "direction", directions[i] }, { NULL, NULL } },
+				    (double)counted.bytes[i]);
+}
+
 void metrics_put(struct metrics_text *t)
 {
 	put_sessions(t);
 	put_executions(t);
 	put_errors(t);
 	put_requests(t);
+	put_network(t);
 }

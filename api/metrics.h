@@ -54,6 +54,9 @@ void metrics_observe_allocation(enum session_source source, uint64_t us);
 
 void metrics_count_session(enum session_source source);
 
+/* A session's connection has ended or was denied; `n_more` were denied and not logged. Bytes of payload. */
+void metrics_count_connection(bool is_allowed, uint64_t n_more, uint64_t n_sent, uint64_t n_received);
+
 /* Sessions that are over and whose machine is still going: one more (1) or one less (-1). */
 void metrics_count_ending(int change);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	STOP_TIMEOUT_MS = 2000, /* for an orderly end, before SIGKILL */
@@ -81,14 +82,31 @@ static void let_go(struct microvm *vm)
 	vmm_client_close(vm->vmm);
 	ready_listener_close(vm->ready_listener);
 	token_listener_close(vm->token_listener);
+	network_leave(vm->network);
+	if (vm->deaf_fd >= 0)
+		close(vm->deaf_fd);
 	agent_client_close(vm->agent);
 	snapshot_release(vm->snapshot);
 	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
 }
 
-/* The process is gone, or never was. */
+static void dispose(struct microvm *vm);
+
+static void on_network_gone(void *data)
+{
+	struct microvm *vm = data;
+
+	vm->network = NULL;
+	dispose(vm);
+}
+
+/* The process is gone, or never was. What the two processes share goes when both are gone. */
 static void dispose(struct microvm *vm)
 {
+	if (vm->network) {
+		network_end(vm->network, on_network_gone, vm);
+		return;
+	}
 	microvm_directory_remove(&vm->directory);
 	if (vm->host->cgroups)
 		vmm_cgroups_remove(vm->host->cgroups, vm->id);
@@ -301,6 +319,7 @@ static struct microvm *allocate(struct microvm_host *host, const struct microvm_
 		return NULL;
 	}
 	vm->host = host;
+	vm->deaf_fd = -1;
 	host->n_microvms++;
 	uv_timer_init(host->loop, &vm->timer);
 	uv_timer_init(host->loop, &vm->poll);
@@ -357,6 +376,10 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 	/* Under a new secret, which the guest is told. */
 	if (tokens && microvm_listen_for_tokens(vm, tokens, err) < 0)
 		log_warn("vm=%s has no tokens: %s", vm->id, err->text);
+	*err = (struct error) { 0 };
+	vm->network = network_adopt(host->loop, d->path, id, err);
+	if (!vm->network && err->code)
+		log_warn("vm=%s is without network: %s", vm->id, err->text);
 	vm->state = MICROVM_ATTACHING;
 	vm->callbacks = callbacks;
 	vm->owner = owner;
@@ -369,6 +392,11 @@ void microvm_hand_over(struct microvm *vm, const struct microvm_owner *callbacks
 {
 	vm->callbacks = callbacks;
 	vm->owner = owner;
+}
+
+void microvm_name_session(struct microvm *vm, const char *session, const char *pool)
+{
+	network_name_session(vm->network, session, pool);
 }
 
 const char *microvm_id(const struct microvm *vm)

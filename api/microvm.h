@@ -40,6 +40,7 @@ struct microvm_host {
 	uv_loop_t *loop;
 	const char *runtime_directory; /* holds a directory for each microVM */
 	const char *vmm;               /* path of hearth-vmm */
+	const char *netd;              /* path of hearth-netd */
 	const char *kernel;
 	const char *image;
 	const char *kernel_arguments; /* appended to what the image needs */
@@ -98,6 +99,7 @@ struct microvm_start {
 	enum agent_identity identity; /* who a restored guest is */
 	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
 	struct token_source *tokens;  /* that its code may ask for, which lives longer; NULL: none */
+	const char *network;          /* the policy of its network, copied; NULL: it reaches nobody */
 	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
@@ -116,6 +118,9 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 
 /* Hands it to another owner, e.g. from a stock to a session. */
 void microvm_hand_over(struct microvm *vm, const struct microvm_owner *callbacks, void *owner);
+
+/* Whose connections are logged as such from now on; nothing if it has no network. */
+void microvm_name_session(struct microvm *vm, const char *session, const char *pool);
 
 const char *microvm_id(const struct microvm *vm);
 const struct microvm_timing *microvm_timing(const struct microvm *vm);

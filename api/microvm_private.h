@@ -4,6 +4,7 @@
 
 #include "api/microvm.h"
 #include "api/microvm_directory.h"
+#include "api/network.h"
 #include "api/ready_listener.h"
 #include "api/token_listener.h"
 #include "api/vmm_client.h"
@@ -46,6 +47,8 @@ struct microvm {
 	struct vmm_client *vmm;
 	struct ready_listener *ready_listener;
 	struct token_listener *token_listener; /* NULL: its code gets no tokens */
+	struct network *network;               /* NULL: it reaches nobody */
+	int deaf_fd;                           /* the other end of a network device that leads nowhere, or -1 */
 	struct agent_client *agent;
 	uv_timer_t timer; /* how long the present state may last */
 	char lost_reason[256];

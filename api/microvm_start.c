@@ -1,6 +1,7 @@
 /* How hearth-vmm is started: the directory, the flags, and for a boot the agent's first word. */
 #include "api/microvm_private.h"
 #include "api/vmm_cgroups.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -13,7 +14,9 @@ enum {
 	/* id, control, orphan timeout, disk, vsock, console; kernel, cmdline, memory, vcpus; or state and layers */
 	ARGUMENTS_MAX = 80,
 	VMM_MEMORY_MIB =
-		256,     /* beside the guest's: buffers of its streams, a snapshot's list of pages, the page cache */
+		256, /* beside the guest's: buffers of its streams, a snapshot's list of pages, the page cache */
+	NETWORK_MEMORY_MIB = 64, /* hearth-netd and passt */
+	NETWORK_PROCESSES = 4,
 	VMM_THREADS = 6, /* beside the vCPUs': devices, a recorder, and what KVM starts for it */
 };
 
@@ -73,36 +76,88 @@ static void add_restore(struct arguments *a, const struct snapshot *s, const cha
 		add_made(a, "--working-set", "%s/working-set", s->folder);
 }
 
-static int add_cgroups(struct arguments *a, const struct microvm *vm, struct error *err)
+static int make_cgroups(const struct microvm *vm, struct vmm_cgroup_entrances *entrances, struct error *err)
 {
 	const struct vmm_cgroup_limits limits = {
-		.memory_bytes = ((uint64_t)vm->shape.memory_mib + VMM_MEMORY_MIB) << 20,
+		.memory_bytes = ((uint64_t)vm->shape.memory_mib + VMM_MEMORY_MIB +
+				 (vm->shape.has_network ? NETWORK_MEMORY_MIB : 0))
+				<< 20,
 		.n_cpus = vm->shape.n_vcpus + 1, /* devices work in a thread of their own */
-		.n_processes = vm->shape.n_vcpus + VMM_THREADS,
+		.n_processes = vm->shape.n_vcpus + VMM_THREADS + (vm->shape.has_network ? NETWORK_PROCESSES : 0),
 	};
-	struct vmm_cgroup_entrances entrances;
-	int rc = vmm_cgroups_make(vm->host->cgroups, vm->id, &limits, &entrances);
+	int rc;
 
-	if (rc < 0)
-		return error_set(err, -rc, "cannot make the cgroup of a microVM: %s", strerror(-rc));
-	for (unsigned int i = 0; i < entrances.n; i++)
-		add_made(a, "--jail-cgroup", "%s", entrances.files[i]);
-	return 0;
+	entrances->n = 0;
+	if (!vm->host->cgroups || vm->host->jail == MICROVM_JAIL_OFF)
+		return 0;
+	rc = vmm_cgroups_make(vm->host->cgroups, vm->id, &limits, entrances);
+	return rc < 0 ? error_set(err, -rc, "cannot make the cgroup of a microVM: %s", strerror(-rc)) : 0;
 }
 
-static int add_jail(struct arguments *a, const struct microvm *vm, struct error *err)
+static const char *jail_mode(const struct microvm_host *host)
 {
 	static const char *const modes[] = {
 		[MICROVM_JAIL_FULL] = "full", [MICROVM_JAIL_PARTIAL] = "partial", [MICROVM_JAIL_OFF] = "off"
 	};
+
+	return modes[host->jail];
+}
+
+/* The user of its own, 0 where there is none. */
+static unsigned int jail_user(const struct microvm *vm)
+{
 	const struct microvm_host *host = vm->host;
 
-	add_made(a, "--jail", "%s", modes[host->jail]);
-	if (host->jail == MICROVM_JAIL_OFF)
+	return host->jail == MICROVM_JAIL_OFF || !host->first_user
+		       ? 0
+		       : host->first_user + microvm_directory_number(vm->id);
+}
+
+static void add_jail(struct arguments *a, const struct microvm *vm, const struct vmm_cgroup_entrances *cgroups)
+{
+	unsigned int user = jail_user(vm);
+
+	add_made(a, "--jail", "%s", jail_mode(vm->host));
+	if (user)
+		add_made(a, "--jail-user", "%u", user);
+	for (unsigned int i = 0; i < cgroups->n; i++)
+		add_made(a, "--jail-cgroup", "%s", cgroups->files[i]);
+}
+
+/*
+ * The VMM's end of its network, which the caller closes; -1 for a machine without a network device. One that has a device
+ * and may reach nobody (a template's, or one of a pool that had its network taken away) speaks to a deaf end.
+ */
+static int open_network(struct microvm *vm, const char *policy, const struct vmm_cgroup_entrances *cgroups, int *fd,
+			struct error *err)
+{
+	const struct network_start start = {
+		.netd = vm->host->netd,
+		.directory = vm->directory.path,
+		.id = vm->id,
+		.policy = policy,
+		.jail = jail_mode(vm->host),
+		.user = jail_user(vm),
+		.cgroups = cgroups,
+	};
+	int ends[2], rc;
+
+	*fd = -1;
+	if (!vm->shape.has_network) {
+		if (policy)
+			log_warn("vm=%s has no network: what it was made from has no network device", vm->id);
 		return 0;
-	if (host->first_user)
-		add_made(a, "--jail-user", "%u", host->first_user + microvm_directory_number(vm->id));
-	return host->cgroups ? add_cgroups(a, vm, err) : 0;
+	}
+	if (policy) {
+		vm->network = network_spawn(vm->host->loop, &start, fd, err);
+		return vm->network ? 0 : -err->code;
+	}
+	rc = network_make_socket(ends);
+	if (rc < 0)
+		return error_set(err, -rc, "cannot make the socket of a network: %s", strerror(-rc));
+	*fd = ends[0];
+	vm->deaf_fd = ends[1];
+	return 0;
 }
 
 static void on_agent_ready(void *owner, const struct agent_ready *ready, const char *problem)
@@ -143,21 +198,25 @@ int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct 
 {
 	const struct microvm_host *host = vm->host;
 	struct arguments a = { 0 };
+	struct vmm_cgroup_entrances cgroups;
+	AUTO_FD int net_fd = -1;
 	int rc = microvm_directory_create(&vm->directory, host->runtime_directory, vm->id, err);
 
 	if (rc == 0 && !vm->snapshot)
 		rc = listen_for_agent(vm, err);
 	if (rc == 0 && start->tokens)
 		rc = microvm_listen_for_tokens(vm, start->tokens, err);
+	if (rc == 0)
+		rc = make_cgroups(vm, &cgroups, err);
+	if (rc == 0)
+		rc = open_network(vm, start->network, &cgroups, &net_fd, err);
 	if (rc < 0)
 		return rc;
 	add(&a, host->vmm);
 	add_made(&a, "--id", "%s", vm->id);
 	add_made(&a, "--control", "%d", VMM_CONTROL_FD);
 	add_made(&a, "--orphan-timeout", "%u", host->orphan_timeout_s);
-	rc = add_jail(&a, vm, err);
-	if (rc < 0)
-		return rc;
+	add_jail(&a, vm, &cgroups);
 	if (vm->snapshot)
 		add_restore(&a, vm->snapshot, start->working_set);
 	else
@@ -165,7 +224,9 @@ int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct 
 	add_made(&a, "--disk", "%s,ro", host->image);
 	add_made(&a, "--vsock", "%s", vm->directory.vsock);
 	add_made(&a, "--console", "%s", vm->directory.console);
-	vm->vmm = vmm_client_spawn(host->loop, vm->directory.control, a.list, host->jail != MICROVM_JAIL_OFF,
+	if (net_fd >= 0)
+		add_made(&a, "--net", "%d", VMM_NET_FD);
+	vm->vmm = vmm_client_spawn(host->loop, vm->directory.control, a.list, net_fd, host->jail != MICROVM_JAIL_OFF,
 				   &microvm_vmm_events, vm, err);
 	if (!vm->vmm)
 		return -err->code;

@@ -164,10 +164,6 @@ int pool_definition_check(const struct pool_definition *d, const struct pool_lim
 				 "'%s' is no name of a template: that is 2 to 63 letters, digits and hyphens, and "
 				 "begins with no hyphen.",
 				 d->template_name);
-	if (d->network == POOL_EGRESS_ENABLED)
-		return error_set(err, EINVAL,
-				 "sessionNetworkConfiguration.status EgressEnabled is not supported: guests have no "
-				 "network. Use EgressDisabled.");
 	rc = check_range("maxConcurrentSessions", d->max_concurrent_sessions, 1, POOL_SESSIONS_MAX, err);
 	if (rc == 0)
 		rc = check_range("readySessionInstances", d->ready_session_instances, 0, d->max_concurrent_sessions,

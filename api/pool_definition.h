@@ -5,6 +5,7 @@
 #ifndef HEARTH_API_POOL_DEFINITION_H
 #define HEARTH_API_POOL_DEFINITION_H
 
+#include "api/egress_policy.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -62,6 +63,7 @@ struct pool_definition {
 	enum pool_container_type container_type;
 	enum pool_lifecycle lifecycle;
 	enum pool_network network;
+	struct egress_policy egress;       /* of POOL_EGRESS_ENABLED */
 	uint32_t max_concurrent_sessions;  /* 1 to POOL_SESSIONS_MAX */
 	uint32_t ready_session_instances;  /* 0 to max_concurrent_sessions: the floor of the stock */
 	uint32_t cooldown_s;               /* of POOL_TIMED */

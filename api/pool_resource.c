@@ -127,6 +127,50 @@ static int read_lifecycle(struct pool_definition *d, const json_t *properties, s
 	return lifecycle ? read_lifecycle_of(d, lifecycle, "lifecycleType", err) : -err->code;
 }
 
+/* A list that is named replaces the one that was. */
+static int read_egress_list(struct egress_policy *policy, const json_t *object, bool is_allowed, struct error *err)
+{
+	const char *key = is_allowed ? "allow" : "deny";
+	const json_t *list = json_find(object, key);
+	size_t i;
+	json_t *entry;
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list))
+		return error_set(err, EINVAL, "The property '%s' in 'egressPolicy' must be a list of strings.", key);
+	egress_policy_clear(policy, is_allowed);
+	json_array_foreach((json_t *)(uintptr_t)list, i, entry)
+	{
+		const char *text = json_string_value(entry);
+
+		if (!text || strlen(text) != json_string_length(entry))
+			return error_set(err, EINVAL, "The property '%s' in 'egressPolicy' must be a list of strings.",
+					 key);
+		if (egress_policy_add(policy, is_allowed, text, err) < 0)
+			return error_wrap(err, "The property '%s' in 'egressPolicy'", key);
+	}
+	return 0;
+}
+
+static int action_from_name(const char *name)
+{
+	return strcasecmp(name, "Allow") == 0 ? 0 : strcasecmp(name, "Deny") == 0 ? 1 : -1;
+}
+
+static int read_egress(struct egress_policy *policy, const json_t *configuration, struct error *err)
+{
+	const json_t *object = find_object(configuration, "egressPolicy", err);
+	int is_denied = policy->is_denied_by_default;
+
+	if (!object || read_word(object, "defaultAction", action_from_name, "Allow, Deny", &is_denied, err) < 0)
+		return -err->code;
+	policy->is_denied_by_default = is_denied;
+	if (read_egress_list(policy, object, true, err) < 0)
+		return -err->code;
+	return read_egress_list(policy, object, false, err);
+}
+
 static int read_network(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	const json_t *configuration = find_object(properties, "sessionNetworkConfiguration", err);
@@ -136,7 +180,7 @@ static int read_network(struct pool_definition *d, const json_t *properties, str
 					"EgressDisabled, EgressEnabled", &network, err) < 0)
 		return -err->code;
 	d->network = (enum pool_network)network;
-	return 0;
+	return read_egress(&d->egress, configuration, err);
 }
 
 /* A number, or a text of one that may end with `unit`: 0.5, "0.5", "0.5Gi". Rounded up to a whole multiple of 1/scale. */
@@ -382,15 +426,35 @@ static json_t *write_identity(const struct pool_definition *d)
 			 d->identity_is_offered ? "Main" : "None");
 }
 
+/* The policy is Hearth's own: it is left out where nobody has named one, and it would mean nothing. */
+static json_t *write_network(const struct pool_definition *d)
+{
+	const struct egress_policy *policy = &d->egress;
+	json_t *allow, *deny, *network = json_pack("{s:s}", "status", pool_network_name(d->network));
+	char entry[EGRESS_ENTRY_SIZE];
+	bool is_allowed;
+
+	if (d->network == POOL_EGRESS_DISABLED && !policy->is_denied_by_default && !policy->lines[0])
+		return network;
+	allow = json_array();
+	deny = json_array();
+	for (const char *at = policy->lines; (at = egress_policy_next(at, &is_allowed, entry));)
+		json_array_append_new(is_allowed ? allow : deny, json_string(entry));
+	json_object_set_new(network, "egressPolicy",
+			    json_pack("{s:s, s:o, s:o}", "defaultAction",
+				      policy->is_denied_by_default ? "Deny" : "Allow", "allow", allow, "deny", deny));
+	return network;
+}
+
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
 	return json_pack(
-		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:{s:s}, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
+		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
 		"environmentId", "poolManagementType", "Dynamic", "containerType",
 		pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
 		(json_int_t)d->max_concurrent_sessions, "readySessionInstances", (json_int_t)d->ready_session_instances,
-		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", "status",
-		pool_network_name(d->network), "resources", write_resources(d), "maxFileSizeInMib",
+		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration",
+		write_network(d), "resources", write_resources(d), "maxFileSizeInMib",
 		(json_int_t)d->max_file_mib, "sessionLimits", write_limits(&d->limits), "templateName",
 		d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings", write_identity(d),
 		"mcpServerSettings", write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint",

@@ -18,7 +18,8 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
 	"cooldown_s, max_alive_s, cpu_milli, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "    \
 	"mcp_key_is_disabled, max_file_mib, limit_processes, limit_disk_mib, limit_execution_s, limit_output_bytes, "  \
-	"limit_session_rate, limit_pool_rate, identity, identity_is_offered"
+	"limit_session_rate, limit_pool_rate, identity, identity_is_offered, "                \
+	"egress_is_denied, egress_lines"
 
 /* As `enum column` counts them. */
 enum column {
@@ -48,13 +49,15 @@ enum column {
 	LIMIT_POOL_RATE,
 	IDENTITY,
 	IDENTITY_IS_OFFERED,
+	EGRESS_IS_DENIED,
+	EGRESS_LINES,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+		"?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -106,6 +109,8 @@ static const char *const migrations[] = {
 	"ALTER TABLE pools ADD COLUMN limit_output_bytes INTEGER NOT NULL DEFAULT 0; "
 	"ALTER TABLE pools ADD COLUMN limit_session_rate INTEGER NOT NULL DEFAULT 0; "
 	"ALTER TABLE pools ADD COLUMN limit_pool_rate INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE pools ADD COLUMN egress_is_denied INTEGER NOT NULL DEFAULT 0; "
+	"ALTER TABLE pools ADD COLUMN egress_lines TEXT NOT NULL DEFAULT ''",
 };
 
 enum {
@@ -293,7 +298,9 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 		.session_rate = number_of(row, LIMIT_SESSION_RATE),
 		.pool_rate = number_of(row, LIMIT_POOL_RATE),
 	};
-	if (pool_definition_check(d, &no_limits, err) < 0) {
+	d->egress.is_denied_by_default = number_of(row, EGRESS_IS_DENIED);
+	if (egress_policy_read_lines(&d->egress, text_of(row, EGRESS_LINES), err) < 0 ||
+	    pool_definition_check(d, &no_limits, err) < 0) {
 		err->code = EIO;
 		return error_wrap(err, "database %s: pool '%.64s'", s->database.path, d->name);
 	}
@@ -376,6 +383,8 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, LIMIT_OUTPUT_BYTES, d->limits.output_bytes);
 	bind_number(put, LIMIT_SESSION_RATE, d->limits.session_rate);
 	bind_number(put, LIMIT_POOL_RATE, d->limits.pool_rate);
+	bind_number(put, EGRESS_IS_DENIED, d->egress.is_denied_by_default);
+	bind_text(put, EGRESS_LINES, d->egress.lines);
 	return database_run(&s->database, PUT, err);
 }
 

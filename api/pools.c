@@ -1,5 +1,6 @@
 #include "api/pools.h"
 
+#include "api/network.h"
 #include "api/session_pool.h"
 #include "api/stock.h"
 #include "api/token_source.h"
@@ -16,6 +17,7 @@ struct pool {
 	struct pools *all;
 	struct pool *next;
 	struct pool_definition definition;
+	char *network;             /* the policy, for hearth-netd; NULL: no network */
 	struct template *template; /* NULL: the user's template that it names does not exist */
 	struct stock *stock;
 	struct sessions *sessions;
@@ -70,6 +72,20 @@ static void on_sessions_changed(void *data)
 
 /* ---- definitions ------------------------------------------------------------------------------------------------- */
 
+/* The policy's text: the one that was, where nothing has changed. NULL without a network; false without memory. */
+static bool update_network(struct pool *p, char **old)
+{
+	char text[EGRESS_TEXT_SIZE];
+
+	*old = NULL;
+	egress_policy_format(&p->definition.egress, text);
+	if (p->definition.network == POOL_EGRESS_ENABLED && p->network && strcmp(p->network, text) == 0)
+		return true;
+	*old = p->network;
+	p->network = p->definition.network == POOL_EGRESS_ENABLED ? strdup(text) : NULL;
+	return p->network || p->definition.network == POOL_EGRESS_DISABLED;
+}
+
 /* Makes what runs agree with the definition, and with the templates that there are. */
 static void apply(struct pool *p)
 {
@@ -78,7 +94,9 @@ static void apply(struct pool *p)
 		.max_sessions = d->max_concurrent_sessions,
 		.cooldown_ms = d->lifecycle == POOL_TIMED ? (uint64_t)d->cooldown_s * 1000 : 0,
 		.max_alive_ms = d->lifecycle == POOL_MAX_LIFETIME ? (uint64_t)d->max_alive_s * 1000 : 0,
-		.shape = { .memory_mib = d->memory_mib, .n_vcpus = pool_definition_vcpus(d) },
+		.shape = { .memory_mib = d->memory_mib,
+			   .n_vcpus = pool_definition_vcpus(d),
+			   .has_network = d->network == POOL_EGRESS_ENABLED },
 		.limits = { .cpu_milli = d->cpu_milli,
 			    .n_processes = d->limits.processes,
 			    .disk_bytes = (uint64_t)d->limits.disk_mib << 20 },
@@ -87,6 +105,11 @@ static void apply(struct pool *p)
 		.tokens = d->identity_is_offered ? token_sources_find(p->all->settings.tokens, d->identity) : NULL,
 	};
 
+	char *old_network;
+
+	if (!update_network(p, &old_network))
+		log_error("pool=%s has no network: out of memory", d->name);
+	rules.network = p->network;
 	memcpy(rules.pool, d->name, sizeof(rules.pool));
 	p->template = d->template_name[0]
 			      ? templates_user(p->all->templates, d->template_name)
@@ -94,13 +117,30 @@ static void apply(struct pool *p)
 						  d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
 	rules.template = p->template;
 	sessions_set_rules(p->sessions, &rules);
-	stock_set(p->stock, p->template, rules.tokens, d->ready_session_instances);
+	stock_set(p->stock, p->template, rules.tokens, rules.network, d->ready_session_instances);
+	free(old_network);
 }
 
 void pools_templates_changed(struct pools *all)
 {
 	for (struct pool *p = all->list; p && !all->is_stopping; p = p->next)
 		apply(p);
+}
+
+static int check_network(struct pools *all, const struct pool_definition *d, struct error *err)
+{
+	struct template_info info;
+	char lacks[256];
+
+	if (!network_is_possible(all->host->netd, lacks, sizeof(lacks)))
+		return error_set(err, POOLS_NOT_SUPPORTED, "EgressEnabled is not possible on this machine: %s.", lacks);
+	if (d->template_name[0] && templates_find(all->templates, d->template_name, &info) && !info.has_network)
+		return error_set(
+			err, POOLS_NOT_SUPPORTED,
+			"The template '%s' has no network device: for EgressEnabled make one from a session of "
+			"a pool that has EgressEnabled.",
+			d->template_name);
+	return 0;
 }
 
 static int check(struct pools *all, const struct pool_definition *d, struct error *err)
@@ -112,6 +152,8 @@ static int check(struct pools *all, const struct pool_definition *d, struct erro
 				 "Pools of the container type Shell are not supported yet; use PythonLTS or NodeLTS.");
 	if (d->template_name[0] && !templates_user(all->templates, d->template_name))
 		return error_set(err, POOLS_NO_TEMPLATE, "There is no template '%s'.", d->template_name);
+	if (d->network == POOL_EGRESS_ENABLED && check_network(all, d, err) < 0)
+		return -err->code;
 	if (d->identity_is_offered && !token_sources_find(all->settings.tokens, d->identity))
 		return error_set(err, POOLS_NO_IDENTITY,
 				 "There is no identity '%.64s': the administrator names them in identity-file.",
@@ -165,6 +207,7 @@ static void destroy(struct pool *p)
 {
 	stock_destroy(p->stock);
 	sessions_destroy(p->sessions);
+	free(p->network);
 	free(p);
 }
 

@@ -18,6 +18,7 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 	session_account(s);
 	s->microvm = vm;
 	s->source = s->next_source = source;
+	microvm_name_session(vm, s->guid, s->pool);
 	metrics_count_session(source);
 	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%s", s->guid, microvm_id(vm),
 		 session_source_name(source), s->pool, log_quote(identifier, sizeof(identifier), s->identifier));
@@ -30,6 +31,7 @@ int session_restore(struct session *s, struct snapshot *snapshot, enum session_s
 		.snapshot = snapshot,
 		.identity = source == SESSION_RESUME ? AGENT_IDENTITY_KEEP : AGENT_IDENTITY_NEW,
 		.tokens = s->all->rules.tokens,
+		.network = s->all->rules.network,
 	};
 	struct microvm *vm = microvm_create(s->all->host, &start, &session_microvm_callbacks, s, err);
 
@@ -45,6 +47,7 @@ static int boot(struct session *s, struct error *err)
 		.way = MICROVM_BOOT,
 		.shape = s->all->rules.shape,
 		.tokens = s->all->rules.tokens,
+		.network = s->all->rules.network,
 	};
 	struct microvm *vm = microvm_create(s->all->host, &start, &session_microvm_callbacks, s, err);
 
@@ -245,6 +248,7 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 		return false;
 	}
 	s->has_record = true;
+	microvm_name_session(s->microvm, s->guid, s->pool);
 	log_info("session=%.8s vm=%s state=booting is taken over", s->guid, vm_id);
 	return true;
 }

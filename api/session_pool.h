@@ -19,6 +19,7 @@ struct sessions_rules {
 	uint32_t session_rate;       /* requests a minute to one session; 0: any */
 	uint32_t pool_rate;          /* to all of them; 0: any */
 	struct token_source *tokens; /* that code may ask for; NULL: none */
+	const char *network;         /* the policy of their network; NULL: none. Lives until the next rules */
 	struct template *template;   /* NULL: the user's template that the pool names does not exist */
 };
 

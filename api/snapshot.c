@@ -58,8 +58,8 @@ static int write_machine(const char *folder, const struct snapshot_machine *mach
 	file = fopen(path, "wxe");
 	if (!file)
 		return -errno;
-	fprintf(file, "memory_mib=%u\nvcpus=%u\ndisk=%s\n", machine->shape.memory_mib, machine->shape.n_vcpus,
-		machine->disk);
+	fprintf(file, "memory_mib=%u\nvcpus=%u\nnetwork=%d\ndisk=%s\n", machine->shape.memory_mib,
+		machine->shape.n_vcpus, machine->shape.has_network, machine->disk);
 	rc = fflush(file) == 0 && fsync(fileno(file)) == 0 ? 0 : -errno;
 	fclose(file);
 	return rc;
@@ -85,7 +85,9 @@ static int read_machine(const char *folder, struct snapshot_machine *machine)
 		else if (strncmp(line, "disk=", 5) == 0)
 			snprintf(machine->disk, sizeof(machine->disk), "%.*s", SNAPSHOT_DISK_MAX - 1, line + 5);
 		else
-			continue;
+			found--; /* what older ones have not, too */
+		if (strncmp(line, "network=1", 10) == 0)
+			machine->shape.has_network = true;
 		found++;
 	}
 	fclose(file);

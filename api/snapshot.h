@@ -31,6 +31,7 @@ enum {
 struct microvm_shape {
 	uint32_t memory_mib;
 	uint32_t n_vcpus;
+	bool has_network; /* a network device, whatever it leads to */
 };
 
 struct snapshot_machine {

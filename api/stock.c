@@ -29,6 +29,7 @@ struct stock {
 	void *data;
 	struct template *template;
 	struct token_source *tokens;
+	const char *network;
 	unsigned int floor;
 	struct stock_policy policy;
 	struct item *items;
@@ -118,6 +119,7 @@ static bool prepare_one(struct stock *stock, struct snapshot *snapshot)
 		.identity = AGENT_IDENTITY_NEW,
 		.is_parked = true,
 		.tokens = stock->tokens,
+		.network = stock->network,
 	};
 	struct item *item = calloc(1, sizeof(*item));
 	struct error err = { 0 };
@@ -249,14 +251,16 @@ struct stock *stock_create(struct microvm_host *host, struct refill *refill, uns
 	return stock;
 }
 
-void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, unsigned int floor)
+void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, const char *network,
+	       unsigned int floor)
 {
-	if (stock->template != template || stock->tokens != tokens) {
+	if (stock->template != template || stock->tokens != tokens || stock->network != network) {
 		stock->policy = (struct stock_policy) { 0 };
 		drop_outdated(stock, NULL);
 	}
 	stock->template = template;
 	stock->tokens = tokens;
+	stock->network = network;
 	stock->floor = floor;
 	stock_refill(stock);
 }

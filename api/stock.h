@@ -34,10 +34,12 @@ struct stock *stock_create(struct microvm_host *host, struct refill *refill, uns
 			   void *data);
 
 /*
- * Sets the floor, the template (NULL: none can be had now) and the tokens that code may ask for (NULL: none). What was
+ * Sets the floor, the template (NULL: none can be had now), the tokens that code may ask for (NULL: none) and the policy
+ * of the network (NULL: none; another policy is at another address, and this one lives until the next call). What was
  * made from others goes.
  */
-void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, unsigned int floor);
+void stock_set(struct stock *stock, struct template *template, struct token_source *tokens, const char *network,
+	       unsigned int floor);
 
 /* A ready microVM, which the caller hands over to itself (microvm_hand_over()); NULL if there is none. */
 struct microvm *stock_take(struct stock *stock);

@@ -219,7 +219,8 @@ struct template *templates_builtin(struct templates *all, const struct microvm_s
 
 	for (t = all->list; t; t = t->next)
 		if (!template_is_user(t) && t->shape.memory_mib == shape->memory_mib &&
-		    t->shape.n_vcpus == shape->n_vcpus && t->language == language)
+		    t->shape.n_vcpus == shape->n_vcpus && t->shape.has_network == shape->has_network &&
+		    t->language == language)
 			return t;
 	t = template_add(all);
 	if (t) {

@@ -74,6 +74,7 @@ struct template_info {
 	const char *name;
 	uint32_t memory_mib;
 	uint32_t n_vcpus;
+	bool has_network;
 	int64_t created_ms;  /* CLOCK_REALTIME */
 	uint64_t size_bytes; /* that its own files take on disk */
 	unsigned int n_layers;

@@ -43,9 +43,9 @@ int template_inputs(const struct microvm_host *host, const struct microvm_shape 
 	read_cpu(cpu, sizeof(cpu));
 	length = snprintf(text, size,
 			  "format=%d\nkernel=%s\nimage=%s\nvmm=%s\nkernel_arguments=%s\nmemory_mib=%u\nvcpus=%u\n"
-			  "language=%d\nhost_kernel=%s\nhost_cpu=%s\n",
+			  "network=%d\nlanguage=%d\nhost_kernel=%s\nhost_cpu=%s\n",
 			  TEMPLATE_FORMAT, kernel, image, vmm, host->kernel_arguments, shape->memory_mib,
-			  shape->n_vcpus, language, host_kernel.release, cpu);
+			  shape->n_vcpus, shape->has_network, language, host_kernel.release, cpu);
 	if ((size_t)length >= size)
 		return error_set(err, E2BIG, "kernel-arguments are too long");
 	return 0;

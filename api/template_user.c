@@ -90,6 +90,7 @@ static void fill_info(const struct template *t, struct template_info *info)
 		.name = t->name,
 		.memory_mib = t->snapshot->machine.shape.memory_mib,
 		.n_vcpus = t->snapshot->machine.shape.n_vcpus,
+		.has_network = t->snapshot->machine.shape.has_network,
 		.created_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000,
 		.size_bytes = snapshot_own_bytes(t->snapshot),
 		.n_layers = t->snapshot->n_layers,

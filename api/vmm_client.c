@@ -148,11 +148,11 @@ static void on_exit_of_process(uv_poll_t *poll, int poll_status, int events)
 	c->events->exited(c->owner, reason);
 }
 
-/* Close-on-exec, and never below VMM_CONTROL_FD + 1, so that dup2 in the child always makes a copy. */
+/* Close-on-exec, and never below VMM_NET_FD + 1, so that dup2 in the child always makes a copy. */
 static int make_socket(void)
 {
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, VMM_CONTROL_FD + 1);
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, VMM_NET_FD + 1);
 
 	return high < 0 ? -errno : high;
 }
@@ -232,18 +232,20 @@ static struct vmm_client *create(uv_loop_t *loop, pid_t pid, int *control_fd, in
 	return c;
 }
 
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], bool is_jailed,
-				    const struct vmm_events *events, void *owner, struct error *err)
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], int net_fd,
+				    bool is_jailed, const struct vmm_events *events, void *owner, struct error *err)
 {
 	AUTO_FD int listener = listen_at(control_path);
 	AUTO_FD int control_fd = listener < 0 ? -1 : connect_to(control_path);
 	AUTO_FD int pid_fd = -1, output_fd = -1;
 	struct vmm_output *output = control_fd < 0 ? NULL : vmm_output_open(loop, &output_fd);
-	const struct vmm_process process = { .arguments = arguments,
-					     .inherited_fd = listener,
-					     .as_fd = VMM_CONTROL_FD,
-					     .output_fd = output_fd,
-					     .is_jailed = is_jailed };
+	const struct vmm_process process = {
+		.arguments = arguments,
+		.inherited = { { listener, VMM_CONTROL_FD }, { net_fd, VMM_NET_FD } },
+		.n_inherited = net_fd < 0 ? 1 : 2,
+		.output_fd = output_fd,
+		.is_jailed = is_jailed,
+	};
 	struct vmm_client *c = NULL;
 	pid_t pid = -1;
 	int rc = listener < 0     ? listener
@@ -272,27 +274,6 @@ struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, c
 	return c;
 }
 
-/* Whether the process was started with `--id id`: process IDs are used again. */
-static bool is_vmm(pid_t pid, const char *id)
-{
-	char path[48], line[8192], *end, *word = line;
-	FILE *file;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	n = fread(line, 1, sizeof(line) - 1, file);
-	fclose(file);
-	line[n] = '\0';
-	end = line + n;
-	for (; word < end; word += strlen(word) + 1)
-		if (strcmp(word, "--id") == 0 && word + 5 < end && strcmp(word + 5, id) == 0)
-			return true;
-	return false;
-}
-
 struct vmm_client *vmm_client_adopt(uv_loop_t *loop, const char *control_path, pid_t pid, const char *id,
 				    const struct vmm_events *events, void *owner, struct error *err)
 {
@@ -300,7 +281,7 @@ struct vmm_client *vmm_client_adopt(uv_loop_t *loop, const char *control_path, p
 	AUTO_FD int control_fd = -1;
 	struct vmm_client *c;
 
-	if (pid_fd < 0 || !is_vmm(pid, id)) {
+	if (pid_fd < 0 || !vmm_process_has_id(pid, id)) {
 		error_set(err, ESRCH, "its process %d is gone", (int)pid);
 		return NULL;
 	}

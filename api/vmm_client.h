@@ -23,12 +23,13 @@ struct vmm_events {
 };
 
 /*
- * Starts `arguments` (NULL-terminated; [0] is the file) as vmm_process_spawn() does. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD.
+ * Starts `arguments` (NULL-terminated; [0] is the file) as vmm_process_spawn() does. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD,
+ * and net_fd, which stays the caller's and lies above both, as VMM_NET_FD; -1: none.
  * NULL on failure, with *err filled.
  */
-enum { VMM_CONTROL_FD = 3 };
-struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], bool is_jailed,
-				    const struct vmm_events *events, void *owner, struct error *err);
+enum { VMM_CONTROL_FD = 3, VMM_NET_FD = 4 };
+struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], int net_fd,
+				    bool is_jailed, const struct vmm_events *events, void *owner, struct error *err);
 
 /*
  * Takes over the process `pid` of an earlier hearthd, which listens at `control_path` and was started with `--id id`.

@@ -46,8 +46,13 @@ static bool place_descriptors(const struct vmm_process *process)
 {
 	const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(process->output_fd, STDOUT_FILENO) >= 0 &&
-	       dup2(STDOUT_FILENO, STDERR_FILENO) >= 0 && dup2(process->inherited_fd, process->as_fd) >= 0;
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(process->output_fd, STDOUT_FILENO) < 0 ||
+	    dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+		return false;
+	for (unsigned int i = 0; i < process->n_inherited; i++)
+		if (dup2(process->inherited[i].fd, process->inherited[i].as) < 0)
+			return false;
+	return true;
 }
 
 static int become_vmm(void *opaque)
@@ -114,7 +119,7 @@ int vmm_process_probe_jail(const char *vmm, char *lacks, size_t size, struct err
 {
 	char *const arguments[] = { (char *)vmm, "--probe-jail", NULL };
 	struct vmm_process process = {
-		.arguments = arguments, .as_fd = STDOUT_FILENO, .output_fd = STDERR_FILENO, .is_jailed = true
+		.arguments = arguments, .n_inherited = 1, .output_fd = STDERR_FILENO, .is_jailed = true
 	};
 	AUTO_FD int from = -1, to = -1;
 	int ends[2] = { -1, -1 }, exit_status = 0, status;
@@ -125,7 +130,7 @@ int vmm_process_probe_jail(const char *vmm, char *lacks, size_t size, struct err
 		return error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
 	from = ends[0];
 	to = ends[1];
-	process.inherited_fd = to;
+	process.inherited[0] = (struct vmm_process_fd) { .fd = to, .as = STDOUT_FILENO };
 	status = vmm_process_spawn(&process, &pid);
 	if (status < 0)
 		return error_set(err, -status, "cannot start %s: %s", vmm, strerror(-status));
@@ -137,4 +142,24 @@ int vmm_process_probe_jail(const char *vmm, char *lacks, size_t size, struct err
 	else if (!*lacks)
 		return error_set(err, EIO, "%s --probe-jail says nothing", vmm);
 	return 0;
+}
+
+bool vmm_process_has_id(pid_t pid, const char *id)
+{
+	char path[48], line[8192], *end, *word = line;
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	n = fread(line, 1, sizeof(line) - 1, file);
+	fclose(file);
+	line[n] = '\0';
+	end = line + n;
+	for (; word < end; word += strlen(word) + 1)
+		if (strcmp(word, "--id") == 0 && word + 5 < end && strcmp(word + 5, id) == 0)
+			return true;
+	return false;
 }

@@ -1,5 +1,5 @@
 /*
- * Starts a hearth-vmm process, as the first one of a PID namespace: the only part of its jail that it cannot build itself
+ * Starts a hearth-vmm process, or a hearth-netd, as the first one of a PID namespace: the only part of its jail that it cannot build itself
  * (vmm/jail.c has the rest).
  */
 #ifndef HEARTH_API_VMM_PROCESS_H
@@ -10,10 +10,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+enum { VMM_PROCESS_FDS = 2 };
+
 struct vmm_process {
 	char *const *arguments; /* NULL-terminated; [0] is the file */
-	int inherited_fd;       /* becomes descriptor `as_fd`; above it, close-on-exec */
-	int as_fd;
+	struct vmm_process_fd {
+		int fd; /* above all `as`, close-on-exec */
+		int as;
+	} inherited[VMM_PROCESS_FDS];
+	unsigned int n_inherited;
 	int output_fd;  /* becomes its stdout and stderr; close-on-exec; STDERR_FILENO: hearthd's */
 	bool is_jailed; /* in a PID namespace, where the machine allows it */
 };
@@ -23,6 +28,9 @@ struct vmm_process {
  * descriptors: nothing to read, and `output_fd` as both outputs. *pid is as hearthd sees it. 0 or -errno.
  */
 int vmm_process_spawn(const struct vmm_process *process, pid_t *pid);
+
+/* Whether that process was started with `--id id`: process IDs are used again. */
+bool vmm_process_has_id(pid_t pid, const char *id);
 
 /*
  * Has `vmm`, the path of hearth-vmm, build a jail, and says in `lacks` (`size` bytes) which parts this machine does not

@@ -56,5 +56,7 @@ bool log_filter_wants(struct log_filter *f, const json_t *line)
 	is_wanted = (f->session || f->pool) && is_about(f, line);
 	if (!f->session && (!f->pool || *pool))
 		is_wanted = true;
+	if (f->is_network_only && strcmp(text_of(line, "event"), "network") != 0)
+		return false;
 	return is_wanted && strcmp(text_of(line, "time"), f->since) >= 0;
 }

@@ -15,8 +15,9 @@ enum {
 };
 
 struct log_filter {
-	const char *pool;    /* NULL: any */
-	const char *session; /* an identifier, or an id of which the log has the first 8 digits; NULL: any */
+	const char *pool;     /* NULL: any */
+	const char *session;  /* an identifier, or an id of which the log has the first 8 digits; NULL: any */
+	bool is_network_only; /* connections */
 	char since[SINCE_SIZE];
 	char ids[LOG_FILTER_IDS][16];
 	unsigned int n_ids;

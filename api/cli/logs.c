@@ -33,6 +33,7 @@ static const struct option_spec options[] = {
 	OPTION(OPTION_TEXT, 's', "session", session, "NAME", "lines about this session: its identifier, or its id"),
 	OPTION(OPTION_TEXT, 0, "since", since, "TIME", "30s, 15m, 1h, 2d, 1w ago, or since 2026-01-31[T09:30:00Z]"),
 	OPTION(OPTION_SWITCH, 'f', "follow", follow, NULL, "go on with what is written from now on"),
+	OPTION(OPTION_SWITCH, 0, "network", network, NULL, "the connections of sessions alone"),
 	OPTION(OPTION_TEXT, 0, "file", file, "FILE", "the log; default: $HEARTH_LOG_FILE, or " DEFAULT_FILE),
 	COMMON_OPTIONS,
 };
@@ -178,7 +179,7 @@ static int run(struct service *s, const struct options *o, struct error *err)
 		.path = o->file                 ? o->file
 			: variable && *variable ? variable
 						: DEFAULT_FILE,
-		.filter = { .pool = o->pool, .session = o->session },
+		.filter = { .pool = o->pool, .session = o->session, .is_network_only = o->network },
 		.as_table = o->output ? strcmp(o->output, "table") == 0 : isatty(STDOUT_FILENO),
 	};
 	struct timespec now;

@@ -30,6 +30,9 @@ struct options {
 	const char *container_type;
 	const char *lifecycle_type;
 	const char *network_status;
+	const char *egress_default;
+	const char *egress_allow; /* lists with commas between */
+	const char *egress_deny;
 	const char *cpu;
 	const char *memory;
 	const char *template;
@@ -62,6 +65,7 @@ struct options {
 	long days;
 	bool yes;
 	bool follow;
+	bool network;
 	bool allow_errors;
 	bool help;
 };

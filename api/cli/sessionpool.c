@@ -51,7 +51,13 @@ static const struct view_column columns[] = {
 		       "Timed: idle time after which a session ends"),                                                 \
 		OPTION(OPTION_NUMBER, 0, "max-alive-period", max_alive_s, "SECONDS",                                   \
 		       "MaxLifetime: age at which a session ends"),                                                    \
-		OPTION(OPTION_TEXT, 0, "network-status", network_status, "STATUS", "EgressDisabled"),                  \
+		OPTION(OPTION_TEXT, 0, "network-status", network_status, "STATUS",                                     \
+		       "EgressDisabled, or EgressEnabled"),                                                            \
+		OPTION(OPTION_TEXT, 0, "egress-default-action", egress_default, "ACTION",                              \
+		       "Allow (default) or Deny, for what no entry speaks of"),                                        \
+		OPTION(OPTION_TEXT, 0, "egress-allow", egress_allow, "LIST",                                           \
+		       "IPv4 networks and names, with commas between; '': none"),                                      \
+		OPTION(OPTION_TEXT, 0, "egress-deny", egress_deny, "LIST", "likewise"),                                \
 		OPTION(OPTION_TEXT, 0, "cpu", cpu, "CPUS", "of a session: 2, or a share: 0.25"),                       \
 		OPTION(OPTION_TEXT, 0, "memory", memory, "SIZE", "of a session: 512Mi, 1Gi or 0.5Gi"),                 \
 		OPTION(OPTION_NUMBER, 0, "max-file-size", max_file_mib, "MIB",                                         \
@@ -124,12 +130,29 @@ static void add_part(json_t *object, const char *key, json_t *part)
 		json_decref(part);
 }
 
+/* The entries of a list with commas between; an empty text is an empty list. */
+static void add_list(json_t *object, const char *key, const char *text)
+{
+	json_t *list;
+
+	if (!text)
+		return;
+	list = json_array();
+	for (size_t length; *text; text += length + (text[length] == ',')) {
+		length = strcspn(text, ",");
+		if (length)
+			json_array_append_new(list, json_stringn(text, length));
+	}
+	json_object_set_new(object, key, list);
+}
+
 /* What the options say, and nothing else. */
 static json_t *make_resource(const struct options *o)
 {
 	json_t *resource = json_object(), *properties = json_object();
 	json_t *scale = json_object(), *lifecycle = json_object(), *network = json_object(), *sizes = json_object();
 	json_t *limits = json_object();
+	json_t *egress = json_object();
 
 	add_number(scale, "maxConcurrentSessions", o->max_sessions);
 	add_number(scale, "readySessionInstances", o->ready_sessions);
@@ -137,6 +160,10 @@ static json_t *make_resource(const struct options *o)
 	add_number(lifecycle, "cooldownPeriodInSeconds", o->cooldown_s);
 	add_number(lifecycle, "maxAlivePeriodInSeconds", o->max_alive_s);
 	add_text(network, "status", o->network_status);
+	add_text(egress, "defaultAction", o->egress_default);
+	add_list(egress, "allow", o->egress_allow);
+	add_list(egress, "deny", o->egress_deny);
+	add_part(network, "egressPolicy", egress);
 	add_text(sizes, "cpu", o->cpu);
 	add_text(sizes, "memory", o->memory);
 	add_number(limits, "processes", o->max_processes);

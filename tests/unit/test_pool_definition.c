@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct pool_limits limits = { .min_cooldown_s = POOL_COOLDOWN_MIN_S };
@@ -147,13 +149,73 @@ static void the_least_cooldown_is_a_setting(void **state)
 	assert_int_equal(pool_definition_check(&d, &low, &err), 0);
 }
 
-static void egress_is_refused_with_its_reason(void **state)
+static void check_entry(const char *entry, const char *problem)
 {
-	struct pool_definition d = pool_definition_default("aa");
+	struct egress_policy policy = { 0 };
+	struct error err = { 0 };
+	int rc = egress_policy_add(&policy, true, entry, &err);
+
+	if (!problem && rc < 0)
+		fail_msg("%s: %s", entry, err.text);
+	if (problem && (rc == 0 || !strstr(err.text, problem)))
+		fail_msg("%s: \"%s\" is not in \"%s\"", entry, problem, err.text);
+}
+
+static void entries_are_networks_and_names(void **state)
+{
+	static const char *const good[] = { "10.1.0.0/16", "0.0.0.0/0", "192.0.2.7",     "192.0.2.7/32",
+					    "example.org", "localhost", "*.example.org", "xn--bcher-kva.example" };
+	char name[300];
 
 	(void)state;
-	d.network = POOL_EGRESS_ENABLED;
-	check_bad(&d, "guests have no network");
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		check_entry(good[i], NULL);
+	check_entry("10.1.0.1/16", "bits after its prefix");
+	check_entry("10.1.0.0/33", "prefix from /0 to /32");
+	check_entry("10.1.0.0/-1", "prefix");
+	check_entry("10.1.0.0/", "prefix");
+	check_entry("10.1.0/8", "no IPv4 network");
+	check_entry("1.2.3", "no IPv4 network");
+	check_entry("2001:db8::/32", "no IPv6");
+	check_entry("", "neither");
+	check_entry("*", "neither");
+	check_entry("*.*.example.org", "neither");
+	check_entry("a..b", "neither");
+	check_entry("example.org.", "neither");
+	check_entry("example.org\ndefault allow", "neither");
+	check_entry("b\303\274cher.example", "neither");
+	memset(name, 'a', sizeof(name));
+	name[64] = '\0';
+	check_entry(name, "neither");
+	name[64] = 'a';
+	name[299] = '\0';
+	check_entry(name, "too long");
+}
+
+static void the_policy_becomes_lines_for_netd(void **state)
+{
+	struct egress_policy policy = { .is_denied_by_default = true }, copy = { 0 };
+	char text[EGRESS_TEXT_SIZE], entry[32];
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(egress_policy_add(&policy, true, "Example.ORG", &err), 0);
+	assert_int_equal(egress_policy_add(&policy, false, "10.0.0.0/8", &err), 0);
+	egress_policy_format(&policy, text);
+	assert_string_equal(text, "default deny\nallow example.org\ndeny 10.0.0.0/8\n");
+	assert_int_equal(egress_policy_read_lines(&copy, policy.lines, &err), 0);
+	assert_memory_equal(copy.lines, policy.lines, sizeof(copy.lines));
+	egress_policy_clear(&policy, true);
+	assert_string_equal(policy.lines, "deny 10.0.0.0/8\n");
+	assert_int_equal(egress_policy_read_lines(&copy, "allow example.org\ndefault allow\n", &err), -EINVAL);
+	assert_int_equal(egress_policy_read_lines(&copy, "allow 10.1.0.1/16\n", &err), -EINVAL);
+	for (unsigned int i = 1; i < EGRESS_ENTRIES_MAX; i++) {
+		snprintf(entry, sizeof(entry), "192.0.2.%u", i);
+		assert_int_equal(egress_policy_add(&policy, false, entry, &err), 0);
+	}
+	assert_int_equal(egress_policy_add(&policy, false, "192.0.2.200", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 64"));
+	assert_int_equal(egress_policy_add(&policy, true, "192.0.2.200", &err), 0);
 }
 
 static void names_are_safe_to_put_in_paths(void **state)
@@ -200,7 +262,8 @@ int main(void)
 		cmocka_unit_test(a_share_has_enough_cpus),
 		cmocka_unit_test(only_the_time_that_the_lifecycle_uses_is_looked_at),
 		cmocka_unit_test(the_least_cooldown_is_a_setting),
-		cmocka_unit_test(egress_is_refused_with_its_reason),
+		cmocka_unit_test(entries_are_networks_and_names),
+		cmocka_unit_test(the_policy_becomes_lines_for_netd),
 		cmocka_unit_test(names_are_safe_to_put_in_paths),
 		cmocka_unit_test(words_are_found_in_any_case),
 	};

@@ -222,6 +222,32 @@ static void many_tags_are_refused(void **state)
 
 static const struct pool_address address = { .id = "/sessionPools/aa", .endpoint = "http://h:1/sessionPools/aa" };
 
+static void an_egress_policy_is_read_and_written(void **state)
+{
+	struct error err = { 0 };
+	json_t *written, *policy;
+
+	(void)state;
+	read_new("{\"properties\":{\"sessionNetworkConfiguration\":{\"status\":\"EgressEnabled\",\"egressPolicy\":{"
+		 "\"defaultAction\":\"deny\",\"allow\":[\"Example.org\",\"10.0.0.0/8\"],\"deny\":[\"10.0.0.5\"]}}}}");
+	assert_true(record.definition.egress.is_denied_by_default);
+	assert_string_equal(record.definition.egress.lines, "allow example.org\nallow 10.0.0.0/8\ndeny 10.0.0.5\n");
+	/* What is not named stays, a list that is named is replaced. */
+	assert_int_equal(read_text("{\"properties\":{\"sessionNetworkConfiguration\":{\"egressPolicy\":{"
+				   "\"allow\":[\"*.a.example\"]}}}}",
+				   &err),
+			 0);
+	assert_string_equal(record.definition.egress.lines, "deny 10.0.0.5\nallow *.a.example\n");
+	assert_true(record.definition.egress.is_denied_by_default);
+	written = pool_resource_write(&record, &address, false);
+	policy = json_object_get(json_object_get(json_object_get(written, "properties"), "sessionNetworkConfiguration"),
+				 "egressPolicy");
+	assert_string_equal(json_string_value(json_object_get(policy, "defaultAction")), "Deny");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(policy, "allow"), 0)), "*.a.example");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(policy, "deny"), 0)), "10.0.0.5");
+	json_decref(written);
+}
+
 /* Written and read back, over other values, it is the same again. */
 static void check_round_trip(const struct pool_definition *d, bool is_old_form)
 {
@@ -315,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_body_of_az_is_understood),
 		cmocka_unit_test(the_form_of_2025_is_understood_in_any_case),
+		cmocka_unit_test(an_egress_policy_is_read_and_written),
 		cmocka_unit_test(what_is_not_named_stays),
 		cmocka_unit_test(a_maximum_limits_the_stock),
 		cmocka_unit_test(processors_and_memory_are_rounded_up),

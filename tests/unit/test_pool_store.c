@@ -267,6 +267,7 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; ALTER TABLE pools DROP COLUMN "
 		"identity; "
 		"ALTER TABLE pools DROP COLUMN identity_is_offered; "
+		"ALTER TABLE pools DROP COLUMN egress_is_denied; ALTER TABLE pools DROP COLUMN egress_lines; "
 		"ALTER TABLE pools DROP COLUMN limit_processes; ALTER TABLE pools DROP COLUMN limit_disk_mib; "
 		"ALTER TABLE pools DROP COLUMN limit_execution_s; ALTER TABLE pools DROP COLUMN limit_output_bytes; "
 		"ALTER TABLE pools DROP COLUMN limit_session_rate; ALTER TABLE pools DROP COLUMN limit_pool_rate; "
@@ -300,7 +301,9 @@ static void a_row_that_makes_no_sense_is_an_error_and_no_pool(void **state)
 	static const char *const damage[] = {
 		"UPDATE pools SET container_type = 'Cobol'",
 		"UPDATE pools SET lifecycle = ''",
-		"UPDATE pools SET network = 'EgressEnabled'",
+		"UPDATE pools SET network = 'EgressSometimes'",
+		"UPDATE pools SET egress_lines = 'allow 10.0.0.1/8'",
+		"UPDATE pools SET egress_lines = 'default allow'",
 		"UPDATE pools SET max_concurrent_sessions = 4294967297",
 		"UPDATE pools SET ready_session_instances = -1, max_concurrent_sessions = 0",
 		"UPDATE pools SET cooldown_s = 0",

@@ -109,7 +109,9 @@ static void what_is_refused_changes_nothing(void **state)
 		"{\"properties\":{\"dynamicPoolConfiguration\":{\"executionType\":\"MaxLifetime\","
 		"\"cooldownPeriodInSeconds\":59}}}",
 		"{\"properties\":{\"dynamicPoolConfiguration\":{\"cooldownPeriodInSeconds\":59}}}",
-		"{\"properties\":{\"sessionNetworkConfiguration\":{\"status\":\"EgressEnabled\"}}}",
+		"{\"properties\":{\"sessionNetworkConfiguration\":{\"egressPolicy\":{\"allow\":[\"10.0.0.1/8\"]}}}}",
+		"{\"properties\":{\"sessionNetworkConfiguration\":{\"egressPolicy\":{\"defaultAction\":\"Ask\"}}}}",
+		"{\"properties\":{\"sessionNetworkConfiguration\":{\"egressPolicy\":{\"deny\":[7]}}}}",
 		"{\"properties\":{\"templateName\":\"../x\"}}",
 		"{\"properties\":{\"containerType\":\"Cobol\"}}",
 		"{\"properties\":7}",

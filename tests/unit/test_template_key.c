@@ -17,7 +17,7 @@
 static char folder[] = "/tmp/test-template-XXXXXX";
 static char kernel[64], image[64], vmm[64];
 static struct microvm_host host;
-static struct microvm_shape shape = { 512, 1 };
+static struct microvm_shape shape = { .memory_mib = 512, .n_vcpus = 1 };
 
 static void write_file(const char *path, const char *text)
 {
