@@ -52,7 +52,7 @@ static const struct mcp_tool tools[] = {
 		.description = "Runs Python code in an isolated sandbox and returns its output, the value of its last "
 			       "expression and the pictures that it shows. Variables, imports and the files in "
 			       "/mnt/data, where it runs, are kept between calls. numpy, pandas and matplotlib are "
-			       "there; there is no network.",
+			       "there.",
 		.properties = CODE("code", "Python code, as for a notebook's cell."),
 		.required = "\"code\"",
 		.is_of = is_of_any,
@@ -64,7 +64,7 @@ static const struct mcp_tool tools[] = {
 		.title = "Run JavaScript",
 		.description = "Runs JavaScript in Node.js in an isolated sandbox and returns its output and the value "
 			       "of its last expression. Variables and the files in /mnt/data are kept between calls, "
-			       "and files are shared with run_python. There is no network.",
+			       "and files are shared with run_python.",
 		.properties = CODE("code", "JavaScript code, as for Node's prompt."),
 		.required = "\"code\"",
 		.is_of = is_of_any,
@@ -152,7 +152,19 @@ const struct mcp_tool *mcp_tool_find(const struct pool *pool, const char *name)
 	return NULL;
 }
 
-static void put_tool(const struct mcp_tool *tool, struct buffer *out)
+/* A model that is not told tries to install packages, or does not try. */
+static void put_description(const struct mcp_tool *tool, bool has_network, struct buffer *out)
+{
+	char text[640];
+
+	snprintf(text, sizeof(text), "%s%s", tool->description,
+		 tool->call != mcp_execute ? ""
+		 : has_network             ? " It has a network, as far as the pool's policy allows."
+					   : " There is no network.");
+	json_put_text(out, text);
+}
+
+static void put_tool(const struct mcp_tool *tool, bool has_network, struct buffer *out)
 {
 	static const char environment[] =
 		"\"environmentId\":{\"type\":\"string\",\"maxLength\":256,\"description\":\"The sandbox; without it, "
@@ -166,7 +178,7 @@ static void put_tool(const struct mcp_tool *tool, struct buffer *out)
 	buffer_put_text(out, ",\"title\":");
 	json_put_text(out, tool->title);
 	buffer_put_text(out, ",\"description\":");
-	json_put_text(out, tool->description);
+	put_description(tool, has_network, out);
 	buffer_put_text(out, ",\"inputSchema\":{\"type\":\"object\",\"properties\":{");
 	if (tool->properties) {
 		buffer_put_text(out, tool->needs_launch ? launched : environment);
@@ -174,12 +186,14 @@ static void put_tool(const struct mcp_tool *tool, struct buffer *out)
 	}
 	buffer_put_format(out, "},\"required\":[%s]},\"annotations\":{\"title\":", tool->required);
 	json_put_text(out, tool->title);
-	buffer_put_format(out, ",\"readOnlyHint\":%s,\"openWorldHint\":false}}", tool->is_read_only ? "true" : "false");
+	buffer_put_format(out, ",\"readOnlyHint\":%s,\"openWorldHint\":%s}}", tool->is_read_only ? "true" : "false",
+			  has_network && tool->call == mcp_execute ? "true" : "false");
 }
 
 void mcp_tool_put_list(const struct pool *pool, struct buffer *out)
 {
 	enum pool_container_type type = pool_definition_of(pool)->container_type;
+	bool has_network = pool_definition_of(pool)->network == POOL_EGRESS_ENABLED;
 	bool is_first = true;
 
 	buffer_put_text(out, "{\"tools\":[");
@@ -189,7 +203,7 @@ void mcp_tool_put_list(const struct pool *pool, struct buffer *out)
 		if (!is_first)
 			buffer_put_text(out, ",");
 		is_first = false;
-		put_tool(&tools[i], out);
+		put_tool(&tools[i], has_network, out);
 	}
 	buffer_put_text(out, "]}");
 }

@@ -198,7 +198,7 @@ int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct 
 {
 	const struct microvm_host *host = vm->host;
 	struct arguments a = { 0 };
-	struct vmm_cgroup_entrances cgroups;
+	struct vmm_cgroup_entrances cgroups = { 0 };
 	AUTO_FD int net_fd = -1;
 	int rc = microvm_directory_create(&vm->directory, host->runtime_directory, vm->id, err);
 

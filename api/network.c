@@ -350,7 +350,7 @@ static bool is_forbidden(const char *path)
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[16] = "";
 
-	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && atol(text) == 0;
+	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0\n") == 0;
 }
 
 bool network_is_possible(const char *netd, char *lacks, size_t size)

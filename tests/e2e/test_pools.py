@@ -116,7 +116,8 @@ def test_what_cannot_be_is_refused_and_changes_nothing(client, pool):
     before = client.request("GET", "sessionPools/pool-b").json()
     for method in ("PUT", "PATCH"):
         for properties, part in (({"scaleConfiguration": {"maxConcurrentSessions": 1001}}, "maxConcurrentSessions"),
-                                 ({"sessionNetworkConfiguration": {"status": "EgressEnabled"}}, "no network"),
+                                 ({"sessionNetworkConfiguration": {"egressPolicy": {"allow": ["10.0.0.1/8"]}}},
+                                  "bits after its prefix"),
                                  ({"containerType": "CustomContainer"}, "PythonLTS, NodeLTS, Shell")):
             response = client.request(method, "sessionPools/pool-b", json={"properties": properties})
             assert response.status_code == 400, (method, properties, response.text)
@@ -270,8 +271,8 @@ def test_the_command_manages_pools(hearth):
                     ("run", "--pool", "cli-pool", "-c", "1"), ("session", "list", "--pool", "cli-pool")):
         result = hearth(*command)
         assert result.returncode == 4 and "no session pool 'cli-pool'" in result.stderr, (command, result)
-    refused = hearth("sessionpool", "create", "cli-pool", "--network-status", "EgressEnabled")
-    assert refused.returncode == 2 and "guests have no network" in refused.stderr
+    refused = hearth("sessionpool", "create", "cli-pool", "--egress-allow", "10.0.0.1/8")
+    assert refused.returncode == 2 and "bits after its prefix" in refused.stderr
     assert hearth("sessionpool", "create", "cli-pool", "--max-sessions", "0").returncode == 2
 
 

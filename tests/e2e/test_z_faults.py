@@ -134,11 +134,13 @@ def leftovers(service):
     vms = health["allocated"] - health["suspended"] + health["ready"] + health["preparing"]
     counts = service.host.shell(
         f"pgrep -c -f '^[^ ]*hearth-vmm .*{RUNTIME}/'; ls -d {RUNTIME}/*/ | wc -l; "
-        "find /sys/fs/cgroup -type d -path '*/hearth-vms-*/*' 2>/dev/null | wc -l; mount | grep -c hearth-vmm")
-    n_processes, n_folders, n_cgroups, n_mounts = (int(word) for word in counts.split())
-    if n_processes == vms and n_folders == vms and n_cgroups in (0, vms) and n_mounts == 0:
+        "find /sys/fs/cgroup -type d -path '*/hearth-vms-*/*' 2>/dev/null | wc -l; mount | grep -c hearth-vmm; "
+        "pgrep -cx 'hearth-netd|passt(.avx2)?'")  # none of these sessions has a network
+    n_processes, n_folders, n_cgroups, n_mounts, n_network = (int(word) for word in counts.split())
+    if n_processes == vms and n_folders == vms and n_cgroups in (0, vms) and n_mounts == 0 and n_network == 0:
         return None
-    return f"{vms} microVMs, {n_processes} processes, {n_folders} folders, {n_cgroups} cgroups, {n_mounts} mounts"
+    return (f"{vms} microVMs, {n_processes} processes, {n_folders} folders, {n_cgroups} cgroups, {n_mounts} mounts, "
+            f"{n_network} processes of networks")
 
 
 def check_that_nothing_is_left(service):

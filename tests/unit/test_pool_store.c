@@ -246,7 +246,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 6");
+	execute("PRAGMA user_version = 7");
 	s = open_store();
 	check_names(s, "aa ");
 	pool_store_close(s);

@@ -157,7 +157,7 @@ static struct scene *begin_with(char *const arguments[])
 	assert_non_null(mkdtemp(s->folder));
 	snprintf(s->path, sizeof(s->path), "%s/control.sock", s->folder);
 	uv_loop_init(&s->loop);
-	s->client = vmm_client_spawn(&s->loop, s->path, arguments, true, &events, s, &err);
+	s->client = vmm_client_spawn(&s->loop, s->path, arguments, -1, true, &events, s, &err);
 	assert_non_null(s->client);
 	return s;
 }
@@ -289,10 +289,10 @@ static void what_cannot_be_started_is_told(void **state)
 	(void)state;
 	uv_loop_init(&loop);
 	snprintf(path, sizeof(path), "/tmp/test-vmm-%d.sock", (int)getpid());
-	assert_null(vmm_client_spawn(&loop, path, arguments, true, &events, NULL, &err));
+	assert_null(vmm_client_spawn(&loop, path, arguments, -1, true, &events, NULL, &err));
 	assert_non_null(strstr(err.text, "/nonexistent/hearth-vmm"));
 	unlink(path);
-	assert_null(vmm_client_spawn(&loop, "/nonexistent/control.sock", arguments, true, &events, NULL, &err));
+	assert_null(vmm_client_spawn(&loop, "/nonexistent/control.sock", arguments, -1, true, &events, NULL, &err));
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
