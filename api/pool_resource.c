@@ -448,17 +448,16 @@ static json_t *write_network(const struct pool_definition *d)
 
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack(
-		"{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
-		"environmentId", "poolManagementType", "Dynamic", "containerType",
-		pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
-		(json_int_t)d->max_concurrent_sessions, "readySessionInstances", (json_int_t)d->ready_session_instances,
-		"dynamicPoolConfiguration", write_lifecycle(d, is_old_form), "sessionNetworkConfiguration",
-		write_network(d), "resources", write_resources(d), "maxFileSizeInMib",
-		(json_int_t)d->max_file_mib, "sessionLimits", write_limits(&d->limits), "templateName",
-		d->template_name, "secrets", "customContainerTemplate", "managedIdentitySettings", write_identity(d),
-		"mcpServerSettings", write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint",
-		endpoint);
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
+			 "environmentId", "poolManagementType", "Dynamic", "containerType",
+			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
+			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
+			 (json_int_t)d->ready_session_instances, "dynamicPoolConfiguration",
+			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", write_network(d), "resources",
+			 write_resources(d), "maxFileSizeInMib", (json_int_t)d->max_file_mib, "sessionLimits",
+			 write_limits(&d->limits), "templateName", d->template_name, "secrets",
+			 "customContainerTemplate", "managedIdentitySettings", write_identity(d), "mcpServerSettings",
+			 write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

@@ -18,7 +18,7 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 	"name, template_name, container_type, lifecycle, network, max_concurrent_sessions, ready_session_instances, "  \
 	"cooldown_s, max_alive_s, cpu_milli, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "    \
 	"mcp_key_is_disabled, max_file_mib, limit_processes, limit_disk_mib, limit_execution_s, limit_output_bytes, "  \
-	"limit_session_rate, limit_pool_rate, identity, identity_is_offered, "                \
+	"limit_session_rate, limit_pool_rate, identity, identity_is_offered, "                                         \
 	"egress_is_denied, egress_lines"
 
 /* As `enum column` counts them. */
