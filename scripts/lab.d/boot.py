@@ -19,7 +19,7 @@ KERNEL_PACKAGE = "linux-image-amd64"
 INIT_SOURCES = ("init.c", "session.c", "init.h", "protocol.h")
 # Loaded in this order, each after what it depends on.
 MODULES = ("virtio_pci", "virtio_net", "virtio-rng", "virtio_blk", "9pnet_virtio", "9p", "overlay", "kvm-amd",
-           "tun", "vhost_vsock", "loop", "crc32c_generic", "erofs")
+           "tun", "veth", "vhost_vsock", "loop", "crc32c_generic", "erofs")
 
 
 class BootError(Exception):

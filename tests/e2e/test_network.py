@@ -44,7 +44,7 @@ def networked(host, service):
     service.stop()
     host.shell(f"rm -f {DATABASE}* {READY}")
     host.shell(f"cd {ROOT} && {{ setsid python3 tests/e2e/network_peer.py {READY} >/tmp/hearth-e2e-peer.log 2>&1 & }} ;"
-               f"for i in $(seq 200); do [ -s {READY} ] && exit; sleep 0.1; done; cat /tmp/hearth-e2e-peer.log >&2")
+               f"for i in $(seq 200); do [ -s {READY} ] && exit; sleep 0.1; done; cat /tmp/hearth-e2e-peer.log >&2; exit 1")
     networked = Service(host)
     try:
         networked.start(*OPTIONS)
