@@ -1,6 +1,7 @@
 #include "api/network.h"
 
 #include "api/network_log.h"
+#include "api/vmm_output.h"
 #include "api/vmm_process.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -23,6 +24,7 @@ enum {
 	VMM_FD = 3, /* of hearth-netd */
 	LOG_FD = 4,
 	END_TIMEOUT_MS = 2000, /* for what it has to say about connections that were open */
+	SOCKET_BUFFER = 1 << 20,
 	PATH_SIZE = 128,
 	ARGUMENTS_MAX = 24,
 	BUFFER_SIZE = 4 * NETWORK_LOG_LINE_MAX,
@@ -32,6 +34,7 @@ struct network {
 	char id[16];
 	char label[160]; /* of log lines: session and pool */
 	int pid_fd, log_fd;
+	struct vmm_output *output; /* of a child; NULL: of one that an earlier hearthd started */
 	bool is_child;
 	bool has_ended;
 	bool is_leaving;
@@ -93,6 +96,7 @@ static void on_closed(uv_handle_t *handle)
 		return;
 	close(n->pid_fd);
 	close(n->log_fd);
+	vmm_output_close(n->output);
 	if (n->gone)
 		n->gone(n->gone_data);
 	free(n);
@@ -226,6 +230,7 @@ static int open_log(const char *path, int *own, int *its)
 
 int network_make_socket(int ends[2])
 {
+	const int buffer = SOCKET_BUFFER;
 	int low[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, low) < 0)
@@ -234,12 +239,17 @@ int network_make_socket(int ends[2])
 	ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, LOG_FD + 1);
 	ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, LOG_FD + 1);
 	rc = ends[0] < 0 || ends[1] < 0 ? -errno : 0;
+	/* The usual size takes three of the longest frames. */
+	for (int i = 0; rc == 0 && i < 2; i++)
+		if (setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
+			setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	close(low[0]);
 	close(low[1]);
 	return rc;
 }
 
-static int start_process(const struct network_start *start, const char *policy, int vmm_fd, int log_fd, pid_t *pid)
+static int start_process(const struct network_start *start, const char *policy, int vmm_fd, int log_fd, int output_fd,
+			 pid_t *pid)
 {
 	char *arguments[ARGUMENTS_MAX] = {
 		(char *)start->netd, "--vmm",        "3",    "--log",           "4",
@@ -252,7 +262,7 @@ static int start_process(const struct network_start *start, const char *policy, 
 		.arguments = arguments,
 		.inherited = { { vmm_fd, VMM_FD }, { log_fd, LOG_FD } },
 		.n_inherited = 2,
-		.output_fd = STDERR_FILENO,
+		.output_fd = output_fd,
 		.is_jailed = strcmp(start->jail, "off") != 0,
 	};
 
@@ -271,7 +281,8 @@ static int start_process(const struct network_start *start, const char *policy, 
 struct network *network_spawn(uv_loop_t *loop, const struct network_start *start, int *vmm_fd, struct error *err)
 {
 	char policy[PATH_SIZE], fifo[PATH_SIZE], pid_file[PATH_SIZE], text[16];
-	AUTO_FD int own_log = -1, its_log = -1, its_socket = -1, vmm_socket = -1, pid_fd = -1;
+	AUTO_FD int own_log = -1, its_log = -1, its_socket = -1, vmm_socket = -1, pid_fd = -1, its_output = -1;
+	struct vmm_output *output = vmm_output_open(loop, &its_output);
 	struct network *n = NULL;
 	int ends[2] = { -1, -1 }, rc;
 	pid_t pid = -1;
@@ -279,7 +290,7 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 	snprintf(policy, sizeof(policy), "%s/network-policy", start->directory);
 	snprintf(fifo, sizeof(fifo), "%s/network-log", start->directory);
 	snprintf(pid_file, sizeof(pid_file), "%s/network-pid", start->directory);
-	rc = write_file(policy, start->policy);
+	rc = output ? write_file(policy, start->policy) : -errno;
 	if (rc == 0)
 		rc = open_log(fifo, &own_log, &its_log);
 	if (rc == 0)
@@ -287,8 +298,9 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 	vmm_socket = ends[0];
 	its_socket = ends[1];
 	if (rc == 0)
-		rc = start_process(start, policy, its_socket, its_log, &pid);
+		rc = start_process(start, policy, its_socket, its_log, its_output, &pid);
 	if (rc < 0) {
+		vmm_output_close(output);
 		error_set(err, -rc, "cannot start %s: %s", start->netd, strerror(-rc));
 		return NULL;
 	}
@@ -300,8 +312,11 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 		error_set(err, errno, "cannot watch %s: %s", start->netd, strerror(errno));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
+		vmm_output_close(output);
 		return NULL;
 	}
+	vmm_output_set_pid(output, pid);
+	n->output = output;
 	n->is_child = true;
 	*vmm_fd = steal_fd(&vmm_socket);
 	return n;
@@ -361,8 +376,8 @@ bool network_is_possible(const char *netd, char *lacks, size_t size)
 	snprintf(beside, sizeof(beside), "%.*spasst", slash ? (int)(slash - netd + 1) : 0, netd);
 	if (access(netd, X_OK) < 0)
 		snprintf(lacks, size, "%s is missing: build it with make", netd);
-	else if (access(beside, X_OK) < 0 && access("/usr/bin/passt", X_OK) < 0)
-		snprintf(lacks, size, "passt is missing: install it with scripts/setup");
+	else if (access(beside, X_OK) < 0)
+		snprintf(lacks, size, "%s is missing: build it with scripts/build-passt", beside);
 	else if (is_forbidden("/proc/sys/user/max_user_namespaces") ||
 		 (geteuid() != 0 && is_forbidden("/proc/sys/kernel/unprivileged_userns_clone")))
 		snprintf(lacks, size,

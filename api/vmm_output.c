@@ -41,8 +41,9 @@ static bool take(struct vmm_output *o)
 	}
 	o->n_bytes += (size_t)n;
 	if (o->n_bytes > VMM_OUTPUT_MAX) {
-		log_warn("hearth-vmm pid=%d wrote more than %d KiB to the log: no more is taken of it", (int)o->pid,
-			 VMM_OUTPUT_MAX >> 10);
+		log_warn("process %d (hearth-vmm or hearth-netd) wrote more than %d KiB to the log: no more is taken "
+			 "of it",
+			 (int)o->pid, VMM_OUTPUT_MAX >> 10);
 		end(o);
 		return false;
 	}
