@@ -102,17 +102,19 @@ unsigned int microvm_directory_number(const char id[13])
 	return (unsigned int)strtoul(id + ID_LENGTH - NUMBER_LENGTH, NULL, 16);
 }
 
-static bool is_number_taken(const char *runtime, const char *id)
+/* 1 if it is, 0 if not, or -errno. */
+static int is_number_taken(const char *runtime, const char *id)
 {
 	const char *number = id + ID_LENGTH - NUMBER_LENGTH;
 	DIR *dir = opendir(runtime);
 	struct dirent *entry;
 	bool is_taken = false;
 
-	while (dir && !is_taken && (entry = readdir(dir)))
+	if (!dir)
+		return -errno;
+	while (!is_taken && (entry = readdir(dir)))
 		is_taken = is_id(entry->d_name) && strcmp(entry->d_name + ID_LENGTH - NUMBER_LENGTH, number) == 0;
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return is_taken;
 }
 
@@ -136,11 +138,14 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 			return error_set(err, errno, "no random bytes: %s", strerror(errno));
 		for (size_t n = 0; n < sizeof(random); n++)
 			snprintf(id + 2 * n, 3, "%02x", random[n]);
-		if (is_number_taken(runtime, id))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", runtime, id);
-		fill_paths(d, path);
-		rc = make_folders(d);
+		rc = is_number_taken(runtime, id);
+		if (rc == 0) {
+			snprintf(path, sizeof(path), "%s/%s", runtime, id);
+			fill_paths(d, path);
+			rc = make_folders(d);
+		} else if (rc > 0) {
+			rc = -EEXIST;
+		}
 	}
 	if (rc < 0)
 		d->path[0] = '\0';
