@@ -2,6 +2,8 @@
 
 import http.server
 import json
+import os
+import subprocess
 import threading
 import time
 
@@ -122,6 +124,43 @@ def test_a_new_key_is_fetched_when_a_token_names_it_and_not_at_each_such_token(s
     for _ in range(20):
         assert status_of(hearthd, issuer.token("unpublished", roles="executor")) == 401
     assert issuer.n_asked == n_asked + 1
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Sets the wall clock of a hearthd that is started afterwards ahead by some seconds, or back."""
+    library, file = tmp_path / "shifted_clock.so", tmp_path / "clock"
+    source = os.path.join(os.path.dirname(os.path.realpath(__file__)), "shifted_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("HEARTH_TEST_CLOCK", str(file))
+    return lambda seconds: file.write_text(str(seconds))
+
+
+def test_a_clock_that_is_set_back(start, issuer, clock):
+    """A minute is forgiven. Beyond, new tokens are not valid yet, and nothing else is noticed, new keys included."""
+    clock(0)
+    hearthd = start_for(start, issuer)
+    wait_for_keys(hearthd)
+    old, now = issuer.token("rsa", roles="executor"), int(time.time())
+    new = issuer.token("rsa", roles="executor", nbf=now, exp=now + 7200)
+    assert status_of(hearthd, old) == status_of(hearthd, new) == 200
+    clock(-40)
+    assert status_of(hearthd, old) == status_of(hearthd, new) == 200
+    clock(-3600)
+    assert status_of(hearthd, old) == 200
+    answer = requests.get(f"{hearthd.url}/listSessions", headers={"Authorization": f"Bearer {new}"})
+    assert answer.status_code == 401 and answer.json()["error"]["message"] == "The token is not valid yet."
+    assert status_of(hearthd, hearthd.token) == 200
+    time.sleep(10)  # between two looks for keys, whatever the clock says
+    issuer.add("next", "ES256")
+    assert status_of(hearthd, issuer.token("next", roles="executor")) == 401
+    wait_for_keys(hearthd, 2, seconds=5)
+    assert status_of(hearthd, issuer.token("next", roles="executor")) == 200
+    clock(600)
+    assert status_of(hearthd, new) == 200
+    assert status_of(hearthd, old) == 401, "it is over"
+    assert hearthd.stop() == 0
 
 
 @pytest.mark.parametrize("answer", [(500, ""), (302, ""), (200, "no JSON"), (200, '{"keys":[]}'), (200, "x" * (2 << 20))])
