@@ -10,6 +10,8 @@
 
 enum {
 	STOP_TIMEOUT_MS = 2000, /* for an orderly end, before SIGKILL */
+	CGROUP_RETRY_MS = 50,
+	CGROUP_RETRIES = 100,
 };
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
@@ -77,7 +79,22 @@ static void on_poll_closed(uv_handle_t *handle)
 	uv_close((uv_handle_t *)&vm->timer, on_timer_closed);
 }
 
-static void let_go(struct microvm *vm)
+/* The kernel may still be taking apart what it killed, for lack of memory above all: the cgroup is in use for moments. */
+static void leave_cgroups(uv_timer_t *timer)
+{
+	struct microvm *vm = timer->data;
+	int rc = vm->host->cgroups ? vmm_cgroups_remove(vm->host->cgroups, vm->id) : 0;
+
+	if (rc == -EBUSY && ++vm->n_cgroup_retries <= CGROUP_RETRIES) {
+		uv_timer_start(&vm->timer, leave_cgroups, CGROUP_RETRY_MS, 0);
+		return;
+	}
+	if (rc < 0)
+		log_warn("vm=%s its cgroup stays until the next start: %s", vm->id, strerror(-rc));
+	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
+}
+
+static void close_all(struct microvm *vm)
 {
 	vmm_client_close(vm->vmm);
 	ready_listener_close(vm->ready_listener);
@@ -87,6 +104,11 @@ static void let_go(struct microvm *vm)
 		close(vm->deaf_fd);
 	agent_client_close(vm->agent);
 	snapshot_release(vm->snapshot);
+}
+
+static void let_go(struct microvm *vm)
+{
+	close_all(vm);
 	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
 }
 
@@ -108,9 +130,8 @@ static void dispose(struct microvm *vm)
 		return;
 	}
 	microvm_directory_remove(&vm->directory);
-	if (vm->host->cgroups)
-		vmm_cgroups_remove(vm->host->cgroups, vm->id);
-	let_go(vm);
+	close_all(vm);
+	leave_cgroups(&vm->timer);
 }
 
 void microvm_leave(struct microvm *vm)

@@ -51,6 +51,7 @@ struct microvm {
 	int deaf_fd;                           /* the other end of a network device that leads nowhere, or -1 */
 	struct agent_client *agent;
 	uv_timer_t timer; /* how long the present state may last */
+	unsigned int n_cgroup_retries;
 	char lost_reason[256];
 	uint64_t spawned_ns;
 	uint64_t connected_ns;

@@ -411,13 +411,16 @@ void vmm_cgroups_set_background(const struct vmm_cgroups *c, const char *id, boo
 		write_number(group, "cpu.shares", is_background ? 10 : 1024);
 }
 
-void vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id)
+int vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id)
 {
+	int rc = 0;
+
 	for (unsigned int i = 0; i < c->n; i++) {
 		char group[VMM_CGROUP_PATH_MAX];
 
 		fill_path(group, &c->hierarchies[i], id);
 		if (rmdir(group) < 0 && errno != ENOENT)
-			log_debug("cgroup %s stays until the next start: %s", group, strerror(errno));
+			rc = -errno;
 	}
+	return rc;
 }

@@ -46,7 +46,10 @@ void vmm_cgroups_set_share(const struct vmm_cgroups *c, const char *id, uint32_t
 /* In the background a microVM gets the CPU only when none in the foreground wants it, or a little where the kernel cannot. */
 void vmm_cgroups_set_background(const struct vmm_cgroups *c, const char *id, bool is_background);
 
-/* Removes them; its process must have ended. Those that never were are fine. */
-void vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id);
+/*
+ * Removes them; its process must have ended. Those that never were are fine. 0 or -errno: -EBUSY while the kernel has not
+ * taken the process apart yet, which may be after its exit was told; try again later.
+ */
+int vmm_cgroups_remove(const struct vmm_cgroups *c, const char *id);
 
 #endif
