@@ -31,7 +31,7 @@ enum {
 /* What holds for the sessions of all pools. */
 struct sessions_settings {
 	unsigned int max_queued;    /* executions that wait in one session */
-	uint64_t start_grace_ms;    /* from an order until its interpreter must be warm */
+	uint64_t start_grace_ms;    /* from an order until its interpreter must be warm, if it was not before */
 	uint64_t answer_grace_ms;   /* from the end of an execution's time until the agent must have answered */
 	uint64_t suspend_after_ms;  /* idle time after which a session is suspended; 0: never */
 	uint64_t suspended_keep_ms; /* time after which a suspended session is destroyed */

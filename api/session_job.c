@@ -121,6 +121,7 @@ static void fork_from(struct session *s, struct snapshot *snapshot, struct sessi
 		return;
 	}
 	fork->was_used = s->was_used;
+	fork->warm_languages = s->warm_languages;
 	unlink_job(s, job);
 	job->kind = JOB_RESUME;
 	append_job(fork, job);

@@ -19,6 +19,11 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 	s->microvm = vm;
 	s->source = s->next_source = source;
 	microvm_name_session(vm, s->guid, s->pool);
+	/* What a stock or a template holds was settled; a fork or a suspended session is as it was. */
+	if (source == SESSION_BOOT)
+		s->warm_languages = 0;
+	else if (source == SESSION_WARM || source == SESSION_RESTORE)
+		s->warm_languages = 1u << AGENT_PYTHON | 1u << AGENT_NODE;
 	metrics_count_session(source);
 	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%s", s->guid, microvm_id(vm),
 		 session_source_name(source), s->pool, log_quote(identifier, sizeof(identifier), s->identifier));

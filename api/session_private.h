@@ -41,7 +41,8 @@ struct session {
 	enum session_source source;      /* of its present machine */
 	enum session_source next_source; /* what its next execution is told */
 	bool was_used;
-	bool has_untold_loss; /* the interpreter was replaced, and whose execution that was has gone */
+	unsigned int warm_languages; /* a bit for each whose interpreter is known to have been warm */
+	bool has_untold_loss;        /* the interpreter was replaced, and whose execution that was has gone */
 	uint64_t n_executions;
 	struct rate_limit rate; /* of the requests to it */
 	int64_t created_ms;     /* CLOCK_REALTIME */

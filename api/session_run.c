@@ -126,6 +126,17 @@ static void fill_start(struct session *s, struct execution *e)
 	e->start.adopt_us = timing->adopt_us;
 }
 
+/* How long an execution may take to begin. An interpreter that was warm begins at once, whatever became of its machine. */
+static uint64_t start_limit_ms(const struct session *s, const struct execution *e)
+{
+	const struct sessions_settings *settings = &s->all->settings;
+	uint64_t limit_ms = e->timeout_ms + settings->answer_grace_ms;
+
+	if (!e->timeout_ms || !(s->warm_languages & 1u << e->language) || limit_ms > settings->start_grace_ms)
+		return settings->start_grace_ms;
+	return limit_ms;
+}
+
 /* Orders the oldest that waits. The session is ready or idle. */
 static void start_next(struct session *s)
 {
@@ -138,7 +149,7 @@ static void start_next(struct session *s)
 		.code = e->code,
 		.code_size = e->code_size,
 	};
-	uint64_t guard_ms = s->all->settings.start_grace_ms;
+	uint64_t guard_ms = start_limit_ms(s, e);
 
 	s->queue = e->next;
 	s->n_queued--;
@@ -188,6 +199,7 @@ void session_vm_started(void *owner, uint64_t waited_us)
 	struct execution *e = s->current;
 
 	e->started_ns = uv_hrtime();
+	s->warm_languages |= 1u << e->language;
 	e->start.interpreter_us = waited_us;
 	e->start.first_byte_us = (e->started_ns - e->ordered_ns) / 1000;
 	if (e->start.source == SESSION_WARM)
@@ -232,6 +244,8 @@ void session_vm_done(void *owner, const struct agent_done *done)
 		.ran_us = done->ran_us,
 	};
 
+	if (done->state_lost)
+		s->warm_languages &= ~(1u << e->language);
 	report.loss_before = s->has_untold_loss;
 	s->has_untold_loss = e->is_mute && (done->state_lost || s->has_untold_loss);
 	s->current = NULL;

@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from played import OPTIONS, Service
+from played import GRACE_S, OPTIONS, Service
 
 POOL = "sessionPools/spare"
 DEFINITION = {"properties": {"maxConcurrentSessions": 2}}
@@ -113,6 +114,59 @@ def test_a_damaged_database_is_refused_at_the_start(start, tmp_path, how):
     assert "is damaged" in refused.log() and "put back a copy, or move it away" in refused.log()
     shutil.copy(kept, path)
     assert Service(start(*OPTIONS), tmp_path).request("GET", POOL).status_code == 200
+
+
+def test_a_microvm_that_stands_still_before_its_code_begins(start, tmp_path):
+    """Its interpreter was warm before, so that the execution's own time counts, not that of a start."""
+    service = Service(start(*OPTIONS, "--boot-timeout-seconds", "60"), tmp_path)
+    assert service.execute("still", "honest").status == "Succeeded"
+    os.kill(vmm_of(service, "still"), signal.SIGSTOP)
+    answer = service.execute("still", "honest", timeout=1)
+    assert answer.status == "Failed" and "the session's interpreter did not start in time" in answer.stderr
+    assert 1 + GRACE_S - 0.2 < answer.took < 1 + GRACE_S + 5, answer.took
+    assert service.execute("still", "honest").status == "Succeeded", "it gets a fresh microVM"
+
+
+def vmm_of(service, identifier):
+    with open(os.path.join(service.hearthd.runtime, service.vm(identifier), "pid")) as file:
+        return int(file.read())
+
+
+def wait_until(condition, what, timeout=10):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_a_control_group_that_is_in_use_for_a_moment_longer(start, tmp_path):
+    """The kernel may still be taking apart what it killed; here a process that stays behind is in its place."""
+    jailed = [*OPTIONS]
+    at = jailed.index("--unsafe-no-jail")
+    service = Service(start(*jailed[:at], *jailed[at + 2:]), tmp_path)
+    if service.hearthd.url is None:
+        pytest.skip(f"microVMs cannot be given control groups here: {service.hearthd.log()}")
+    assert service.execute("other", "honest").status == "Succeeded"
+    pid = vmm_of(service, "other")
+    with open(f"/proc/{pid}/cmdline") as file:
+        words = file.read().split("\0")
+    entrances = [words[n + 1] for n, word in enumerate(words) if word == "--jail-cgroup"]
+    assert entrances
+    groups = [os.path.dirname(entrance) for entrance in entrances]
+    stays = subprocess.Popen(["sleep", "60"])
+    try:
+        for entrance in entrances:
+            with open(entrance, "w") as file:
+                file.write(str(stays.pid))
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: service.vm("other") is None, "its session goes on")
+        time.sleep(0.3)
+        assert all(os.path.exists(group) for group in groups)
+    finally:
+        stays.kill()
+        stays.wait()
+    wait_until(lambda: not any(os.path.exists(group) for group in groups), f"{groups} stay")
+    assert service.hearthd.stop() == 0
 
 
 def set_descriptors(pid, n):
