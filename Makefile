@@ -466,7 +466,7 @@ test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files"
 test-hostile: ## the guests that attack hearth-vmm alone
 	@scripts/test e2e -- tests/e2e/test_hostile_guests.py $(ARGS)
 
-test-faults: ## things die at random moments, 1,000 rounds: takes about an hour in the lab
+test-faults: ## things die at random moments, 1,000 rounds: takes about half an hour in the lab
 	@HEARTH_FAULT_ROUNDS=$${HEARTH_FAULT_ROUNDS:-1000} scripts/test e2e -- tests/e2e/test_z_faults.py -s $(ARGS)
 
 lint: ## formatting, clang-tidy, and the scripts' syntax
