@@ -14,7 +14,9 @@
 enum {
 	RETRY_FIRST_MS = 5000,
 	RETRY_LAST_MS = 300000,
-	FAILURES_OF_A_DAMAGED_ONE = 2, /* restores in a row, of one that never worked */
+	/* Restores in a row, of one that never worked and of one that did: that may be the host's fault, not its own. */
+	FAILURES_OF_A_NEW_ONE = 2,
+	FAILURES_OF_A_PROVEN_ONE = 3,
 };
 
 static const char *const state_names[] = { "absent", "building", "ready", "failed" };
@@ -177,10 +179,11 @@ void template_tell(struct template *t, const struct snapshot *s, const char *pro
 		return;
 	if (!problem[0]) {
 		t->has_worked = true;
+		t->was_rebuilt = false;
 		t->n_failures = 0;
 		return;
 	}
-	if (t->has_worked || ++t->n_failures < FAILURES_OF_A_DAMAGED_ONE)
+	if (++t->n_failures < (t->has_worked ? FAILURES_OF_A_PROVEN_ONE : FAILURES_OF_A_NEW_ONE))
 		return;
 	if (template_is_user(t) || t->was_rebuilt) {
 		template_fail(t, problem);
