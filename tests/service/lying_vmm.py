@@ -82,7 +82,7 @@ class Agent:
                 if kind == EXECUTE:
                     getattr(self, "execute_" + body[16:].decode().split()[0])(request)
                 elif FILE_LIST <= kind <= FILE_DELETE:
-                    path = body[8 if kind in (FILE_LIST, FILE_WRITE) else 0:].decode()
+                    path = body[{FILE_LIST: 8, FILE_READ: 16, FILE_WRITE: 8}.get(kind, 0):].decode()
                     getattr(self, "file_" + (path or "list_without_end"))(kind)
         except (EOFError, OSError):
             pass
