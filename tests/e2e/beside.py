@@ -50,7 +50,7 @@ class Beside:
 
 
 # The processes of a session's network: none of the sessions that are counted has one.
-NETWORK = ("hearth-netd", "passt", "passt.avx2")
+NETWORK = ("hearth-netd", "passt")  # and what these run
 
 
 # ---- there -----------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def count(runtime):
         "folders": len(glob.glob(f"{runtime}/*/")),
         "cgroups": max((len(glob.glob(f"{path}/*/")) for path in hierarchies(runtime)), default=None),
         "mounts": read("/proc/mounts").count("hearth-vmm"),
-        "networks": sum(read(f"/proc/{pid}/comm").strip() in NETWORK for pid in os.listdir("/proc") if pid.isdigit()),
+        "networks": sum(read(f"/proc/{pid}/comm").startswith(NETWORK) for pid in os.listdir("/proc") if pid.isdigit()),
     }
 
 
