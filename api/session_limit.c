@@ -28,6 +28,12 @@ void session_enter_foreground(struct session *s)
 	uv_timer_start(&s->foreground, on_foreground_over, FOREGROUND_MS, 0);
 }
 
+void session_stay_in_foreground(struct session *s)
+{
+	microvm_set_background(s->microvm, false);
+	uv_timer_stop(&s->foreground);
+}
+
 static int refuse(struct sessions *all, const char *whose, const char *limit, uint32_t rate, uint64_t wait_ns,
 		  struct error *err)
 {

@@ -148,6 +148,9 @@ void session_limit(struct session *s);
 /* Work begins: its machine competes as an equal for a moment, then only for what the others leave. */
 void session_enter_foreground(struct session *s);
 
+/* Keeps its machine there until the next call of that: it is to end something within a time that is watched. */
+void session_stay_in_foreground(struct session *s);
+
 /* 0, or negative with SESSIONS_TOO_FAST in *err: too many requests, to this session or to all. `s` NULL: a new one. */
 int session_admit(struct sessions *all, struct session *s, struct error *err);
 

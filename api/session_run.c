@@ -54,6 +54,21 @@ void session_finish_early(struct execution *e, enum execution_end end, const cha
 	finish(e, &report);
 }
 
+static void on_guard(uv_timer_t *timer);
+
+/* The code is to end now. Whatever else computes, its machine gets the CPU for that. */
+static void give_grace(struct session *s)
+{
+	session_stay_in_foreground(s);
+	uv_timer_start(&s->timer, on_guard, s->all->settings.answer_grace_ms, 0);
+}
+
+/* The agent stops the code. */
+static void on_time_limit(uv_timer_t *timer)
+{
+	give_grace(timer->data);
+}
+
 /* The agent did not answer in time. */
 static void on_guard(uv_timer_t *timer)
 {
@@ -66,7 +81,7 @@ static void on_guard(uv_timer_t *timer)
 		e->is_paused = false;
 		microvm_pause_output(s->microvm, false);
 		microvm_interrupt(s->microvm);
-		uv_timer_start(&s->timer, on_guard, s->all->settings.answer_grace_ms, 0);
+		give_grace(s);
 		return;
 	}
 	session_end(s, e->started_ns ? EXECUTION_TIMED_OUT : EXECUTION_ABORTED,
@@ -206,7 +221,7 @@ void session_vm_started(void *owner, uint64_t waited_us)
 		e->start.resume_us = microvm_timing(s->microvm)->resume_us;
 	s->next_source = SESSION_REUSED;
 	if (e->timeout_ms)
-		uv_timer_start(&s->timer, on_guard, e->timeout_ms + s->all->settings.answer_grace_ms, 0);
+		uv_timer_start(&s->timer, on_time_limit, e->timeout_ms, 0);
 	else
 		uv_timer_stop(&s->timer);
 	if (!e->is_mute)
@@ -350,7 +365,9 @@ bool execution_cancel(struct execution *e)
 	microvm_interrupt(s->microvm);
 	/* Before its start the guard over that goes on: the agent answers the interrupt once it has started. */
 	if (e->started_ns)
-		uv_timer_start(&s->timer, on_guard, s->all->settings.answer_grace_ms, 0);
+		give_grace(s);
+	else
+		session_stay_in_foreground(s);
 	return false;
 }
 
