@@ -84,10 +84,11 @@ static int read_machine(const char *folder, struct snapshot_machine *machine)
 			machine->shape.n_vcpus = (uint32_t)strtoul(line + 6, NULL, 10);
 		else if (strncmp(line, "disk=", 5) == 0)
 			snprintf(machine->disk, sizeof(machine->disk), "%.*s", SNAPSHOT_DISK_MAX - 1, line + 5);
-		else
-			found--; /* what older ones have not, too */
-		if (strncmp(line, "network=1", 10) == 0)
-			machine->shape.has_network = true;
+		else {
+			/* Older ones do not say. */
+			machine->shape.has_network |= strcmp(line, "network=1") == 0;
+			continue;
+		}
 		found++;
 	}
 	fclose(file);

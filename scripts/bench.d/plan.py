@@ -33,14 +33,15 @@ class Step:
 
 
 HEARTH = (
-    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 145, 8, COLD, "cold_start_ms"),
+    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 125, 8, COLD, "cold_start_ms"),
     Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 60, 50, BARE,
          "restore_start_ms"),
     Step("reused_execution", "the same print(1) in a session that was used before", 60, 50, 50, BARE,
          "reused_execution_ms"),
     Step("health_requests", "GET /healthz by wrk, beside nginx with a file", 1, 15, 1, BARE),
     Step("transfer", "a file of 100 MiB to a session and back, beside cp", 1, 40, 1, BARE),
-    Step("fork", "fork: a copy of a live session, order to its first result", 50, 60, 10, BARE, "fork_ms"),
+    Step("network", "32 MiB to and from a session with a network, beside pasta (passt without a VM)", 1, 30, 1, BARE),
+    Step("fork", "fork: a copy of a live session, order to its first result", 50, 50, 10, BARE, "fork_ms"),
     Step("resume", "resume: POST in a suspended session to its result", 50, 60, 10, BARE, "resume_ms"),
     Step("restore_counts", "hearth-vmm alone: a clone's start, restore, first byte of the agent, print(1)", 50, 40, 5,
          BARE, "vmm_restore_ms"),

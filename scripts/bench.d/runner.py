@@ -62,7 +62,8 @@ class Runner:
                 "url": "http://127.0.0.1:8080" if self.host.is_lab else self.service.url,
                 "token_file": self.host.environment["HEARTH_TOKEN_FILE"], "hearthd_pid": self.service.hearthd_pid(),
                 "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD,
-                "template_dir": f"{self.scratch}/templates", "nginx": self.nginx, "pause_s": 0.5 if self.host.is_lab else 0.1,
+                "template_dir": f"{self.scratch}/templates", "nginx": self.nginx, "passt": f"{self.root}/build/passt",
+                "pause_s": 0.5 if self.host.is_lab else 0.1,
                 "concurrency": self.concurrency, "clones": self.clones})
         return settings
 

@@ -3,6 +3,7 @@ An agent that lies in every way it can: its own session ends with a reason, with
 stay well. hearthd is the real one; in hearth-vmm's place is lying_vmm.py, since no guest need run for what it may say.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -127,8 +128,10 @@ def test_lies_about_files(lying, lie):
 @pytest.mark.parametrize("lie", ["more_than_told", "less_than_told", "nothing_without_end"])
 def test_a_file_whose_size_is_a_lie_is_cut_off(lying, lie):
     assert lying.execute("liar", "honest").status == "Succeeded"
-    with pytest.raises(requests.RequestException):
-        print(lying.request("GET", f"files/{lie}/content", "liar").content[:1000])
+    # A connection that ends early is no error for requests, unless it is reset.
+    with contextlib.suppress(requests.RequestException):
+        response = lying.request("GET", f"files/{lie}/content", "liar")
+        assert len(response.content) < int(response.headers["content-length"]), response.content[:1000]
     lying.wait_for_log(rf"vm=\S+ lost: {BROKE}")
     assert lying.execute("liar", "honest").status == "Succeeded"
 

@@ -53,6 +53,19 @@ static void what_is_written_is_read(void **state)
 	assert_int_equal(r.shape.memory_mib, 512);
 	assert_int_equal(r.shape.n_vcpus, 2);
 	assert_true(r.was_used);
+	assert_false(r.shape.has_network);
+}
+
+static void a_network_is_written_where_there_is_one(void **state)
+{
+	struct session_record networked = record, r;
+	struct error err;
+
+	(void)state;
+	networked.shape.has_network = true;
+	assert_int_equal(session_record_write(&networked, path), 0);
+	assert_int_equal(session_record_read(&r, path, &err), 0);
+	assert_true(r.shape.has_network);
 }
 
 static void the_files_time_tells_the_end_of_the_last_execution(void **state)
@@ -162,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(the_files_time_tells_the_end_of_the_last_execution),
+		cmocka_unit_test(a_network_is_written_where_there_is_one),
 		cmocka_unit_test(what_is_no_record_is_refused),
 		cmocka_unit_test(values_out_of_range_are_refused),
 		cmocka_unit_test(a_file_that_is_not_there_is_told),

@@ -8,6 +8,7 @@ MODULES = {
     "throughput": "throughput",
     "footprint": "footprint",
     "neighbours": "neighbours",
+    "network": "network",
     "restore_counts": "counts",
     "overhead": "control_plane", "transfer": "control_plane", "health_requests": "control_plane",
     "executions": "control_plane",
