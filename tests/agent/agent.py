@@ -1,5 +1,6 @@
 """A running hearth-agent on this machine, and a client of its protocol (common/agent_protocol.h)."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -62,7 +63,12 @@ class Connection:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
-        self.socket.connect(path)
+        # The agent accepts one at a time, and keeps few waiting.
+        for _ in range(100):
+            with contextlib.suppress(BlockingIOError):
+                self.socket.connect(path)
+                break
+            time.sleep(0.05)
         self.request = 0
 
     def close(self):
