@@ -401,6 +401,9 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 	vm->network = network_adopt(host->loop, d->path, id, err);
 	if (!vm->network && err->code)
 		log_warn("vm=%s is without network: %s", vm->id, err->text);
+	/* Wherever it was: its agent is to answer in time. */
+	vm->is_background = true;
+	microvm_set_background(vm, false);
 	vm->state = MICROVM_ATTACHING;
 	vm->callbacks = callbacks;
 	vm->owner = owner;
