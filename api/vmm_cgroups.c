@@ -402,8 +402,8 @@ void vmm_cgroups_set_background(const struct vmm_cgroups *c, const char *id, boo
 	char group[VMM_CGROUP_PATH_MAX];
 	const struct hierarchy *h = find_cpu(c, id, group);
 
-	/* Since Linux 5.15, and it sets the weight too; before that the weight alone has to do. */
-	if (!h || write_number(group, "cpu.idle", is_background) == 0)
+	/* Not cpu.idle: such groups take turns in slices so short that twenty of them get nothing done. */
+	if (!h)
 		return;
 	if (h->is_v2)
 		write_number(group, "cpu.weight", is_background ? 1 : 100);
