@@ -121,7 +121,7 @@ static const struct key keys[] = {
 		"of each of stdout and stderr of an execution; the rest is cut and counted"),
 	INTEGER("boot-timeout-seconds", boot_timeout_s, 120, 1, 3600,
 		"time for a microVM to boot, and again for its interpreter to be warm, if it was not before"),
-	INTEGER("answer-grace-seconds", answer_grace_s, 15, 1, 3600,
+	INTEGER("answer-grace-seconds", answer_grace_s, 10, 1, 3600,
 		"time for a guest to answer after an execution's time is over, before its microVM is ended"),
 	INTEGER("max-connections", max_connections, 4000, 8, 100000, "HTTP connections at a time"),
 	INTEGER("idle-timeout-seconds", idle_timeout_s, 60, 1, 3600,

@@ -11,8 +11,8 @@
 enum {
 	WAITING_HIGH_BYTES = 256 << 10, /* above this, nothing more is read from the interpreter */
 	WAITING_LOW_BYTES = 64 << 10,
-	GRACE_MIN_US = 2 * 1000000,  /* from SIGINT to SIGKILL */
-	GRACE_MAX_US = 12 * 1000000, /* so that the host, whose own grace is 15 s, does not lose its patience first */
+	GRACE_MIN_US = 2 * 1000000, /* from SIGINT to SIGKILL */
+	GRACE_MAX_US = 7 * 1000000, /* so that the host, whose own grace is 10 s, does not lose its patience first */
 	DONE_FIXED_SIZE = 28,
 	EXECUTE_FIXED_SIZE = 16,
 	SENTENCE_MAX = 512,
@@ -117,10 +117,10 @@ static void end_stopped(bool state_lost)
 	    now.stopped_by == AGENT_TIMEOUT ? TIMEOUT_SENTENCE : "the execution was interrupted");
 }
 
-/* Writing a traceback takes long where everything does: four times as long as it took to get warm. */
+/* Writing a traceback takes long where everything does: as long as it took to get warm, twice. */
 static uint64_t grace_us(void)
 {
-	uint64_t wanted_us = 4 * now.interpreter->warm_up_us;
+	uint64_t wanted_us = 2 * now.interpreter->warm_up_us;
 
 	if (wanted_us < GRACE_MIN_US)
 		return GRACE_MIN_US;

@@ -32,6 +32,13 @@ def wait_for_template(service):
         time.sleep(0.5)
 
 
+def template_of(service, identifier):
+    """The folder of the template that the session came from, among those of other shapes."""
+    [pid] = service.session_vmm_pids(service.client(), identifier)
+    return service.host.shell(f"for memory in {TEMPLATES}/*/memory; do for mapped in /proc/{pid}/map_files/*; do "
+                              "[ $mapped -ef $memory ] && dirname $memory && exit; done; done").strip()
+
+
 @pytest.fixture(scope="module")
 def alone(host, service):
     """hearthd with its snapshots on a file system of their own, and a session whose state must last."""
@@ -46,6 +53,7 @@ def alone(host, service):
     wait_for_template(alone)
     assert alone.client().execute("other", "n = 0").ok
     alone.n = 0
+    alone.template = template_of(alone, "other")
     alone.beside = Beside(host)
     yield alone
     alone.beside.close()
@@ -70,7 +78,7 @@ def log_mark(service):
 
 def change_template(service, name, script):
     """Puts a changed copy, $new, in the place of one of its files; who has the old one mapped keeps it."""
-    service.host.shell(f"set -e; cd {TEMPLATES}; cd $(ls | grep -xE '[0-9a-f]{{16,}}'); new={name}.new; cp {name} $new; {script}; "
+    service.host.shell(f"set -e; cd {service.template}; new={name}.new; cp {name} $new; {script}; "
                        f"mv $new {name}")
 
 
