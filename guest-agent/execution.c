@@ -13,6 +13,7 @@ enum {
 	WAITING_LOW_BYTES = 64 << 10,
 	GRACE_MIN_US = 2 * 1000000, /* from SIGINT to SIGKILL */
 	GRACE_MAX_US = 7 * 1000000, /* so that the host, whose own grace is 10 s, does not lose its patience first */
+	GRACE_ABANDONED_US = 30 * 1000000,
 	DONE_FIXED_SIZE = 28,
 	EXECUTE_FIXED_SIZE = 16,
 	SENTENCE_MAX = 512,
@@ -117,11 +118,16 @@ static void end_stopped(bool state_lost)
 	    now.stopped_by == AGENT_TIMEOUT ? TIMEOUT_SENTENCE : "the execution was interrupted");
 }
 
-/* Writing a traceback takes long where everything does: as long as it took to get warm, twice. */
+/*
+ * Writing a traceback takes long where everything does: as long as it took to get warm, twice. When the host is gone nobody
+ * waits for the end, and all of its guests stop something at once: what the interpreter knows is worth more than the time.
+ */
 static uint64_t grace_us(void)
 {
 	uint64_t wanted_us = 2 * now.interpreter->warm_up_us;
 
+	if (!now.host)
+		return GRACE_ABANDONED_US;
 	if (wanted_us < GRACE_MIN_US)
 		return GRACE_MIN_US;
 	return wanted_us < GRACE_MAX_US ? wanted_us : GRACE_MAX_US;

@@ -115,6 +115,19 @@ def test_closed_connection_interrupts_and_the_next_execution_waits_for_it(agent,
     assert outcome.text == "2"
 
 
+def test_an_interpreter_whose_host_is_gone_is_given_time(agent, run):
+    # As on a machine whose hearthd was killed: all guests stop something at once, and none of them is quick.
+    pid = int(run("import os; kept = 3; os.getpid()").text)
+    other = agent.connect()
+    other.start("import time\ntime.sleep(60)")
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGSTOP)
+    other.close()
+    time.sleep(4)
+    os.kill(pid, signal.SIGCONT)
+    assert run("kept").text == "3"
+
+
 def test_connection_closed_in_half_a_frame_does_no_harm(agent, run):
     other = agent.connect()
     other.socket.sendall(struct.pack("<IHHQ", 1000, EXECUTE, 0, 1) + b"x" * 500)
