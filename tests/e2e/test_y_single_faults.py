@@ -137,7 +137,8 @@ def test_a_microvm_out_of_memory(alone_and_well):
     if not group:
         pytest.skip("there are no control groups")
     runner_answers = []
-    runner = threading.Thread(target=lambda: runner_answers.append(service.client().execute("large", "import time\ntime.sleep(20)")))
+    code = "import time\ntime.sleep(3)\nx = bytearray(64 << 20)\ntime.sleep(20)"
+    runner = threading.Thread(target=lambda: runner_answers.append(service.client().execute("large", code)))
     runner.start()
     time.sleep(1)
     service.host.shell(f"for g in {' '.join(group)}; do [ -e $g/memory.max ] && echo 8M >$g/memory.max; done; true")
