@@ -39,6 +39,10 @@ class Beside:
     def vmm_pid(self, runtime, vm_id):
         return int(self.call("read", f"{runtime}/{vm_id}/pid"))
 
+    def passt_pid(self, vm_id):
+        """That of the microVM's network, or None."""
+        return self.call("passt_pid", vm_id)
+
     def count(self, runtime):
         """How many of each kind the microVMs of that runtime folder have, by the kind's name; None where there are no such."""
         return self.call("count", runtime)
@@ -49,7 +53,7 @@ class Beside:
         self.process.stdout.close()
 
 
-# The processes of a session's network: none of the sessions that are counted has one.
+# The processes of a session's network: a session that has one has ended when they are counted.
 NETWORK = ("hearth-netd", "passt")  # and what these run
 
 
@@ -76,6 +80,22 @@ def is_vmm_of(pid, runtime):
     return os.path.basename(words[0]) == "hearth-vmm" and any(word.startswith(runtime + "/") for word in words)
 
 
+def parent(pid):
+    words = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(words[1]) if words else 0
+
+
+def passt_pid(vm_id):
+    """Its hearth-netd has started it, through one process more where the jail needs that."""
+    for pid in os.listdir("/proc"):
+        if not (pid.isdigit() and read(f"/proc/{pid}/comm").startswith("passt")):
+            continue
+        above = parent(pid), parent(parent(pid))
+        if any(vm_id in read(f"/proc/{netd}/cmdline").split("\0") for netd in above):
+            return int(pid)
+    return None
+
+
 def hierarchies(runtime, known={}):
     """The cgroups in which its hearthd has one for each microVM. To find them takes long: they are kept while they are there."""
     paths = known.setdefault(runtime, [])
@@ -98,7 +118,7 @@ def count(runtime):
 def main():
     for line in sys.stdin:
         name, *arguments = json.loads(line)
-        print(json.dumps({"kill": kill, "read": read, "count": count}[name](*arguments)), flush=True)
+        print(json.dumps({"kill": kill, "read": read, "passt_pid": passt_pid, "count": count}[name](*arguments)), flush=True)
 
 
 if __name__ == "__main__":

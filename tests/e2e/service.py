@@ -231,10 +231,13 @@ class Client:
         assert response.status_code in (200, 201), f"{response.status_code}: {response.text}"
         return response.json()
 
+    def all_health(self):
+        """What /healthz says of each pool."""
+        return self.http.get(f"{self.service_url}/healthz", timeout=60).json()["pools"]
+
     def health(self):
         """What /healthz says of this client's pool."""
-        pools = self.http.get(f"{self.service_url}/healthz", timeout=60).json()["pools"]
-        return next(pool for pool in pools if pool["name"] == self.pool)
+        return next(pool for pool in self.all_health() if pool["name"] == self.pool)
 
     def wait_until_ready(self, count, timeout=180):
         """Until the pool's stock has so many microVMs."""

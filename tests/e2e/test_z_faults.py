@@ -1,5 +1,5 @@
 """
-Things die at random moments while clients go on: microVMs, interpreters, connections, hearthd itself. Whoever was hit is
+Things die at random moments while clients go on: microVMs, interpreters, networks, connections, hearthd itself. Whoever was hit is
 told so in time, everybody else notices nothing, and afterwards nothing is left over. HEARTH_FAULT_ROUNDS=n makes more rounds
 (`make test-faults`: 1,000).
 """
@@ -28,9 +28,14 @@ def robust(host, service):
     robust = Service(host)
     robust.start(*OPTIONS)
     robust.client().wait_until_ready(1)
+    made = robust.client().request("PUT", f"sessionPools/{NetworkedVictim.pool}", json={"properties": {
+        "sessionNetworkConfiguration": {"status": "EgressEnabled"}, "resources": {"memory": "0.5Gi"},
+        "scaleConfiguration": {"maxConcurrentSessions": 2, "readySessionInstances": 0}}})
+    assert made.status_code in (200, 201), made.text
     robust.beside = Beside(host)
     yield robust
     robust.beside.close()
+    robust.client().request("DELETE", f"sessionPools/{NetworkedVictim.pool}")
     robust.stop()
     service.start()
 
@@ -71,9 +76,11 @@ class Bystander(threading.Thread):
 class Victim:
     """A session that is hit in the middle of something, again and again."""
 
+    pool = "default"
+
     def __init__(self, service, chance):
         self.service, self.chance = service, chance
-        self.client, self.identifier = service.client(), f"victim-{secrets.token_hex(4)}"
+        self.client, self.identifier = service.client(self.pool), f"victim-{secrets.token_hex(4)}"
 
     def begin(self):
         assert self.client.execute(self.identifier, "x = 1").ok
@@ -87,7 +94,7 @@ class Victim:
     def hit_while_running(self, code, hit):
         """The answer to the code, during which `hit` is called, at a random moment."""
         answers = []
-        client = self.service.client()
+        client = self.service.client(self.pool)
         runner = threading.Thread(target=lambda: answers.append(client.execute(self.identifier, code)))
         runner.start()
         time.sleep(self.chance.random() * 0.3)
@@ -137,15 +144,30 @@ class Victim:
         self.identifier = f"victim-{secrets.token_hex(4)}"
 
 
+class NetworkedVictim(Victim):
+    """One with a network. That is not renewed: the session has to go on without it, and its end leaves nothing."""
+
+    pool = "faults-online"
+
+    def passt_is_killed(self):
+        passt = self.service.beside.passt_pid(self.client.session(self.identifier)["vmId"])
+        assert passt, "the session has no passt"
+        code = "import time\ntime.sleep(0.4)\nx"
+        answer = self.hit_while_running(code, lambda: self.signal(passt, signal.SIGKILL))
+        assert answer.result == 1, answer
+        assert self.client.execute(self.identifier, "import socket\nx + 1").result == 2
+        self.end()
+
+
 # The start of an interpreter takes long in the lab, so that its death is the rarest.
 FAULTS = (8 * [Victim.vmm_is_killed] + [Victim.interpreter_is_killed] + 5 * [Victim.client_goes] +
-          5 * [Victim.vmm_is_stopped_for_a_while] + 5 * [Victim.session_is_ended])
+          5 * [Victim.vmm_is_stopped_for_a_while] + 5 * [Victim.session_is_ended] + 2 * [NetworkedVictim.passt_is_killed])
 
 
 def leftovers(service):
     """What is there more than the microVMs that hearthd knows of; None if nothing is."""
-    health = service.client().health()
-    vms = health["allocated"] - health["suspended"] + health["ready"] + health["preparing"]
+    vms = sum(pool["allocated"] - pool["suspended"] + pool["ready"] + pool["preparing"]
+              for pool in service.client().all_health())
     there = service.beside.count(RUNTIME)
     n_cgroups = vms if there["cgroups"] is not None else None
     if there == {"processes": vms, "folders": vms, "cgroups": n_cgroups, "mounts": 0, "networks": 0}:
@@ -167,11 +189,12 @@ def test_who_is_hit_is_told_and_nobody_else_notices(robust):
     bystanders = [Bystander(robust) for _ in range(2)]
     for bystander in bystanders:
         bystander.start()
-    victim, took = Victim(robust, chance), {}
+    victims, took = {kind.__name__: kind(robust, chance) for kind in (Victim, NetworkedVictim)}, {}
     try:
         for _ in range(ROUNDS):
             fault, began = chance.choice(FAULTS), time.monotonic()
             print(fault.__name__, flush=True)
+            victim = victims[fault.__qualname__.partition(".")[0]]
             victim.begin()
             fault(victim)
             if chance.random() < 0.25:
@@ -179,7 +202,8 @@ def test_who_is_hit_is_told_and_nobody_else_notices(robust):
             check_that_nothing_is_left(robust)
             assert [b.problem for b in bystanders if b.problem] == []
             took.setdefault(fault.__name__, []).append(time.monotonic() - began)
-        victim.end()
+        for victim in victims.values():
+            victim.end()
     finally:
         for bystander in bystanders:
             bystander.end()
