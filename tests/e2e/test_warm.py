@@ -91,6 +91,18 @@ def test_an_empty_stock_restores_on_demand(template, make_pool):
                                    "execution", "total"]
 
 
+def test_a_session_that_rests_takes_no_memory(template, make_pool, service):
+    """Node's memory reducer would run eight seconds after the last activity, and make 3,000 pages its own."""
+    client = make_pool()
+    assert client.execute("resting", "1 + 1").result == 2
+    [pid] = service.session_vmm_pids(client, "resting")
+    faults = lambda: int(service.host.run("cat", f"/proc/{pid}/stat").rpartition(")")[2].split()[7])  # noqa: E731
+    time.sleep(1)
+    before = faults()
+    time.sleep(12)
+    assert faults() - before < 300
+
+
 def test_many_at_once_are_served(template, make_pool):
     client = make_pool(ready=2, maximum=6)
     client.wait_until_ready(2)

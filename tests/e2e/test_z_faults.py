@@ -94,10 +94,10 @@ class Victim:
     def hit_while_running(self, code, hit):
         """The answer to the code, during which `hit` is called, at a random moment."""
         answers = []
-        client = self.service.client(self.pool)
+        client = self.service.client(self.pool).connect()  # so that the code is there before the hit
         runner = threading.Thread(target=lambda: answers.append(client.execute(self.identifier, code)))
         runner.start()
-        time.sleep(self.chance.random() * 0.3)
+        time.sleep(0.05 + self.chance.random() * 0.3)
         hit()
         runner.join(ANSWER_LIMIT_S)
         assert not runner.is_alive(), "the client still waits"
