@@ -5,7 +5,7 @@
 
 COMMON := common/user_namespace.c common/error.c common/log.c common/base64.c common/crc32.c
 
-VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
+VMM := vmm/main.c vmm/options.c vmm/flags.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
        vmm/x86/prefetch_guest.S \
@@ -17,8 +17,8 @@ VMM := vmm/main.c vmm/options.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vm
 GATE := vmm/network/gate.c vmm/network/gate_udp.c vmm/network/gate_names.c vmm/network/policy.c vmm/network/frame.c \
         vmm/network/flow.c vmm/network/dns.c vmm/network/names.c vmm/network/connection_log.c vmm/network/verdict.c
 
-NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network/resolvers.c $(GATE) vmm/jail.c \
-        vmm/capabilities.c vmm/seccomp_filter.c
+NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network/resolvers.c $(GATE) vmm/flags.c \
+        vmm/jail.c vmm/capabilities.c vmm/seccomp_filter.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
@@ -77,7 +77,7 @@ UNIT_net := vmm/virtio/net.c vmm/virtio/net_checksum.c $(VIRTIO)
 UNIT_device_tree := vmm/device_tree.c vmm/guest_memory.c
 UNIT_elf := vmm/elf.c vmm/guest_memory.c
 UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
-UNIT_vmm_options := vmm/options.c vmm/x86/cpuid.c
+UNIT_vmm_options := vmm/options.c vmm/flags.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
 UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
 UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c vmm/virtio/net_checksum.c

@@ -1,9 +1,9 @@
 #include "vmm/options.h"
 
+#include "vmm/flags.h"
+
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MEMORY_DEFAULT_MIB = 512 };
@@ -99,18 +99,6 @@ static const struct option flags[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int parse_number(const char *text, long min, long max, const char *flag, struct error *err)
-{
-	char *end;
-	long value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno || end == text || *end || value < min || value > max)
-		return error_set(err, EINVAL, "--%s %s: a number from %ld to %ld is needed", flag, text, min, max);
-	return (int)value;
-}
-
 static int add_disk(struct vm_config *vm, char *text, struct error *err)
 {
 	struct vm_disk *disk = &vm->disks[vm->n_disks];
@@ -129,27 +117,6 @@ static int add_disk(struct vm_config *vm, char *text, struct error *err)
 	return 0;
 }
 
-static int parse_jail_mode(struct jail *jail, const char *text, struct error *err)
-{
-	static const char *const names[] = { [JAIL_PARTIAL] = "partial", [JAIL_FULL] = "full", [JAIL_OFF] = "off" };
-
-	for (unsigned mode = 0; mode < sizeof(names) / sizeof(names[0]); mode++) {
-		if (strcmp(text, names[mode]) == 0) {
-			jail->mode = (enum jail_mode)mode;
-			return 0;
-		}
-	}
-	return error_set(err, EINVAL, "--jail %s: full, partial or off is needed", text);
-}
-
-static int add_cgroup(struct jail *jail, const char *file, struct error *err)
-{
-	if (jail->n_cgroups == JAIL_CGROUPS_MAX)
-		return error_set(err, EINVAL, "--jail-cgroup: at most %d cgroups", JAIL_CGROUPS_MAX);
-	jail->cgroups[jail->n_cgroups++] = file;
-	return 0;
-}
-
 static int parse_flag(struct options *options, int flag, char *value, struct error *err)
 {
 	struct vm_config *vm = &options->vm;
@@ -157,11 +124,11 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 
 	switch (flag) {
 	case CONTROL:
-		number = parse_number(value, 0, 1 << 20, "control", err);
+		number = flag_number(value, 0, 1 << 20, "control", err);
 		options->control_fd = number;
 		return number < 0 ? number : 0;
 	case ORPHAN_TIMEOUT:
-		options->orphan_timeout_s = parse_number(value, 1, 86400, "orphan-timeout", err);
+		options->orphan_timeout_s = flag_number(value, 1, 86400, "orphan-timeout", err);
 		return options->orphan_timeout_s < 0 ? options->orphan_timeout_s : 0;
 	case ID:
 		options->id = value;
@@ -187,11 +154,11 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 		vm->cmdline = value;
 		return 0;
 	case MEMORY:
-		number = parse_number(value, MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB, "memory", err);
+		number = flag_number(value, MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB, "memory", err);
 		vm->memory_mib = (uint32_t)number;
 		return number < 0 ? number : 0;
 	case VCPUS:
-		number = parse_number(value, 1, MACHINE_VCPUS_MAX, "vcpus", err);
+		number = flag_number(value, 1, MACHINE_VCPUS_MAX, "vcpus", err);
 		vm->n_vcpus = (uint32_t)number;
 		return number < 0 ? number : 0;
 	case DISK:
@@ -200,18 +167,17 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 		vm->vsock_path = value;
 		return 0;
 	case NET:
-		vm->net_fd = parse_number(value, 0, 1 << 20, "net", err);
+		vm->net_fd = flag_number(value, 0, 1 << 20, "net", err);
 		return vm->net_fd < 0 ? vm->net_fd : 0;
 	case CONSOLE:
 		vm->console_path = value;
 		return 0;
 	case JAIL:
-		return parse_jail_mode(&options->jail, value, err);
+		return flag_jail_mode(&options->jail, value, err);
 	case JAIL_USER:
-		options->jail.user = parse_number(value, 1, INT_MAX - 1, "jail-user", err);
-		return options->jail.user < 0 ? options->jail.user : 0;
+		return flag_jail_user(&options->jail, value, err);
 	case JAIL_CGROUP:
-		return add_cgroup(&options->jail, value, err);
+		return flag_jail_cgroup(&options->jail, value, err);
 	case PROBE_JAIL:
 		options->command = OPTIONS_PROBE_JAIL;
 		return 0;

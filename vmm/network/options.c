@@ -1,9 +1,10 @@
 #include "vmm/network/options.h"
 
+#include "vmm/flags.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,41 +47,15 @@ static const struct option flags[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int parse_number(int *number, const char *text, long min, long max, const char *flag, struct error *err)
-{
-	char *end;
-	long value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno || end == text || *end || value < min || value > max)
-		return error_set(err, EINVAL, "--%s %s: a number from %ld to %ld is needed", flag, text, min, max);
-	*number = (int)value;
-	return 0;
-}
-
-static int parse_jail_mode(struct jail *jail, const char *text, struct error *err)
-{
-	static const char *const names[] = { [JAIL_PARTIAL] = "partial", [JAIL_FULL] = "full", [JAIL_OFF] = "off" };
-
-	for (unsigned mode = 0; mode < sizeof(names) / sizeof(names[0]); mode++) {
-		if (strcmp(text, names[mode]) == 0) {
-			jail->mode = (enum jail_mode)mode;
-			return 0;
-		}
-	}
-	return error_set(err, EINVAL, "--jail %s: full, partial or off is needed", text);
-}
-
 static int parse_flag(struct netd_options *options, int flag, char *value, struct error *err)
 {
-	struct jail *jail = &options->jail;
-
 	switch (flag) {
 	case VMM:
-		return parse_number(&options->vmm_fd, value, 3, INT_MAX, "vmm", err);
+		options->vmm_fd = flag_number(value, 3, INT_MAX, "vmm", err);
+		return options->vmm_fd < 0 ? options->vmm_fd : 0;
 	case LOG:
-		return parse_number(&options->log_fd, value, 1, INT_MAX, "log", err);
+		options->log_fd = flag_number(value, 1, INT_MAX, "log", err);
+		return options->log_fd < 0 ? options->log_fd : 0;
 	case POLICY:
 		options->policy = value;
 		return 0;
@@ -96,14 +71,11 @@ static int parse_flag(struct netd_options *options, int flag, char *value, struc
 		options->resolvers[options->n_resolvers++] = value;
 		return 0;
 	case JAIL:
-		return parse_jail_mode(jail, value, err);
+		return flag_jail_mode(&options->jail, value, err);
 	case JAIL_USER:
-		return parse_number(&jail->user, value, 1, INT_MAX - 1, "jail-user", err);
+		return flag_jail_user(&options->jail, value, err);
 	case JAIL_CGROUP:
-		if (jail->n_cgroups == JAIL_CGROUPS_MAX)
-			return error_set(err, EINVAL, "--jail-cgroup: at most %d cgroups", JAIL_CGROUPS_MAX);
-		jail->cgroups[jail->n_cgroups++] = value;
-		return 0;
+		return flag_jail_cgroup(&options->jail, value, err);
 	case VERSION:
 		options->command = NETD_VERSION;
 		return 0;
