@@ -1,5 +1,7 @@
 #include "vmm/network/dns.h"
 
+#include "vmm/network/byte_order.h"
+
 #include <string.h>
 
 enum {
@@ -17,22 +19,6 @@ enum {
 	RECORDS_MAX = 512,
 	WHOLE_NAME_MAX = 255, /* bytes on the wire */
 };
-
-static uint16_t get16(const uint8_t *from)
-{
-	return (uint16_t)(from[0] << 8 | from[1]);
-}
-
-static uint32_t get32(const uint8_t *from)
-{
-	return (uint32_t)get16(from) << 16 | get16(from + 2);
-}
-
-static void put16(uint8_t *to, uint16_t value)
-{
-	to[0] = (uint8_t)(value >> 8);
-	to[1] = (uint8_t)value;
-}
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,7 @@
 #include "vmm/network/frame.h"
 
+#include "vmm/network/byte_order.h"
+
 #include <string.h>
 
 enum {
@@ -12,30 +14,6 @@ enum {
 	ICMP_QUOTED_SIZE = FRAME_IP_SIZE + 8, /* what it says of the packet that did not arrive */
 	TIME_TO_LIVE = 64,
 };
-
-/* ---- numbers in network byte order ------------------------------------------------------------------------------- */
-
-static uint16_t get16(const uint8_t *from)
-{
-	return (uint16_t)(from[0] << 8 | from[1]);
-}
-
-static uint32_t get32(const uint8_t *from)
-{
-	return (uint32_t)get16(from) << 16 | get16(from + 2);
-}
-
-static void put16(uint8_t *to, uint16_t value)
-{
-	to[0] = (uint8_t)(value >> 8);
-	to[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *to, uint32_t value)
-{
-	put16(to, (uint16_t)(value >> 16));
-	put16(to + 2, (uint16_t)value);
-}
 
 static uint32_t sum_of(const uint8_t *data, size_t size, uint32_t sum)
 {

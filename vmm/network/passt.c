@@ -1,6 +1,7 @@
 #include "vmm/network/passt.h"
 
 #include "common/cleanup.h"
+#include "vmm/network/byte_order.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,14 +128,13 @@ int passt_flush(struct passt *passt)
 
 int passt_send(struct passt *passt, const uint8_t *frame, size_t size)
 {
-	const uint8_t prefix[PASST_PREFIX_SIZE] = { 0, 0, (uint8_t)(size >> 8), (uint8_t)size };
 	uint8_t *to = passt->out + passt->out_end;
 
-	if (sizeof(prefix) + size > sizeof(passt->out) - passt->out_end)
+	if (PASST_PREFIX_SIZE + size > sizeof(passt->out) - passt->out_end)
 		return 0; /* it is dropped, as by any network that is full */
-	memcpy(to, prefix, sizeof(prefix));
-	memcpy(to + sizeof(prefix), frame, size);
-	passt->out_end += sizeof(prefix) + size;
+	put32(to, (uint32_t)size);
+	memcpy(to + PASST_PREFIX_SIZE, frame, size);
+	passt->out_end += PASST_PREFIX_SIZE + size;
 	return passt_flush(passt);
 }
 
@@ -155,16 +155,16 @@ int passt_receive(struct passt *passt)
 int passt_next(struct passt *passt, uint8_t **frame, size_t *size)
 {
 	const size_t have = passt->in_end - passt->in_begin;
-	const uint8_t *prefix = passt->in + passt->in_begin;
+	uint8_t *prefix = passt->in + passt->in_begin;
 
 	if (have < PASST_PREFIX_SIZE)
 		return 0;
-	*size = (size_t)prefix[0] << 24 | (size_t)prefix[1] << 16 | (size_t)prefix[2] << 8 | prefix[3];
+	*size = get32(prefix);
 	if (*size < NETWORK_FRAME_MIN || *size > NETWORK_FRAME_MAX)
 		return -EPROTO;
 	if (have < PASST_PREFIX_SIZE + *size)
 		return 0;
-	*frame = passt->in + passt->in_begin + PASST_PREFIX_SIZE;
+	*frame = prefix + PASST_PREFIX_SIZE;
 	passt->in_begin += PASST_PREFIX_SIZE + *size;
 	return 1;
 }
