@@ -68,15 +68,6 @@ static void watch(struct interpreter *interpreter)
 		loop_watch(&interpreter->control, input | (interpreter->outbox.bytes ? EPOLLOUT : 0));
 }
 
-static void close_source(struct loop_source *source)
-{
-	if (source->fd < 0)
-		return;
-	loop_unwatch(source);
-	close(source->fd);
-	source->fd = -1;
-}
-
 /* Reads at most `size` bytes of a pipe and passes them on. The number of bytes, 0 if there were none. */
 static size_t forward_output(struct interpreter_pipe *pipe, size_t size)
 {
@@ -91,7 +82,7 @@ static size_t forward_output(struct interpreter_pipe *pipe, size_t size)
 		interpreter->listener->output(interpreter, pipe->stream, buffer, (size_t)count);
 	/* Its end only means that the driver closed every copy; whether it lives is told by the kernel. */
 	if (count == 0)
-		close_source(&pipe->source);
+		loop_close(&pipe->source);
 	return count > 0 ? (size_t)count : 0;
 }
 
@@ -204,7 +195,7 @@ static void on_control(struct loop_source *source, uint32_t events)
 			take_frame(interpreter, frame);
 	}
 	if (result < 0) {
-		close_source(source);
+		loop_close(source);
 		/* The other end is also closed by a process that ends, and then that is what is to be told. */
 		if (result == -EPROTO || result == -ENOMEM)
 			interpreter_kill_damaged(interpreter);
@@ -300,9 +291,9 @@ static void close_channels(struct interpreter *interpreter)
 {
 	for (int i = 0; i < INTERPRETER_N_STREAMS; i++) {
 		loop_timer_stop(&interpreter->pipes[i].rest);
-		close_source(&interpreter->pipes[i].source);
+		loop_close(&interpreter->pipes[i].source);
 	}
-	close_source(&interpreter->control);
+	loop_close(&interpreter->control);
 	frame_reader_fini(&interpreter->reader);
 	outbox_fini(&interpreter->outbox);
 }

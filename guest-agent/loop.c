@@ -46,6 +46,15 @@ void loop_unwatch(struct loop_source *source)
 			batch[i].data.ptr = NULL;
 }
 
+void loop_close(struct loop_source *source)
+{
+	if (source->fd < 0)
+		return;
+	loop_unwatch(source);
+	close(source->fd);
+	source->fd = -1;
+}
+
 uint64_t loop_now_us(void)
 {
 	struct timespec now;

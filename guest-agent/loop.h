@@ -9,7 +9,7 @@
 
 /* A watched descriptor, embedded in its owner. */
 struct loop_source {
-	int fd;          /* -1 while it is not open; the owner closes it after loop_unwatch() */
+	int fd;          /* -1 while it is not open; the owner opens it, and closes it with loop_close() */
 	uint32_t events; /* what is watched now; 0 if it is not registered */
 	void (*on_events)(struct loop_source *source, uint32_t events);
 };
@@ -29,6 +29,9 @@ int loop_watch(struct loop_source *source, uint32_t events);
 
 /* Stops watching. Events of this source that are already fetched are not delivered any more. */
 void loop_unwatch(struct loop_source *source);
+
+/* The same, and closes its descriptor, which is -1 then. One that is not open is fine. */
+void loop_close(struct loop_source *source);
 
 /* (Re)starts the timer: it expires once, delay_us from now. */
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_us);

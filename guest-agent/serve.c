@@ -63,9 +63,7 @@ static void watch(struct connection *connection)
 
 static void close_connection(struct connection *connection)
 {
-	loop_unwatch(&connection->source);
-	close(connection->source.fd);
-	connection->source.fd = -1;
+	loop_close(&connection->source);
 	frame_reader_fini(&connection->reader);
 	outbox_fini(&connection->outbox);
 	frame_destroy(connection->held);
@@ -373,9 +371,7 @@ static void on_ready_socket(struct loop_source *source, uint32_t events)
 	/* 36 bytes fit into the buffer of a fresh connection, or something is wrong with it. */
 	if (!failure && send(source->fd, wire, sizeof(wire), MSG_NOSIGNAL) != (ssize_t)sizeof(wire))
 		failure = EIO;
-	loop_unwatch(source);
-	close(source->fd);
-	source->fd = -1;
+	loop_close(source);
 	if (failure)
 		loop_timer_start(&ready_pause, READY_PAUSE_US);
 }

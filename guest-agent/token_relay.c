@@ -39,15 +39,6 @@ static struct loop_source listener = { .fd = -1 };
 static struct relay relays[RELAYS_MAX];
 static const char *host_path;
 
-static void close_source(struct loop_source *source)
-{
-	if (source->fd < 0)
-		return;
-	loop_unwatch(source);
-	close(source->fd);
-	source->fd = -1;
-}
-
 static void watch_listener(void)
 {
 	bool has_room = false;
@@ -61,8 +52,8 @@ static void watch_listener(void)
 static void close_relay(struct relay *relay)
 {
 	loop_timer_stop(&relay->life);
-	close_source(&relay->guest);
-	close_source(&relay->host);
+	loop_close(&relay->guest);
+	loop_close(&relay->host);
 	watch_listener();
 }
 
@@ -213,7 +204,7 @@ int token_relay_open(const char *unix_path)
 		    loop_watch(&listener, EPOLLIN) < 0) {
 			int problem = errno;
 
-			close_source(&listener);
+			loop_close(&listener);
 			return -problem;
 		}
 	}
@@ -224,7 +215,7 @@ void token_relay_close(void)
 {
 	if (listener.fd < 0)
 		return;
-	close_source(&listener);
+	loop_close(&listener);
 	for (int i = 0; i < RELAYS_MAX; i++)
 		if (relays[i].guest.fd >= 0)
 			close_relay(&relays[i]);
