@@ -7,6 +7,7 @@
 #include "init.h"
 #include "settle.h"
 #include "token_offer.h"
+#include "vsock.h"
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
 #include "common/log.h"
@@ -16,9 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include <linux/vm_sockets.h>
 
 enum {
 	CONNECTIONS_MAX = 16,
@@ -275,71 +274,25 @@ static void on_listener(struct loop_source *source, uint32_t events)
 	close(fd);
 }
 
-static int unix_address(const char *path, struct sockaddr_un *address)
-{
-	size_t length = strlen(path);
-
-	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
-	if (length >= sizeof(address->sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address->sun_path, path, length);
-	return 0;
-}
-
 static int open_listener(void)
 {
-	struct sockaddr_vm vm = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_ANY,
-		.svm_port = AGENT_PORT,
-	};
-	struct sockaddr_un un;
-	const struct sockaddr *address = (const struct sockaddr *)&vm;
-	socklen_t size = sizeof(vm);
-
-	if (options->unix_path) {
-		if (unix_address(options->unix_path, &un) < 0)
-			return -ENAMETOOLONG;
-		unlink(options->unix_path);
-		address = (const struct sockaddr *)&un;
-		size = sizeof(un);
-	}
 	listener.on_events = on_listener;
-	listener.fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (listener.fd < 0 || bind(listener.fd, address, size) < 0 || listen(listener.fd, 16) < 0)
-		return -errno;
-	return loop_watch(&listener, EPOLLIN);
+	listener.fd = vsock_listen(AGENT_PORT, options->unix_path);
+	return listener.fd < 0 ? listener.fd : loop_watch(&listener, EPOLLIN);
 }
 
 /* ---- AGENT_READY ------------------------------------------------------------------------------------------------- */
 
 static void try_ready(void)
 {
-	struct sockaddr_vm vm = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = AGENT_READY_PORT,
-	};
-	struct sockaddr_un un;
-	const struct sockaddr *address = (const struct sockaddr *)&vm;
-	socklen_t size = sizeof(vm);
+	int fd = vsock_connect(AGENT_READY_PORT, options->ready_path);
 
-	if (options->ready_path) {
-		if (unix_address(options->ready_path, &un) < 0)
-			return;
-		address = (const struct sockaddr *)&un;
-		size = sizeof(un);
-	}
 	ready_tries++;
-	ready_socket.fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (ready_socket.fd < 0)
-		return;
-	if (connect(ready_socket.fd, address, size) < 0 && errno != EINPROGRESS) {
-		close(ready_socket.fd);
-		ready_socket.fd = -1;
+	if (fd < 0) {
 		loop_timer_start(&ready_pause, READY_PAUSE_US);
 		return;
 	}
+	ready_socket.fd = fd;
 	loop_watch(&ready_socket, EPOLLOUT);
 }
 

@@ -1,6 +1,7 @@
 #include "token_relay.h"
 
 #include "loop.h"
+#include "vsock.h"
 #include "common/agent_protocol.h"
 
 #include <arpa/inet.h>
@@ -8,13 +9,9 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include <linux/vm_sockets.h>
 
 enum {
 	RELAYS_MAX = 8,
@@ -132,31 +129,6 @@ static void on_life_over(struct loop_timer *timer)
 	close_relay((struct relay *)(void *)((char *)timer - offsetof(struct relay, life)));
 }
 
-static int connect_to_host(void)
-{
-	struct sockaddr_vm vm = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = AGENT_TOKEN_PORT,
-	};
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	const struct sockaddr *address = (const struct sockaddr *)&vm;
-	socklen_t size = sizeof(vm);
-	int fd;
-
-	if (host_path) {
-		snprintf(un.sun_path, sizeof(un.sun_path), "%s", host_path);
-		address = (const struct sockaddr *)&un;
-		size = sizeof(un);
-	}
-	fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, address, size) < 0 && errno != EINPROGRESS) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static void on_listener(struct loop_source *source, uint32_t events)
 {
 	struct relay *relay = NULL;
@@ -173,7 +145,7 @@ static void on_listener(struct loop_source *source, uint32_t events)
 	};
 	if (relay->guest.fd < 0)
 		return;
-	relay->host.fd = connect_to_host();
+	relay->host.fd = vsock_connect(AGENT_TOKEN_PORT, host_path);
 	if (relay->host.fd < 0) {
 		close_relay(relay);
 		return;
