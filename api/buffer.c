@@ -12,6 +12,13 @@ void buffer_fini(struct buffer *b)
 	*b = (struct buffer) { 0 };
 }
 
+void buffer_wipe(struct buffer *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->size);
+	buffer_fini(b);
+}
+
 bool buffer_reserve(struct buffer *b, size_t more)
 {
 	size_t capacity = b->capacity ? b->capacity : 256;

@@ -18,6 +18,9 @@ struct buffer {
 /* Frees the bytes; the buffer is empty and usable again. */
 void buffer_fini(struct buffer *b);
 
+/* The same for secrets: overwrites the bytes before. */
+void buffer_wipe(struct buffer *b);
+
 /* Makes room for `more` further bytes. False if there is no memory. */
 bool buffer_reserve(struct buffer *b, size_t more);
 

@@ -161,9 +161,7 @@ void identity_answer_put_token(struct buffer *out, const char *token, int64_t ex
 	json_put_bytes(&body, resource, strlen(resource));
 	buffer_put_text(&body, ",\"token_type\":\"Bearer\"}");
 	put_answer(out, 200, &body);
-	if (body.data)
-		explicit_bzero(body.data, body.size);
-	buffer_fini(&body);
+	buffer_wipe(&body);
 }
 
 void identity_answer_put_problem(struct buffer *out, unsigned int status, const char *problem)

@@ -1,6 +1,6 @@
 #include "api/token_command.h"
 
-#include "api/buffer.h"
+#include "api/buffer_read.h"
 #include "api/token_source.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -87,9 +87,7 @@ static void on_closed(uv_handle_t *handle)
 
 	if (--c->n_open)
 		return;
-	if (c->text.data)
-		explicit_bzero(c->text.data, c->text.size);
-	buffer_fini(&c->text);
+	buffer_wipe(&c->text);
 	free(c);
 }
 
@@ -118,7 +116,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	struct token_command *c = handle->data;
 
 	(void)suggested;
-	*buf = buffer_reserve(&c->text, 4096) ? uv_buf_init(c->text.data + c->text.size, 4096) : uv_buf_init(NULL, 0);
+	*buf = buffer_read_room(&c->text, 4096);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)

@@ -1,6 +1,6 @@
 #include "api/token_listener.h"
 
-#include "api/buffer.h"
+#include "api/buffer_read.h"
 #include "api/identity_request.h"
 #include "common/agent_protocol.h"
 
@@ -43,21 +43,14 @@ static void accept_one(struct token_listener *l);
 
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
 
-static void wipe(struct buffer *b)
-{
-	if (b->data)
-		explicit_bzero(b->data, b->size);
-	buffer_fini(b);
-}
-
 static void on_call_closed(uv_handle_t *handle)
 {
 	struct call *c = handle->data;
 
 	if (--c->n_open)
 		return;
-	wipe(&c->in);
-	wipe(&c->out);
+	buffer_wipe(&c->in);
+	buffer_wipe(&c->out);
 	free(c);
 }
 
@@ -112,7 +105,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	struct call *c = handle->data;
 
 	(void)suggested;
-	*buf = buffer_reserve(&c->in, 2048) ? uv_buf_init(c->in.data + c->in.size, 2048) : uv_buf_init(NULL, 0);
+	*buf = buffer_read_room(&c->in, 2048);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
