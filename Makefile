@@ -45,7 +45,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
-           api/vmm_client.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
+           api/vmm_client.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
@@ -104,7 +104,7 @@ UNIT_json_text := api/json_text.c api/utf8.c api/buffer.c
 UNIT_url := api/url.c api/buffer.c
 UNIT_identity_request := api/identity_request.c api/url.c $(UNIT_json_text)
 UNIT_TESTS += token_source
-TOKENS := api/token_source.c api/token_command.c api/token_listener.c api/timestamp.c $(UNIT_identity_request)
+TOKENS := api/token_source.c api/token_command.c api/token_listener.c api/guest_listener.c api/timestamp.c $(UNIT_identity_request)
 UNIT_token_source := $(TOKENS)
 UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/base64url.c api/buffer.c $(KEYS)
 UNIT_api_keys := $(KEYS)

@@ -1,5 +1,7 @@
 #include "api/ready_listener.h"
 
+#include "api/guest_listener.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -105,12 +107,7 @@ struct ready_listener *ready_listener_open(uv_loop_t *loop, const char *path, re
 	l->n_open = 1;
 	l->callback = callback;
 	l->owner = owner;
-	*rc = uv_pipe_bind(&l->listener, path);
-	/* The VMM that connects for its guest has a user of its own. */
-	if (*rc == 0)
-		*rc = uv_pipe_chmod(&l->listener, UV_WRITABLE);
-	if (*rc == 0)
-		*rc = uv_listen((uv_stream_t *)&l->listener, 1, on_connection);
+	*rc = guest_listener_open(&l->listener, path, 1, on_connection);
 	if (*rc < 0) {
 		ready_listener_close(l);
 		return NULL;

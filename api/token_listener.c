@@ -1,6 +1,7 @@
 #include "api/token_listener.h"
 
 #include "api/buffer_read.h"
+#include "api/guest_listener.h"
 #include "api/identity_request.h"
 #include "common/agent_protocol.h"
 
@@ -210,12 +211,7 @@ struct token_listener *token_listener_open(uv_loop_t *loop, const char *path, st
 	l->source = source;
 	make_secret(l->secret);
 	unlink(path); /* of an earlier hearthd */
-	*rc = uv_pipe_bind(&l->pipe, path);
-	/* The VMM that connects for its guest has a user of its own. */
-	if (*rc == 0)
-		*rc = uv_pipe_chmod(&l->pipe, UV_WRITABLE);
-	if (*rc == 0)
-		*rc = uv_listen((uv_stream_t *)&l->pipe, BACKLOG, on_connection);
+	*rc = guest_listener_open(&l->pipe, path, BACKLOG, on_connection);
 	if (*rc < 0) {
 		token_listener_close(l);
 		return NULL;
