@@ -387,8 +387,7 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 	if (!vm)
 		return NULL;
 	snprintf(vm->id, sizeof(vm->id), "%s", id);
-	vm->vmm = vmm_client_adopt(host->loop, d->control, microvm_directory_read_pid(d), id, &microvm_vmm_events, vm,
-				   err);
+	vm->vmm = vmm_client_adopt(host->loop, d->control, pid_file_read(d->pid), id, &microvm_vmm_events, vm, err);
 	if (!vm->vmm) {
 		let_go(vm);
 		return NULL;
@@ -398,7 +397,7 @@ struct microvm *microvm_attach(struct microvm_host *host, const char *id, const 
 	if (tokens && microvm_listen_for_tokens(vm, tokens, err) < 0)
 		log_warn("vm=%s has no tokens: %s", vm->id, err->text);
 	*err = (struct error) { 0 };
-	vm->network = network_adopt(host->loop, d->path, id, err);
+	vm->network = network_adopt(host->loop, d, id, err);
 	if (!vm->network && err->code)
 		log_warn("vm=%s is without network: %s", vm->id, err->text);
 	/* Wherever it was: its agent is to answer in time. */

@@ -40,6 +40,9 @@ static void fill_paths(struct microvm_directory *d, const char *path)
 	snprintf(d->control, sizeof(d->control), "%s/control.sock", d->path);
 	snprintf(d->pid, sizeof(d->pid), "%s/pid", d->path);
 	snprintf(d->session, sizeof(d->session), "%s/session", d->path);
+	snprintf(d->network_policy, sizeof(d->network_policy), "%s/network-policy", d->path);
+	snprintf(d->network_log, sizeof(d->network_log), "%s/network-log", d->path);
+	snprintf(d->network_pid, sizeof(d->network_pid), "%s/network-pid", d->path);
 }
 
 void runtime_directory_each(const char *runtime,
@@ -153,16 +156,21 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 		      : 0;
 }
 
-int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid)
+void microvm_directory_host_port(const struct microvm_directory *d, int port, char path[MICROVM_SOCKET_SIZE])
 {
-	AUTO_FD int fd = open(d->pid, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	snprintf(path, MICROVM_SOCKET_SIZE, "%s_%d", d->vsock, port);
+}
+
+int pid_file_write(const char *path, pid_t pid)
+{
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	return fd < 0 || dprintf(fd, "%d\n", (int)pid) < 0 ? -errno : 0;
 }
 
-pid_t microvm_directory_read_pid(const struct microvm_directory *d)
+pid_t pid_file_read(const char *path)
 {
-	AUTO_FD int fd = open(d->pid, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	char text[16] = "";
 	long pid;
 
@@ -175,11 +183,14 @@ pid_t microvm_directory_read_pid(const struct microvm_directory *d)
 /* What is in it, by name: without a descriptor left, no folder can be read. */
 static int remove_known(const struct microvm_directory *d)
 {
-	const char *const files[] = { d->vsock, d->console, d->control, d->pid, d->session };
-	char ready[sizeof(d->vsock) + 8];
+	char ready[MICROVM_SOCKET_SIZE], tokens[MICROVM_SOCKET_SIZE];
+	const char *const files[] = {
+		d->vsock,          ready,          tokens,         d->console, d->control, d->pid, d->session,
+		d->network_policy, d->network_log, d->network_pid,
+	};
 
-	snprintf(ready, sizeof(ready), "%s_%d", d->vsock, AGENT_READY_PORT);
-	unlink(ready);
+	microvm_directory_host_port(d, AGENT_READY_PORT, ready);
+	microvm_directory_host_port(d, AGENT_TOKEN_PORT, tokens);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		unlink(files[i]);
 	rmdir(d->sockets);

@@ -19,7 +19,10 @@ struct microvm_directory {
 	char control[108]; /* the VMM's control socket */
 	char pid[112];     /* a file that holds the VMM's process ID */
 	char session[112]; /* the session that it belongs to: session_record.h */
+	char network_policy[112], network_log[112], network_pid[112]; /* its hearth-netd's: network.h */
 };
+
+enum { MICROVM_SOCKET_SIZE = 108 }; /* of a socket's path with its NUL */
 
 /*
  * Makes the runtime directory (mode 0700) if need be and takes its lock. Returns the lock's descriptor, to be kept until
@@ -43,9 +46,12 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 /* A number below 65536 that no other microVM of the runtime directory has while this one is there. */
 unsigned int microvm_directory_number(const char id[13]);
 
-/* Writes the VMM's process ID into its file; reads it, or -errno. */
-int microvm_directory_write_pid(const struct microvm_directory *d, pid_t pid);
-pid_t microvm_directory_read_pid(const struct microvm_directory *d);
+/* The path of the socket to which the VMM connects for a guest that connects to this port of the host. */
+void microvm_directory_host_port(const struct microvm_directory *d, int port, char path[MICROVM_SOCKET_SIZE]);
+
+/* Writes a process ID into the file `pid` or `network_pid`. 0 or -errno; reads it, or -errno. */
+int pid_file_write(const char *path, pid_t pid);
+pid_t pid_file_read(const char *path);
 
 /* Removes it with what is in it; nothing if there is none. */
 void microvm_directory_remove(struct microvm_directory *d);

@@ -133,7 +133,7 @@ static int open_network(struct microvm *vm, const char *policy, const struct vmm
 {
 	const struct network_start start = {
 		.netd = vm->host->netd,
-		.directory = vm->directory.path,
+		.directory = &vm->directory,
 		.id = vm->id,
 		.policy = policy,
 		.jail = jail_mode(vm->host),
@@ -176,20 +176,20 @@ static void on_agent_ready(void *owner, const struct agent_ready *ready, const c
 
 static int listen_for_agent(struct microvm *vm, struct error *err)
 {
-	char path[sizeof(vm->directory.vsock) + 8];
+	char path[MICROVM_SOCKET_SIZE];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s_%d", vm->directory.vsock, AGENT_READY_PORT);
+	microvm_directory_host_port(&vm->directory, AGENT_READY_PORT, path);
 	vm->ready_listener = ready_listener_open(vm->host->loop, path, on_agent_ready, vm, &rc);
 	return vm->ready_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
 }
 
 int microvm_listen_for_tokens(struct microvm *vm, struct token_source *tokens, struct error *err)
 {
-	char path[sizeof(vm->directory.vsock) + 8];
+	char path[MICROVM_SOCKET_SIZE];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s_%d", vm->directory.vsock, AGENT_TOKEN_PORT);
+	microvm_directory_host_port(&vm->directory, AGENT_TOKEN_PORT, path);
 	vm->token_listener = token_listener_open(vm->host->loop, path, tokens, &rc);
 	return vm->token_listener ? 0 : error_set(err, -rc, "cannot listen on %s: %s", path, strerror(-rc));
 }
@@ -230,7 +230,7 @@ int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct 
 				   &microvm_vmm_events, vm, err);
 	if (!vm->vmm)
 		return -err->code;
-	rc = microvm_directory_write_pid(&vm->directory, vmm_client_pid(vm->vmm));
+	rc = pid_file_write(vm->directory.pid, vmm_client_pid(vm->vmm));
 	if (rc < 0)
 		log_warn("vm=%s cannot be taken over later: cannot write %s: %s", vm->id, vm->directory.pid,
 			 strerror(-rc));

@@ -25,7 +25,6 @@ enum {
 	LOG_FD = 4,
 	END_TIMEOUT_MS = 2000, /* for what it has to say about connections that were open */
 	SOCKET_BUFFER = 1 << 20,
-	PATH_SIZE = 128,
 	ARGUMENTS_MAX = 24,
 	BUFFER_SIZE = 4 * NETWORK_LOG_LINE_MAX,
 };
@@ -248,12 +247,19 @@ int network_make_socket(int ends[2])
 	return rc;
 }
 
-static int start_process(const struct network_start *start, const char *policy, int vmm_fd, int log_fd, int output_fd,
-			 pid_t *pid)
+static int start_process(const struct network_start *start, int vmm_fd, int log_fd, int output_fd, pid_t *pid)
 {
 	char *arguments[ARGUMENTS_MAX] = {
-		(char *)start->netd, "--vmm",        "3",    "--log",           "4",
-		"--policy",          (char *)policy, "--id", (char *)start->id, "--jail",
+		(char *)start->netd,
+		"--vmm",
+		"3",
+		"--log",
+		"4",
+		"--policy",
+		(char *)start->directory->network_policy,
+		"--id",
+		(char *)start->id,
+		"--jail",
 		(char *)start->jail,
 	};
 	unsigned int n = 11;
@@ -280,33 +286,29 @@ static int start_process(const struct network_start *start, const char *policy, 
 
 struct network *network_spawn(uv_loop_t *loop, const struct network_start *start, int *vmm_fd, struct error *err)
 {
-	char policy[PATH_SIZE], fifo[PATH_SIZE], pid_file[PATH_SIZE], text[16];
+	const struct microvm_directory *d = start->directory;
 	AUTO_FD int own_log = -1, its_log = -1, its_socket = -1, vmm_socket = -1, pid_fd = -1, its_output = -1;
 	struct vmm_output *output = vmm_output_open(loop, &its_output);
 	struct network *n = NULL;
 	int ends[2] = { -1, -1 }, rc;
 	pid_t pid = -1;
 
-	snprintf(policy, sizeof(policy), "%s/network-policy", start->directory);
-	snprintf(fifo, sizeof(fifo), "%s/network-log", start->directory);
-	snprintf(pid_file, sizeof(pid_file), "%s/network-pid", start->directory);
-	rc = output ? write_file(policy, start->policy) : -errno;
+	rc = output ? write_file(d->network_policy, start->policy) : -errno;
 	if (rc == 0)
-		rc = open_log(fifo, &own_log, &its_log);
+		rc = open_log(d->network_log, &own_log, &its_log);
 	if (rc == 0)
 		rc = network_make_socket(ends);
 	vmm_socket = ends[0];
 	its_socket = ends[1];
 	if (rc == 0)
-		rc = start_process(start, policy, its_socket, its_log, its_output, &pid);
+		rc = start_process(start, its_socket, its_log, its_output, &pid);
 	if (rc < 0) {
 		vmm_output_close(output);
 		error_set(err, -rc, "cannot start %s: %s", start->netd, strerror(-rc));
 		return NULL;
 	}
-	snprintf(text, sizeof(text), "%d\n", (int)pid);
 	pid_fd = pidfd_open(pid, 0);
-	if (pid_fd >= 0 && write_file(pid_file, text) == 0)
+	if (pid_fd >= 0 && pid_file_write(d->network_pid, pid) == 0)
 		n = create(loop, start->id, &pid_fd, &own_log);
 	if (!n) {
 		error_set(err, errno, "cannot watch %s: %s", start->netd, strerror(errno));
@@ -322,31 +324,16 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 	return n;
 }
 
-static pid_t read_pid(const char *path)
+struct network *network_adopt(uv_loop_t *loop, const struct microvm_directory *d, const char *id, struct error *err)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char text[16] = "";
-	long pid;
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return -1;
-	pid = strtol(text, NULL, 10);
-	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -1;
-}
-
-struct network *network_adopt(uv_loop_t *loop, const char *directory, const char *id, struct error *err)
-{
-	char fifo[PATH_SIZE], pid_file[PATH_SIZE];
 	AUTO_FD int pid_fd = -1, log_fd = -1;
 	struct network *n;
 	pid_t pid;
 
-	snprintf(fifo, sizeof(fifo), "%s/network-log", directory);
-	snprintf(pid_file, sizeof(pid_file), "%s/network-pid", directory);
-	log_fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	log_fd = open(d->network_log, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (log_fd < 0)
 		return NULL;
-	pid = read_pid(pid_file);
+	pid = pid_file_read(d->network_pid);
 	pid_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 	if (pid_fd < 0 || !vmm_process_has_id(pid, id)) {
 		error_set(err, ESRCH, "its hearth-netd has ended");

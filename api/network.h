@@ -8,6 +8,7 @@
 #ifndef HEARTH_API_NETWORK_H
 #define HEARTH_API_NETWORK_H
 
+#include "api/microvm_directory.h"
 #include "api/vmm_cgroups.h"
 #include "common/error.h"
 
@@ -17,12 +18,12 @@
 struct network;
 
 struct network_start {
-	const char *netd;      /* path of hearth-netd */
-	const char *directory; /* the microVM's, where three files are made */
-	const char *id;        /* the microVM's */
-	const char *policy;    /* text */
-	const char *jail;      /* full, partial or off */
-	unsigned int user;     /* to run as; 0: hearthd's */
+	const char *netd;                          /* path of hearth-netd */
+	const struct microvm_directory *directory; /* the microVM's, where three files are made */
+	const char *id;                            /* the microVM's */
+	const char *policy;                        /* text */
+	const char *jail;                          /* full, partial or off */
+	unsigned int user;                         /* to run as; 0: hearthd's */
 	const struct vmm_cgroup_entrances *cgroups;
 };
 
@@ -36,7 +37,7 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 int network_make_socket(int ends[2]);
 
 /* Takes over what an earlier hearthd started. NULL if there is none, or with *err filled if it cannot be taken over. */
-struct network *network_adopt(uv_loop_t *loop, const char *directory, const char *id, struct error *err);
+struct network *network_adopt(uv_loop_t *loop, const struct microvm_directory *d, const char *id, struct error *err);
 
 /* Whose connections are logged from now on. NULL is fine. */
 void network_name_session(struct network *n, const char *session, const char *pool);
