@@ -206,12 +206,18 @@ static struct network *create(uv_loop_t *loop, const char *id, int *pid_fd, int 
 	return n;
 }
 
-static int write_file(const char *path, const char *text)
+static int write_policy(const char *path, const char *text)
 {
 	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	size_t size = strlen(text);
+	ssize_t n;
 
-	return fd >= 0 && write(fd, text, size) == (ssize_t)size ? 0 : -errno;
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, size);
+	if (n < 0)
+		return -errno;
+	return (size_t)n < size ? -ENOSPC : 0; /* half a policy could allow what the other half denies */
 }
 
 /* Both ends of the log: hearthd's, and hearth-netd's with a number that no target has. */
@@ -293,7 +299,7 @@ struct network *network_spawn(uv_loop_t *loop, const struct network_start *start
 	int ends[2] = { -1, -1 }, rc;
 	pid_t pid = -1;
 
-	rc = output ? write_file(d->network_policy, start->policy) : -errno;
+	rc = output ? write_policy(d->network_policy, start->policy) : -errno;
 	if (rc == 0)
 		rc = open_log(d->network_log, &own_log, &its_log);
 	if (rc == 0)
