@@ -45,7 +45,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
            api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
-           api/vmm_client.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
+           api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
@@ -134,7 +134,7 @@ UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
 UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += vmm_client microvm_directory stock_policy template_key snapshot session_record
-UNIT_vmm_client := api/vmm_client.c api/vmm_output.c api/vmm_process.c
+UNIT_vmm_client := api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c
 UNIT_microvm_directory := api/microvm_directory.c api/folder.c
 UNIT_stock_policy := api/stock_policy.c
 UNIT_template_key := api/template_key.c api/snapshot.c api/folder.c

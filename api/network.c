@@ -1,8 +1,7 @@
 #include "api/network.h"
 
 #include "api/network_log.h"
-#include "api/vmm_output.h"
-#include "api/vmm_process.h"
+#include "api/vmm_child.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/network_protocol.h"
@@ -14,10 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -32,9 +29,8 @@ enum {
 struct network {
 	char id[16];
 	char label[160]; /* of log lines: session and pool */
-	int pid_fd, log_fd;
-	struct vmm_output *output; /* of a child; NULL: of one that an earlier hearthd started */
-	bool is_child;
+	struct vmm_child child;
+	int log_fd;
 	bool has_ended;
 	bool is_leaving;
 	uv_poll_t exit, log;
@@ -93,9 +89,8 @@ static void on_closed(uv_handle_t *handle)
 
 	if (--n->n_open)
 		return;
-	close(n->pid_fd);
+	vmm_child_close(&n->child);
 	close(n->log_fd);
-	vmm_output_close(n->output);
 	if (n->gone)
 		n->gone(n->gone_data);
 	free(n);
@@ -138,7 +133,7 @@ static void on_exit_of_process(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (n->is_child && (waitid(P_PIDFD, (id_t)n->pid_fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0))
+	if (vmm_child_is_own(&n->child) && !vmm_child_reap(&n->child, &info))
 		return;
 	/* Nobody writes any more: this comes to an end. */
 	while (read_log(n) > 0)
@@ -148,7 +143,7 @@ static void on_exit_of_process(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(&n->log);
 	if (!n->gone)
 		log_warn("%svm=%s the guest is without network: %s", n->label, n->id,
-			 n->is_child ? exit_reason(&info) : "hearth-netd has ended");
+			 vmm_child_is_own(&n->child) ? exit_reason(&info) : "hearth-netd has ended");
 	else
 		close_handles(n);
 }
@@ -158,7 +153,7 @@ static void on_end_timeout(uv_timer_t *timer)
 	struct network *n = timer->data;
 
 	log_warn("vm=%s hearth-netd did not end within %d ms and is killed", n->id, END_TIMEOUT_MS);
-	pidfd_send_signal(n->pid_fd, SIGKILL, NULL, 0);
+	vmm_child_kill(&n->child);
 }
 
 void network_end(struct network *n, void (*gone)(void *data), void *data)
@@ -185,18 +180,18 @@ void network_name_session(struct network *n, const char *session, const char *po
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-/* Takes the descriptors over. */
-static struct network *create(uv_loop_t *loop, const char *id, int *pid_fd, int *log_fd)
+/* Takes child and descriptor over. NULL if there is no memory: then it does not. */
+static struct network *create(uv_loop_t *loop, const char *id, const struct vmm_child *child, int *log_fd)
 {
 	struct network *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return NULL;
 	snprintf(n->id, sizeof(n->id), "%s", id);
-	n->pid_fd = steal_fd(pid_fd);
+	n->child = *child;
 	n->log_fd = steal_fd(log_fd);
 	/* Fails only for descriptors that epoll cannot watch; these two are of kinds that it can. */
-	if (uv_poll_init(loop, &n->exit, n->pid_fd) < 0 || uv_poll_init(loop, &n->log, n->log_fd) < 0)
+	if (uv_poll_init(loop, &n->exit, n->child.pid_fd) < 0 || uv_poll_init(loop, &n->log, n->log_fd) < 0)
 		abort();
 	uv_timer_init(loop, &n->timer);
 	n->exit.data = n->log.data = n->timer.data = n;
@@ -253,7 +248,8 @@ int network_make_socket(int ends[2])
 	return rc;
 }
 
-static int start_process(const struct network_start *start, int vmm_fd, int log_fd, int output_fd, pid_t *pid)
+static int start_process(struct vmm_child *child, uv_loop_t *loop, const struct network_start *start, int vmm_fd,
+			 int log_fd, struct error *err)
 {
 	char *arguments[ARGUMENTS_MAX] = {
 		(char *)start->netd,
@@ -274,7 +270,6 @@ static int start_process(const struct network_start *start, int vmm_fd, int log_
 		.arguments = arguments,
 		.inherited = { { vmm_fd, VMM_FD }, { log_fd, LOG_FD } },
 		.n_inherited = 2,
-		.output_fd = output_fd,
 		.is_jailed = strcmp(start->jail, "off") != 0,
 	};
 
@@ -287,67 +282,60 @@ static int start_process(const struct network_start *start, int vmm_fd, int log_
 		arguments[n++] = "--jail-cgroup";
 		arguments[n++] = (char *)start->cgroups->files[i];
 	}
-	return vmm_process_spawn(&process, pid);
+	return vmm_child_start(child, loop, &process, err);
 }
 
 struct network *network_spawn(uv_loop_t *loop, const struct network_start *start, int *vmm_fd, struct error *err)
 {
 	const struct microvm_directory *d = start->directory;
-	AUTO_FD int own_log = -1, its_log = -1, its_socket = -1, vmm_socket = -1, pid_fd = -1, its_output = -1;
-	struct vmm_output *output = vmm_output_open(loop, &its_output);
+	AUTO_FD int own_log = -1, its_log = -1, its_socket = -1, vmm_socket = -1;
+	struct vmm_child child;
 	struct network *n = NULL;
-	int ends[2] = { -1, -1 }, rc;
-	pid_t pid = -1;
+	int ends[2] = { -1, -1 }, rc = write_policy(d->network_policy, start->policy);
 
-	rc = output ? write_policy(d->network_policy, start->policy) : -errno;
 	if (rc == 0)
 		rc = open_log(d->network_log, &own_log, &its_log);
 	if (rc == 0)
 		rc = network_make_socket(ends);
 	vmm_socket = ends[0];
 	its_socket = ends[1];
-	if (rc == 0)
-		rc = start_process(start, its_socket, its_log, its_output, &pid);
 	if (rc < 0) {
-		vmm_output_close(output);
 		error_set(err, -rc, "cannot start %s: %s", start->netd, strerror(-rc));
 		return NULL;
 	}
-	pid_fd = pidfd_open(pid, 0);
-	if (pid_fd >= 0 && pid_file_write(d->network_pid, pid) == 0)
-		n = create(loop, start->id, &pid_fd, &own_log);
-	if (!n) {
-		error_set(err, errno, "cannot watch %s: %s", start->netd, strerror(errno));
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		vmm_output_close(output);
+	if (start_process(&child, loop, start, its_socket, its_log, err) < 0)
+		return NULL;
+	rc = pid_file_write(d->network_pid, child.pid);
+	if (rc == 0) {
+		n = create(loop, start->id, &child, &own_log);
+		rc = n ? 0 : -ENOMEM;
+	}
+	if (rc < 0) {
+		error_set(err, -rc, "cannot watch %s: %s", start->netd, strerror(-rc));
+		vmm_child_discard(&child);
 		return NULL;
 	}
-	vmm_output_set_pid(output, pid);
-	n->output = output;
-	n->is_child = true;
 	*vmm_fd = steal_fd(&vmm_socket);
 	return n;
 }
 
 struct network *network_adopt(uv_loop_t *loop, const struct microvm_directory *d, const char *id, struct error *err)
 {
-	AUTO_FD int pid_fd = -1, log_fd = -1;
+	AUTO_FD int log_fd = open(d->network_log, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	struct vmm_child child;
 	struct network *n;
-	pid_t pid;
 
-	log_fd = open(d->network_log, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (log_fd < 0)
 		return NULL;
-	pid = pid_file_read(d->network_pid);
-	pid_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
-	if (pid_fd < 0 || !vmm_process_has_id(pid, id)) {
+	if (!vmm_child_adopt(&child, pid_file_read(d->network_pid), id)) {
 		error_set(err, ESRCH, "its hearth-netd has ended");
 		return NULL;
 	}
-	n = create(loop, id, &pid_fd, &log_fd);
-	if (!n)
+	n = create(loop, id, &child, &log_fd);
+	if (!n) {
 		error_set(err, ENOMEM, "out of memory");
+		vmm_child_close(&child);
+	}
 	return n;
 }
 

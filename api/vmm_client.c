@@ -1,7 +1,6 @@
 #include "api/vmm_client.h"
 
-#include "api/vmm_output.h"
-#include "api/vmm_process.h"
+#include "api/vmm_child.h"
 #include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -13,11 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 enum {
 	PENDING_MAX = 8, /* orders that wait for their answer */
@@ -26,11 +22,8 @@ enum {
 struct vmm_client {
 	const struct vmm_events *events;
 	void *owner;
-	pid_t pid;
+	struct vmm_child child;
 	int control_fd;
-	int pid_fd;
-	bool is_child;             /* of ours: it is reaped here */
-	struct vmm_output *output; /* of a child; NULL: of one that an earlier hearthd started */
 	uv_poll_t control;
 	uv_poll_t exit;
 	int n_open; /* handles that libuv still uses */
@@ -111,9 +104,9 @@ static const char *exit_reason(int status)
 /* Its exit as waitid() tells it; of a process that is not ours to reap, what it said itself. False: it runs yet. */
 static bool get_exit(const struct vmm_client *c, siginfo_t *info)
 {
+	if (vmm_child_is_own(&c->child))
+		return vmm_child_reap(&c->child, info);
 	*info = (siginfo_t) { 0 };
-	if (c->is_child)
-		return waitid(P_PIDFD, (id_t)c->pid_fd, info, WEXITED | WNOHANG) == 0 && info->si_pid != 0;
 	info->si_code = c->ended_status < 0 ? CLD_KILLED : CLD_EXITED;
 	info->si_status = c->ended_status;
 	return true;
@@ -136,7 +129,7 @@ static void on_exit_of_process(uv_poll_t *poll, int poll_status, int events)
 		return;
 	uv_poll_stop(&c->control);
 	uv_poll_stop(&c->exit);
-	if (info.si_code != CLD_EXITED && c->is_child)
+	if (info.si_code != CLD_EXITED && vmm_child_is_own(&c->child))
 		snprintf(reason, sizeof(reason), "hearth-vmm was killed by signal %d (%s)", info.si_status,
 			 strsignal(info.si_status));
 	else if (info.si_code != CLD_EXITED)
@@ -201,7 +194,7 @@ static void on_closed(uv_handle_t *handle)
 	if (--c->n_open)
 		return;
 	close(c->control_fd);
-	close(c->pid_fd);
+	vmm_child_close(&c->child);
 	free(c);
 }
 
@@ -214,7 +207,8 @@ static void watch(struct vmm_client *c, uv_loop_t *loop, uv_poll_t *poll, int fd
 	c->n_open++;
 }
 
-static struct vmm_client *create(uv_loop_t *loop, pid_t pid, int *control_fd, int *pid_fd,
+/* Takes child and descriptor over. NULL if there is no memory: then it does not. */
+static struct vmm_client *create(uv_loop_t *loop, const struct vmm_child *child, int *control_fd,
 				 const struct vmm_events *events, void *owner)
 {
 	struct vmm_client *c = calloc(1, sizeof(*c));
@@ -223,12 +217,11 @@ static struct vmm_client *create(uv_loop_t *loop, pid_t pid, int *control_fd, in
 		return NULL;
 	c->events = events;
 	c->owner = owner;
-	c->pid = pid;
+	c->child = *child;
 	c->ended_status = -1;
 	c->control_fd = steal_fd(control_fd);
-	c->pid_fd = steal_fd(pid_fd);
 	watch(c, loop, &c->control, c->control_fd, on_control);
-	watch(c, loop, &c->exit, c->pid_fd, on_exit_of_process);
+	watch(c, loop, &c->exit, c->child.pid_fd, on_exit_of_process);
 	return c;
 }
 
@@ -237,68 +230,55 @@ struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, c
 {
 	AUTO_FD int listener = listen_at(control_path);
 	AUTO_FD int control_fd = listener < 0 ? -1 : connect_to(control_path);
-	AUTO_FD int pid_fd = -1, output_fd = -1;
-	struct vmm_output *output = control_fd < 0 ? NULL : vmm_output_open(loop, &output_fd);
 	const struct vmm_process process = {
 		.arguments = arguments,
 		.inherited = { { listener, VMM_CONTROL_FD }, { net_fd, VMM_NET_FD } },
 		.n_inherited = net_fd < 0 ? 1 : 2,
-		.output_fd = output_fd,
 		.is_jailed = is_jailed,
 	};
-	struct vmm_client *c = NULL;
-	pid_t pid = -1;
-	int rc = listener < 0     ? listener
-		 : control_fd < 0 ? control_fd
-		 : output         ? vmm_process_spawn(&process, &pid)
-				  : -errno;
+	struct vmm_child child;
+	struct vmm_client *c;
 
-	if (rc < 0) {
-		vmm_output_close(output);
-		error_set(err, -rc, "cannot start %s: %s", arguments[0], strerror(-rc));
+	if (control_fd < 0) {
+		const int problem = listener < 0 ? listener : control_fd;
+
+		error_set(err, -problem, "cannot start %s: %s", arguments[0], strerror(-problem));
 		return NULL;
 	}
-	pid_fd = pidfd_open(pid, 0);
-	if (pid_fd >= 0)
-		c = create(loop, pid, &control_fd, &pid_fd, events, owner);
+	if (vmm_child_start(&child, loop, &process, err) < 0)
+		return NULL;
+	c = create(loop, &child, &control_fd, events, owner);
 	if (!c) {
-		error_set(err, errno, "cannot watch %s: %s", arguments[0], strerror(errno));
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		vmm_output_close(output);
-		return NULL;
+		error_set(err, ENOMEM, "cannot watch %s: %s", arguments[0], strerror(ENOMEM));
+		vmm_child_discard(&child);
 	}
-	c->is_child = true;
-	c->output = output;
-	vmm_output_set_pid(output, pid);
 	return c;
 }
 
 struct vmm_client *vmm_client_adopt(uv_loop_t *loop, const char *control_path, pid_t pid, const char *id,
 				    const struct vmm_events *events, void *owner, struct error *err)
 {
-	AUTO_FD int pid_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 	AUTO_FD int control_fd = -1;
-	struct vmm_client *c;
+	struct vmm_child child;
+	struct vmm_client *c = NULL;
 
-	if (pid_fd < 0 || !vmm_process_has_id(pid, id)) {
+	if (!vmm_child_adopt(&child, pid, id)) {
 		error_set(err, ESRCH, "its process %d is gone", (int)pid);
 		return NULL;
 	}
 	control_fd = connect_to(control_path);
-	if (control_fd < 0) {
+	if (control_fd < 0)
 		error_set(err, -control_fd, "cannot connect to %s: %s", control_path, strerror(-control_fd));
-		return NULL;
-	}
-	c = create(loop, pid, &control_fd, &pid_fd, events, owner);
-	if (!c)
+	else if (!(c = create(loop, &child, &control_fd, events, owner)))
 		error_set(err, ENOMEM, "out of memory");
+	if (!c)
+		vmm_child_close(&child);
 	return c;
 }
 
 pid_t vmm_client_pid(const struct vmm_client *c)
 {
-	return c->pid;
+	return c->child.pid;
 }
 
 static int send_order(struct vmm_client *c, enum vmm_message_type order, const int *fds, size_t n_fds)
@@ -380,7 +360,7 @@ bool vmm_answer_has(const char *text, const char *name, const char *value)
 
 void vmm_client_kill(struct vmm_client *c)
 {
-	pidfd_send_signal(c->pid_fd, SIGKILL, NULL, 0);
+	vmm_child_kill(&c->child);
 }
 
 void vmm_client_close(struct vmm_client *c)
@@ -388,8 +368,6 @@ void vmm_client_close(struct vmm_client *c)
 	if (!c || c->is_closed)
 		return;
 	c->is_closed = true;
-	vmm_output_close(c->output);
-	c->output = NULL;
 	uv_close((uv_handle_t *)&c->control, on_closed);
 	uv_close((uv_handle_t *)&c->exit, on_closed);
 }
