@@ -4,6 +4,8 @@
 #include "view.h"
 
 #include <curl/curl.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -109,88 +111,105 @@ static const struct option_spec delete_options[] = {
 
 /* ---- the resource ------------------------------------------------------------------------------------------------ */
 
-static void add_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, json_string(text));
-}
+#define SETTING(field, path)                                                                                           \
+	{                                                                                                              \
+		offsetof(struct options, field), PROPERTIES path                                                       \
+	}
+#define LIFECYCLE "dynamicPoolConfiguration.lifecycleConfiguration."
+#define NETWORK   "sessionNetworkConfiguration."
+#define LIMITS    "sessionLimits."
 
-static void add_number(json_t *object, const char *key, long number)
-{
-	if (number != OPTIONS_UNSET)
-		json_object_set_new(object, key, json_integer(number));
-}
+/* Where an option's value goes. What was not given is left out, so that an update touches nothing of it. */
+struct setting {
+	size_t offset; /* in struct options */
+	const char *path;
+};
 
-/* Takes `part` over; an empty one is left out, so that an update touches nothing of it. */
-static void add_part(json_t *object, const char *key, json_t *part)
+static const struct setting texts[] = {
+	SETTING(container_type, "containerType"),
+	SETTING(template, "templateName"),
+	SETTING(lifecycle_type, LIFECYCLE "lifecycleType"),
+	SETTING(network_status, NETWORK "status"),
+	SETTING(egress_default, NETWORK "egressPolicy.defaultAction"),
+	SETTING(cpu, "resources.cpu"),
+	SETTING(memory, "resources.memory"),
+	SETTING(max_disk, LIMITS "disk"),
+	{ offsetof(struct options, location), "location" },
+};
+
+static const struct setting lists[] = {
+	SETTING(egress_allow, NETWORK "egressPolicy.allow"),
+	SETTING(egress_deny, NETWORK "egressPolicy.deny"),
+};
+
+static const struct setting numbers[] = {
+	SETTING(max_sessions, "scaleConfiguration.maxConcurrentSessions"),
+	SETTING(ready_sessions, "scaleConfiguration.readySessionInstances"),
+	SETTING(cooldown_s, LIFECYCLE "cooldownPeriodInSeconds"),
+	SETTING(max_alive_s, LIFECYCLE "maxAlivePeriodInSeconds"),
+	SETTING(max_file_mib, "maxFileSizeInMib"),
+	SETTING(max_processes, LIMITS "processes"),
+	SETTING(max_execution_s, LIMITS "executionTimeInSeconds"),
+	SETTING(max_output_bytes, LIMITS "outputBytes"),
+	SETTING(session_rate, LIMITS "sessionRequestsPerMinute"),
+	SETTING(pool_rate, LIMITS "poolRequestsPerMinute"),
+};
+
+/* Takes `value` over; the objects on the way to it are made where they are missing. */
+static void put(json_t *object, const char *path, json_t *value)
 {
-	if (json_object_size(part))
-		json_object_set_new(object, key, part);
-	else
-		json_decref(part);
+	for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+		const size_t length = (size_t)(dot - path);
+
+		if (!json_object_getn(object, path, length))
+			json_object_setn_new(object, path, length, json_object());
+		object = json_object_getn(object, path, length);
+	}
+	json_object_set_new(object, path, value);
 }
 
 /* The entries of a list with commas between; an empty text is an empty list. */
-static void add_list(json_t *object, const char *key, const char *text)
+static json_t *list_of(const char *text)
 {
-	json_t *list;
+	json_t *list = json_array();
 
-	if (!text)
-		return;
-	list = json_array();
 	for (size_t length; *text; text += length + (text[length] == ',')) {
 		length = strcspn(text, ",");
 		if (length)
 			json_array_append_new(list, json_stringn(text, length));
 	}
-	json_object_set_new(object, key, list);
+	return list;
+}
+
+static json_t *identities_of(const char *name)
+{
+	return *name ? json_pack("[{s:s, s:s}]", "identity", name, "lifecycle", "Main") : json_array();
+}
+
+static const char *text_of(const struct options *o, const struct setting *setting)
+{
+	return *(const char *const *)((uintptr_t)o + setting->offset);
 }
 
 /* What the options say, and nothing else. */
 static json_t *make_resource(const struct options *o)
 {
-	json_t *resource = json_object(), *properties = json_object();
-	json_t *scale = json_object(), *lifecycle = json_object(), *network = json_object(), *sizes = json_object();
-	json_t *limits = json_object();
-	json_t *egress = json_object();
+	json_t *resource = json_pack("{s:{}}", "properties");
 
-	add_number(scale, "maxConcurrentSessions", o->max_sessions);
-	add_number(scale, "readySessionInstances", o->ready_sessions);
-	add_text(lifecycle, "lifecycleType", o->lifecycle_type);
-	add_number(lifecycle, "cooldownPeriodInSeconds", o->cooldown_s);
-	add_number(lifecycle, "maxAlivePeriodInSeconds", o->max_alive_s);
-	add_text(network, "status", o->network_status);
-	add_text(egress, "defaultAction", o->egress_default);
-	add_list(egress, "allow", o->egress_allow);
-	add_list(egress, "deny", o->egress_deny);
-	add_part(network, "egressPolicy", egress);
-	add_text(sizes, "cpu", o->cpu);
-	add_text(sizes, "memory", o->memory);
-	add_number(limits, "processes", o->max_processes);
-	add_text(limits, "disk", o->max_disk);
-	add_number(limits, "executionTimeInSeconds", o->max_execution_s);
-	add_number(limits, "outputBytes", o->max_output_bytes);
-	add_number(limits, "sessionRequestsPerMinute", o->session_rate);
-	add_number(limits, "poolRequestsPerMinute", o->pool_rate);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (text_of(o, &texts[i]))
+			put(resource, texts[i].path, json_string(text_of(o, &texts[i])));
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (text_of(o, &lists[i]))
+			put(resource, lists[i].path, list_of(text_of(o, &lists[i])));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		const long number = *(const long *)((uintptr_t)o + numbers[i].offset);
 
-	add_text(properties, "containerType", o->container_type);
-	add_text(properties, "templateName", o->template);
-	add_number(properties, "maxFileSizeInMib", o->max_file_mib);
+		if (number != OPTIONS_UNSET)
+			put(resource, numbers[i].path, json_integer(number));
+	}
 	if (o->identity)
-		json_object_set_new(properties, "managedIdentitySettings",
-				    *o->identity
-					    ? json_pack("[{s:s, s:s}]", "identity", o->identity, "lifecycle", "Main")
-					    : json_array());
-	add_part(properties, "scaleConfiguration", scale);
-	if (json_object_size(lifecycle))
-		json_object_set_new(properties, "dynamicPoolConfiguration",
-				    json_pack("{s:O}", "lifecycleConfiguration", lifecycle));
-	json_decref(lifecycle);
-	add_part(properties, "sessionNetworkConfiguration", network);
-	add_part(properties, "resources", sizes);
-	add_part(properties, "sessionLimits", limits);
-	json_object_set_new(resource, "properties", properties);
-	add_text(resource, "location", o->location);
+		put(resource, PROPERTIES "managedIdentitySettings", identities_of(o->identity));
 	return resource;
 }
 
