@@ -99,11 +99,6 @@ static void offer_values(const struct query *q, const char *option)
 			offer(q, "", known[i].values[j], "");
 }
 
-static bool takes_value(const struct option_spec *spec)
-{
-	return spec->kind == OPTION_TEXT || spec->kind == OPTION_NUMBER || spec->kind == OPTION_IGNORED;
-}
-
 /* The option that the word is, by its long name or its letter, and whose value comes as the next word; else NULL. */
 static const struct option_spec *option_before(const struct option_spec *specs, const char *word)
 {
@@ -111,7 +106,7 @@ static const struct option_spec *option_before(const struct option_spec *specs, 
 		bool is_long = strncmp(word, "--", 2) == 0 && strcmp(word + 2, specs->name) == 0;
 		bool is_letter = word[0] == '-' && specs->letter && word[1] == specs->letter && !word[2];
 
-		if ((is_long || is_letter) && takes_value(specs))
+		if ((is_long || is_letter) && option_takes_value(specs->kind))
 			return specs;
 	}
 	return NULL;

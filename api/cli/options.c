@@ -13,9 +13,10 @@ struct token {
 	const struct option_spec *spec;
 };
 
-static bool takes_value(enum option_kind kind)
+bool option_takes_value(enum option_kind kind)
 {
-	return kind == OPTION_TEXT || kind == OPTION_NUMBER || kind == OPTION_IGNORED || kind == OPTION_REFUSED;
+	return kind == OPTION_TEXT || kind == OPTION_TEXT_OR_EMPTY || kind == OPTION_NUMBER || kind == OPTION_IGNORED ||
+	       kind == OPTION_REFUSED;
 }
 
 /* --name, --name=value, -n, -nvalue; no abbreviations, since a later option could make them mean something else. */
@@ -57,7 +58,8 @@ static int set(struct options *options, const struct token *token, struct error 
 
 	switch (spec->kind) {
 	case OPTION_TEXT:
-		if (!*token->value)
+	case OPTION_TEXT_OR_EMPTY:
+		if (!*token->value && spec->kind == OPTION_TEXT)
 			return error_set(err, STATUS_USAGE, "--%s takes a value that is not empty", spec->name);
 		*(const char **)((uintptr_t)options + spec->offset) = token->value;
 		return 0;
@@ -89,7 +91,7 @@ static int take_option(struct options *options, const struct option_spec *specs,
 
 	if (!find(specs, words[0], &token))
 		return error_set(err, STATUS_USAGE, "there is no option %s here", words[0]);
-	if (!takes_value(token.spec->kind)) {
+	if (!option_takes_value(token.spec->kind)) {
 		if (token.value)
 			return error_set(err, STATUS_USAGE, "--%s takes no value", token.spec->name);
 	} else if (!token.value) {
@@ -158,8 +160,8 @@ void options_print_help(const struct option_spec *specs, FILE *out)
 			continue;
 		if (specs->letter)
 			snprintf(letter, sizeof(letter), "-%c, ", specs->letter);
-		snprintf(name, sizeof(name), "--%s%s%s", specs->name, takes_value(specs->kind) ? " " : "",
-			 takes_value(specs->kind) ? specs->argument : "");
+		snprintf(name, sizeof(name), "--%s%s%s", specs->name, option_takes_value(specs->kind) ? " " : "",
+			 option_takes_value(specs->kind) ? specs->argument : "");
 		fprintf(out, "  %s%-26s %s\n", letter, name, specs->help);
 	}
 }

@@ -73,6 +73,7 @@ struct options {
 enum option_kind {
 	OPTION_END,
 	OPTION_TEXT,
+	OPTION_TEXT_OR_EMPTY, /* '' has a meaning, which `help` says */
 	OPTION_NUMBER,
 	OPTION_SWITCH,
 	OPTION_IGNORED,        /* taken with its value for the sake of scripts written for az */
@@ -88,6 +89,9 @@ struct option_spec {
 	const char *argument; /* as the help calls it */
 	const char *help;     /* NULL: not shown */
 };
+
+/* Whether a word follows it, or comes after `=`. */
+bool option_takes_value(enum option_kind kind);
 
 #define OPTION(kind, letter, name, field, argument, help)                                                              \
 	{                                                                                                              \

@@ -57,14 +57,14 @@ static const struct view_column columns[] = {
 		       "EgressDisabled, or EgressEnabled"),                                                            \
 		OPTION(OPTION_TEXT, 0, "egress-default-action", egress_default, "ACTION",                              \
 		       "Allow (default) or Deny, for what no entry speaks of"),                                        \
-		OPTION(OPTION_TEXT, 0, "egress-allow", egress_allow, "LIST",                                           \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "egress-allow", egress_allow, "LIST",                                  \
 		       "IPv4 networks and names, with commas between; '': none"),                                      \
-		OPTION(OPTION_TEXT, 0, "egress-deny", egress_deny, "LIST", "likewise"),                                \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "egress-deny", egress_deny, "LIST", "likewise"),                       \
 		OPTION(OPTION_TEXT, 0, "cpu", cpu, "CPUS", "of a session: 2, or a share: 0.25"),                       \
 		OPTION(OPTION_TEXT, 0, "memory", memory, "SIZE", "of a session: 512Mi, 1Gi or 0.5Gi"),                 \
 		OPTION(OPTION_NUMBER, 0, "max-file-size", max_file_mib, "MIB",                                         \
 		       "of a file that is uploaded; 0: what the service allows"),                                      \
-		OPTION(OPTION_TEXT, 0, "mi-user-assigned", identity, "NAME",                                           \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "mi-user-assigned", identity, "NAME",                                  \
 		       "whose tokens code may ask for, of identity-file; '': nobody's"),                               \
 		OPTION(OPTION_NUMBER, 0, "max-processes", max_processes, "N",                                          \
 		       "processes and threads of a session; 0: 896"),                                                  \

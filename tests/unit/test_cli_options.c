@@ -12,6 +12,7 @@
 
 static const struct option_spec specs[] = {
 	OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", "a name"),
+	OPTION(OPTION_TEXT_OR_EMPTY, 0, "egress-allow", egress_allow, "LIST", "names; '': none"),
 	OPTION(OPTION_NUMBER, 0, "max-sessions", max_sessions, "N", "a number"),
 	OPTION(OPTION_SWITCH, 'y', "yes", yes, NULL, "a switch"),
 	OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL),
@@ -106,6 +107,18 @@ static void options_of_az_without_a_meaning_are_taken(void **state)
 	assert_int_equal(options.n_arguments, 1);
 }
 
+static void an_empty_text_is_taken_where_it_means_something(void **state)
+{
+	(void)state;
+	check_good("--egress-allow ''");
+	assert_string_equal(options.egress_allow, "");
+	check_good("--egress-allow=");
+	assert_string_equal(options.egress_allow, "");
+	check_good("");
+	assert_null(options.egress_allow);
+	check_bad("--egress-allow", "--egress-allow needs a value");
+}
+
 static void what_cannot_be_used_says_why(void **state)
 {
 	(void)state;
@@ -152,6 +165,7 @@ int main(void)
 		cmocka_unit_test(all_ways_to_write_an_option_are_understood),
 		cmocka_unit_test(arguments_stand_anywhere),
 		cmocka_unit_test(options_of_az_without_a_meaning_are_taken),
+		cmocka_unit_test(an_empty_text_is_taken_where_it_means_something),
 		cmocka_unit_test(what_cannot_be_used_says_why),
 		cmocka_unit_test(the_help_shows_what_has_an_effect),
 	};
