@@ -28,3 +28,17 @@ def check(hearthd, seed, *options):
 
 def test_good_and_bad_requests_are_answered_as_the_document_says(hearthd):
     check(hearthd, seed=1)
+
+
+def test_the_schema_of_an_egress_entry_is_what_hearthd_takes(hearthd):
+    hearthd.start()
+    entry = hearthd.get("openapi.json").json()["components"]["schemas"]["EgressEntry"]
+    label = "a" * 63
+    for text in ("example.org", "*.Example.org", "localhost", "_dns.x--y", "3com", "com.3x", label, f"{label}a", "a." * 126 + "a",
+                 "a." * 126 + "ab", "a.5", "*.5", "5", "a..b", ".a", "a.", "*", "*.", "*.*", "a b", "\u00e9.org", "10.1.0.0/16",
+                 "10.1.0.0", "1.2.3.4/32", "0.0.0.0/0", "0.0.0.0/33", "256.1.1.1", "1.2.3", "01.2.3.4", "*.1.2.3.4", "10.0.0.0/",
+                 "10.0.0.0/+8", "::1"):
+        answer = hearthd.request("PUT", "sessionPools/analysis", params={"api-version": "2025-02-02-preview"}, json={
+            "properties": {"sessionNetworkConfiguration": {"egressPolicy": {"allow": [text]}}}})
+        is_good = len(text) <= entry["maxLength"] and bool(re.search(entry["pattern"], text))
+        assert answer.status_code in ((200, 201) if is_good else (400,)), f"{text}: {answer.text}"

@@ -17,6 +17,9 @@ class Hearthd:
         self.folder = str(folder)
         self.token = secrets.token_hex(16)
         self.process = None
+        # Pools may ask for a network, too: hearthd looks for its parts beside hearth-vmm.
+        for name in ("hearth-vmm", "hearth-netd", "passt"):
+            os.symlink("/bin/false", os.path.join(self.folder, name))
         for name in ("kernel", "image"):
             with open(os.path.join(self.folder, name), "w"):
                 pass
@@ -28,7 +31,7 @@ class Hearthd:
 
     def start(self, *options):
         command = [os.path.join(ROOT, "build", "hearthd"), "--listen", "127.0.0.1:0", "--home", self.folder,
-                   "--runtime-dir", self.path("run"), "--vmm", "/bin/false", "--kernel", self.path("kernel"),
+                   "--runtime-dir", self.path("run"), "--vmm", self.path("hearth-vmm"), "--kernel", self.path("kernel"),
                    "--image", self.path("image"), "--ready-sessions", "0", "--boot-always", "true", *options]
         with open(self.path("stderr"), "ab") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
