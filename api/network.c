@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/network_protocol.h"
+#include "common/send_buffer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -230,7 +231,6 @@ static int open_log(const char *path, int *own, int *its)
 
 int network_make_socket(int ends[2])
 {
-	const int buffer = SOCKET_BUFFER;
 	int low[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, low) < 0)
@@ -241,8 +241,7 @@ int network_make_socket(int ends[2])
 	rc = ends[0] < 0 || ends[1] < 0 ? -errno : 0;
 	/* The usual size takes three of the longest frames. */
 	for (int i = 0; rc == 0 && i < 2; i++)
-		if (setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
-			setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+		send_buffer_want(ends[i], SOCKET_BUFFER);
 	close(low[0]);
 	close(low[1]);
 	return rc;

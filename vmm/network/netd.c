@@ -4,6 +4,7 @@
  */
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/send_buffer.h"
 #include "vmm/network/gate.h"
 #include "vmm/network/options.h"
 #include "vmm/network/passt.h"
@@ -333,7 +334,7 @@ static int place_descriptors(const struct netd_options *options, struct error *e
 {
 	const int vmm = fcntl(options->vmm_fd, F_DUPFD_CLOEXEC, LOG_FD + 1);
 	const int log = fcntl(options->log_fd, F_DUPFD_CLOEXEC, LOG_FD + 1);
-	int type = 0, buffer = SOCKET_BUFFER;
+	int type = 0;
 	socklen_t size = sizeof(type);
 	struct stat file;
 
@@ -347,8 +348,7 @@ static int place_descriptors(const struct netd_options *options, struct error *e
 	/* A pipe that nobody reads must not hold us up. */
 	if (!S_ISREG(file.st_mode))
 		fcntl(LOG_FD, F_SETFL, fcntl(LOG_FD, F_GETFL) | O_NONBLOCK);
-	if (setsockopt(VMM_FD, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
-		setsockopt(VMM_FD, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	send_buffer_want(VMM_FD, SOCKET_BUFFER);
 	return 0;
 }
 

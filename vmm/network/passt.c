@@ -1,6 +1,7 @@
 #include "vmm/network/passt.h"
 
 #include "common/cleanup.h"
+#include "common/send_buffer.h"
 #include "vmm/network/byte_order.h"
 
 #include <errno.h>
@@ -77,7 +78,7 @@ static void become_passt(const char *file, const struct jail *jail, int fd, pid_
 int passt_start(struct passt *passt, const char *file, const struct jail *jail, struct error *err)
 {
 	AUTO_FD int own = -1, its = -1;
-	int ends[2], buffer = PASST_SOCKET_BUFFER;
+	int ends[2];
 	const pid_t parent = getpid();
 	pid_t child;
 
@@ -89,8 +90,7 @@ int passt_start(struct passt *passt, const char *file, const struct jail *jail, 
 	own = ends[0];
 	its = ends[1];
 	/* passt loses what it cannot send at once, and finds out late. */
-	if (setsockopt(its, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
-		setsockopt(its, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	send_buffer_want(its, PASST_SOCKET_BUFFER);
 	child = fork();
 	if (child < 0)
 		return error_set(err, errno, "cannot start passt: %s", strerror(errno));
