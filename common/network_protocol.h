@@ -36,7 +36,7 @@ enum {
  *                        outlives a hearthd; a pipe that nobody reads loses lines, and is never waited for
  *     --policy FILE      see below; read once, at the start
  *     --id NAME          in its own messages (stderr)
- *     --passt FILE       default: /usr/bin/passt
+ *     --passt FILE       default: passt beside hearth-netd
  *     --resolver ADDRESS whom to ask for names, up to 3 times; default: those of /etc/resolv.conf
  *     --jail full|partial|off, --jail-user ID, --jail-cgroup FILE
  *                        as hearth-vmm's (docs/security.md). For a full jail it is started as the first process of a PID

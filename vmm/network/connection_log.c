@@ -1,6 +1,7 @@
 #include "vmm/network/connection_log.h"
 
 #include "common/network_protocol.h"
+#include "vmm/network/nanoseconds.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NS_PER_SECOND = 1000000000, NS_PER_MS = 1000000, AGAIN_SECONDS = 60 };
+enum { AGAIN_SECONDS = 60 };
 
 struct line {
 	char text[NETWORK_LOG_LINE_MAX];
@@ -92,7 +93,7 @@ static uint64_t key_of(const struct log_entry *entry)
 static bool is_recent(struct connection_log *log, uint64_t key, int64_t now_ns)
 {
 	for (unsigned i = 0; i < LOG_RECENT_MAX; i++)
-		if (log->recent[i].key == key && now_ns - log->recent[i].at_ns < (int64_t)AGAIN_SECONDS * NS_PER_SECOND)
+		if (log->recent[i].key == key && now_ns - log->recent[i].at_ns < AGAIN_SECONDS * NS_PER_SECOND)
 			return true;
 	return false;
 }

@@ -1,8 +1,8 @@
 #include "vmm/network/flow.h"
 
-#include <string.h>
+#include "vmm/network/nanoseconds.h"
 
-enum { NS_PER_SECOND = 1000000000 };
+#include <string.h>
 
 /* A guest that makes all of them collide makes its own 1,024 connections slow, and nobody else's. */
 static unsigned bucket_of(uint8_t protocol, uint16_t port, uint32_t destination, uint16_t destination_port)

@@ -1,10 +1,11 @@
 /* Names: what a guest asks port 53 of the gateway. Questions are asked anew, of the host's resolvers. */
 #include "vmm/network/gate.h"
+#include "vmm/network/nanoseconds.h"
 
 #include <string.h>
 #include <sys/types.h>
 
-enum { PORT = 53, NS_PER_SECOND = 1000000000 };
+enum { PORT = 53 };
 
 static void log_name(struct gate *gate, const struct dns_question *question, struct verdict verdict, uint64_t received,
 		     int64_t duration_ns, int64_t now_ns)
@@ -104,8 +105,7 @@ void gate_names_tick(struct gate *gate, int64_t now_ns)
 	for (unsigned i = 0; gate->n_questions > 0 && i < GATE_QUESTIONS_MAX; i++) {
 		struct gate_question *question = &gate->questions[i];
 
-		if (question->is_used &&
-		    now_ns - question->asked_ns >= (int64_t)GATE_QUESTION_SECONDS * NS_PER_SECOND &&
+		if (question->is_used && now_ns - question->asked_ns >= GATE_QUESTION_SECONDS * NS_PER_SECOND &&
 		    !ask(gate, question, now_ns))
 			give_up(gate, question, now_ns);
 	}

@@ -1,8 +1,8 @@
 #include "vmm/network/names.h"
 
-#include <string.h>
+#include "vmm/network/nanoseconds.h"
 
-enum { NS_PER_SECOND = 1000000000 };
+#include <string.h>
 
 /* The entry of the address, or the one that it may have. */
 static struct name *place_for(struct names *names, uint32_t address)
@@ -35,7 +35,7 @@ void names_learn(struct names *names, const char *name, const struct dns_answer 
 			continue;
 		entry = place_for(names, answer->addresses[i]);
 		entry->address = answer->addresses[i];
-		entry->until_ns = now_ns + (int64_t)seconds * NS_PER_SECOND;
+		entry->until_ns = now_ns + seconds * NS_PER_SECOND;
 		strncpy(entry->name, name, sizeof(entry->name) - 1);
 	}
 }

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/send_buffer.h"
 #include "vmm/network/gate.h"
+#include "vmm/network/nanoseconds.h"
 #include "vmm/network/options.h"
 #include "vmm/network/passt.h"
 #include "vmm/network/resolvers.h"
@@ -37,7 +38,6 @@ enum {
 	EVENTS_MAX = 32,
 	FRAMES_AT_ONCE = 64, /* of one side, before the others have their turn */
 	SOCKET_BUFFER = 1 << 20,
-	NS_PER_MS = 1000000,
 };
 
 /* What an event is about: one of these, and an index. */
@@ -64,7 +64,7 @@ static int64_t clock_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
 static void end(struct netd *netd, enum network_exit status)
@@ -303,7 +303,7 @@ static void run(struct netd *netd)
 			handle(netd, &events[i]);
 		update_watches(netd);
 		now_ns = clock_ns();
-		if (!has_deadlines || now_ns - netd->tick_ns >= (int64_t)GATE_TICK_MS * NS_PER_MS) {
+		if (!has_deadlines || now_ns - netd->tick_ns >= GATE_TICK_MS * NS_PER_MS) {
 			has_deadlines = gate_tick(&netd->gate, now_ns);
 			netd->tick_ns = now_ns;
 		}

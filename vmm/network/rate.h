@@ -2,6 +2,8 @@
 #ifndef HEARTH_NETWORK_RATE_H
 #define HEARTH_NETWORK_RATE_H
 
+#include "vmm/network/nanoseconds.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,7 +17,7 @@ struct rate {
 /* True, and one is taken, if there is one left. */
 static inline bool rate_take(struct rate *rate, int64_t now_ns)
 {
-	const int64_t cost = 1000000000 / rate->per_second, most = cost * rate->at_once;
+	const int64_t cost = NS_PER_SECOND / rate->per_second, most = cost * rate->at_once;
 
 	rate->level_ns = rate->is_begun ? rate->level_ns + (now_ns - rate->last_ns) : most;
 	rate->is_begun = true;
