@@ -3,61 +3,35 @@
  * the transport and the event loop would call.
  */
 #include "common/network_protocol.h"
-#include "tests/unit/test_ring.h"
-#include "vmm/event_loop.h"
-#include "vmm/virtio/mmio.h"
+#include "tests/unit/test_guest.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/net_checksum.h"
 
 #include <errno.h>
 #include <linux/virtio_net.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-	RX = 0,
-	TX = 1,
 	RING_SIZE = 128,
 	HEADER_SIZE = 12,
 	RX_BUFFER_SIZE = 1536, /* as Linux posts them */
-	RX_BUFFERS = 0x100000, /* where they lie */
-	TX_BUFFERS = 0x300000,
 	FRAME_SIZE = 1000,
 };
 
 struct fixture {
-	struct guest_memory memory;
-	struct event_loop loop;
-	struct virtio_mmio mmio;
-	struct test_ring rx, tx;
-	uint16_t n_rx_offered;
-	char broken[200];
+	struct test_guest guest;
 	int network; /* the other end */
 	uint8_t frame[NETWORK_FRAME_MAX + 100], received[NETWORK_FRAME_MAX + 100];
 };
 
-static void on_broken(void *opaque, const char *what)
-{
-	struct fixture *f = opaque;
-
-	snprintf(f->broken, sizeof(f->broken), "%s", what);
-}
-
-/* The driver's part of a start-up, without the registers that test_virtio_mmio covers. */
 static void activate(struct fixture *f, bool can_merge)
 {
-	struct virtio_device *device = f->mmio.device;
+	struct virtio_device *device = f->guest.mmio.device;
 
-	test_ring_init(&f->rx, &f->memory, 0x1000, RING_SIZE);
-	test_ring_init(&f->tx, &f->memory, 0x9000, RING_SIZE);
-	f->n_rx_offered = 0;
-	assert_int_equal(virtqueue_init(&device->queues[RX], &f->memory, &f->rx.setup, true), 0);
-	assert_int_equal(virtqueue_init(&device->queues[TX], &f->memory, &f->tx.setup, true), 0);
+	test_guest_activate(&f->guest, RING_SIZE);
 	device->driver_features = can_merge ? device->features : 1ULL << VIRTIO_NET_F_MAC;
-	device->is_active = true;
 }
 
 static void create(struct fixture *f)
@@ -68,18 +42,14 @@ static void create(struct fixture *f)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
 	f->network = ends[1];
-	device = virtio_net_create(ends[0], &f->loop, &err);
-	assert_non_null(device);
-	virtio_mmio_init(&f->mmio, device, &f->memory, eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK), on_broken,
-			 f);
+	device = virtio_net_create(ends[0], &f->guest.loop, &err);
+	test_guest_attach(&f->guest, device);
 	assert_int_equal(virtio_net_start(device), 0);
 }
 
 static void destroy(struct fixture *f)
 {
-	virtio_mmio_fini(&f->mmio);
-	close(f->mmio.kick_fd);
-	close(f->mmio.interrupt_fd);
+	test_guest_detach(&f->guest);
 	if (f->network >= 0)
 		close(f->network);
 }
@@ -91,8 +61,7 @@ static int setup(void **state)
 	memset(&f, 0, sizeof(f));
 	for (unsigned i = 0; i < sizeof(f.frame); i++)
 		f.frame[i] = (uint8_t)(i * 7 + i / 256);
-	assert_int_equal(guest_memory_init(&f.memory, TEST_MEMORY_SIZE), 0);
-	assert_int_equal(event_loop_open(&f.loop), 0);
+	test_guest_open(&f.guest);
 	create(&f);
 	activate(&f, true);
 	*state = &f;
@@ -104,41 +73,20 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	destroy(f);
-	event_loop_close(&f->loop);
-	guest_memory_fini(&f->memory);
+	test_guest_close(&f->guest);
 	return 0;
-}
-
-static void run_loop(struct fixture *f)
-{
-	for (int i = 0; i < 5; i++)
-		event_loop_run_once(&f->loop, 0);
-}
-
-static void kick(struct fixture *f)
-{
-	/* As often as the device asks for it itself. */
-	do {
-		virtio_mmio_kicked(&f->mmio, 0);
-	} while (read(f->mmio.kick_fd, &(uint64_t) { 0 }, 8) == 8);
-	run_loop(f);
 }
 
 static void offer_rx(struct fixture *f, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		const struct test_segment segment = { RX_BUFFERS + (f->n_rx_offered++ % RING_SIZE) * 0x1000ULL,
-						      RX_BUFFER_SIZE, VRING_DESC_F_WRITE };
-
-		test_ring_offer_chain(&f->rx, &segment, 1);
-	}
+	test_guest_offer_rx(&f->guest, n, RX_BUFFER_SIZE);
 }
 
 /* The network's side sends the first `size` bytes of f->frame. */
 static void send_to_guest(struct fixture *f, size_t size)
 {
 	assert_int_equal(send(f->network, f->frame, size, 0), size);
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 }
 
 /* The next frame that the guest received, put together in f->received; 0 if there is none. */
@@ -151,20 +99,20 @@ static uint32_t take_frame(struct fixture *f, unsigned *n_buffers)
 		const uint32_t skip = i == 0 ? HEADER_SIZE : 0;
 		struct vring_desc d;
 
-		if (!test_ring_take(&f->rx, &head, &written)) {
+		if (!test_ring_take(&f->guest.rx, &head, &written)) {
 			assert_int_equal(i, 0); /* all buffers of a frame come together */
 			return 0;
 		}
-		memcpy(&d, test_memory(&f->rx, f->rx.setup.descriptors + 16ULL * head, 16), 16);
+		memcpy(&d, test_memory(&f->guest.rx, f->guest.rx.setup.descriptors + 16ULL * head, 16), 16);
 		assert_true(written <= d.len && written > skip);
 		if (i == 0) {
 			static const uint8_t none[10];
 
-			assert_memory_equal(test_memory(&f->rx, d.addr, 10), none, 10); /* no offload was done */
-			n = test_load_u16(&f->rx, d.addr + 10);
+			assert_memory_equal(test_memory(&f->guest.rx, d.addr, 10), none, 10); /* no offload was done */
+			n = test_load_u16(&f->guest.rx, d.addr + 10);
 			assert_true(n > 0);
 		}
-		memcpy(f->received + size, test_memory(&f->rx, d.addr + skip, written - skip), written - skip);
+		memcpy(f->received + size, test_memory(&f->guest.rx, d.addr + skip, written - skip), written - skip);
 		size += written - skip;
 	}
 	*n_buffers = n;
@@ -190,12 +138,13 @@ static void expect_nothing(struct fixture *f)
 /* The guest sends a frame of `size` bytes, header and frame in two segments. */
 static void offer_tx(struct fixture *f, uint32_t size)
 {
-	const struct test_segment segments[] = { { TX_BUFFERS, HEADER_SIZE, 0 }, { TX_BUFFERS + 0x1000, size, 0 } };
+	const struct test_segment segments[] = { { TEST_TX_BUFFERS, HEADER_SIZE, 0 },
+						 { TEST_TX_BUFFERS + 0x1000, size, 0 } };
 
-	memset(test_memory(&f->tx, TX_BUFFERS, HEADER_SIZE), 0, HEADER_SIZE);
+	memset(test_memory(&f->guest.tx, TEST_TX_BUFFERS, HEADER_SIZE), 0, HEADER_SIZE);
 	if (size)
-		memcpy(test_memory(&f->tx, TX_BUFFERS + 0x1000, size), f->frame, size);
-	test_ring_offer_chain(&f->tx, segments, size ? 2 : 1);
+		memcpy(test_memory(&f->guest.tx, TEST_TX_BUFFERS + 0x1000, size), f->frame, size);
+	test_ring_offer_chain(&f->guest.tx, segments, size ? 2 : 1);
 }
 
 static unsigned n_given_back(struct fixture *f)
@@ -203,7 +152,7 @@ static unsigned n_given_back(struct fixture *f)
 	uint32_t head, written = 0;
 	unsigned n = 0;
 
-	for (; test_ring_take(&f->tx, &head, &written); n++)
+	for (; test_ring_take(&f->guest.tx, &head, &written); n++)
 		assert_int_equal(written, 0);
 	return n;
 }
@@ -218,7 +167,7 @@ static void interrupts(struct fixture *f, bool expected)
 {
 	uint64_t count;
 
-	assert_int_equal(read(f->mmio.interrupt_fd, &count, 8) == 8, expected);
+	assert_int_equal(read(f->guest.mmio.interrupt_fd, &count, 8) == 8, expected);
 }
 
 static void the_address_and_the_mtu_are_in_the_registers(void **state)
@@ -228,8 +177,8 @@ static void the_address_and_the_mtu_are_in_the_registers(void **state)
 	uint16_t mtu;
 
 	for (unsigned i = 0; i < 6; i++)
-		virtio_mmio_access(&f->mmio, 0x100 + i, &mac[i], 1, false);
-	virtio_mmio_access(&f->mmio, 0x10a, (uint8_t *)&mtu, 2, false);
+		virtio_mmio_access(&f->guest.mmio, 0x100 + i, &mac[i], 1, false);
+	virtio_mmio_access(&f->guest.mmio, 0x10a, (uint8_t *)&mtu, 2, false);
 	assert_memory_equal(mac, "\x02\x00\x00\x00\x00\x02", 6);
 	assert_int_equal(mtu, 65520);
 }
@@ -241,7 +190,7 @@ static void a_frame_of_the_guest_is_a_message(void **state)
 	offer_tx(f, FRAME_SIZE);
 	offer_tx(f, NETWORK_FRAME_MIN);
 	offer_tx(f, NETWORK_FRAME_MAX);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_int_equal(n_given_back(f), 3);
 	interrupts(f, true);
 	/* They lie in the same buffer: each was sent as it was when it was offered but for its length. */
@@ -295,7 +244,7 @@ static void offer_unfinished(struct fixture *f, uint32_t size, uint16_t start, u
 						  .csum_offset = offset };
 
 	offer_tx(f, size);
-	memcpy(test_memory(&f->tx, TX_BUFFERS, HEADER_SIZE), &header, HEADER_SIZE);
+	memcpy(test_memory(&f->guest.tx, TEST_TX_BUFFERS, HEADER_SIZE), &header, HEADER_SIZE);
 }
 
 static void a_checksum_that_was_left_to_the_device_is_completed(void **state)
@@ -307,7 +256,7 @@ static void a_checksum_that_was_left_to_the_device_is_completed(void **state)
 		const uint16_t expected = checksum_of(f->frame + 34, sizes[i] - 34);
 
 		offer_unfinished(f, sizes[i], 34, 6);
-		kick(f);
+		test_guest_kick(&f->guest);
 		assert_int_equal(receive(f), sizes[i]);
 		assert_int_equal(f->received[40] << 8 | f->received[41], expected);
 		memcpy(f->received + 40, f->frame + 40, 2);
@@ -323,14 +272,14 @@ static void a_checksum_that_has_no_place_drops_the_frame(void **state)
 
 	for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		offer_unfinished(f, FRAME_SIZE, places[i][0], places[i][1]);
-		kick(f);
+		test_guest_kick(&f->guest);
 		assert_int_equal(n_given_back(f), 1);
 		assert_int_equal(receive(f), -1);
 	}
 	offer_unfinished(f, FRAME_SIZE, FRAME_SIZE - 2, 0);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_int_equal(receive(f), FRAME_SIZE);
-	assert_string_equal(f->broken, "");
+	assert_string_equal(f->guest.broken, "");
 }
 
 static void frames_of_a_forbidden_length_are_dropped(void **state)
@@ -339,17 +288,17 @@ static void frames_of_a_forbidden_length_are_dropped(void **state)
 	static const uint32_t lengths[] = { 0, 1, NETWORK_FRAME_MIN - 1, NETWORK_FRAME_MAX + 1, 70000, 1 << 20 };
 
 	for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		const struct test_segment segments[] = { { TX_BUFFERS, HEADER_SIZE, 0 },
-							 { RX_BUFFERS, lengths[i], 0 } };
+		const struct test_segment segments[] = { { TEST_TX_BUFFERS, HEADER_SIZE, 0 },
+							 { TEST_RX_BUFFERS, lengths[i], 0 } };
 
-		test_ring_offer_chain(&f->tx, segments, lengths[i] ? 2 : 1);
+		test_ring_offer_chain(&f->guest.tx, segments, lengths[i] ? 2 : 1);
 	}
 	offer_tx(f, FRAME_SIZE);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_int_equal(n_given_back(f), 7);
 	assert_int_equal(receive(f), FRAME_SIZE);
 	assert_int_equal(receive(f), -1);
-	assert_string_equal(f->broken, "");
+	assert_string_equal(f->guest.broken, "");
 }
 
 static void a_chain_that_no_driver_makes_breaks_the_device(void **state)
@@ -358,38 +307,38 @@ static void a_chain_that_no_driver_makes_breaks_the_device(void **state)
 		struct test_segment segments[2];
 		unsigned n;
 	} chains[] = {
-		{ { { TX_BUFFERS, HEADER_SIZE - 1, 0 } }, 1 },
-		{ { { TX_BUFFERS, FRAME_SIZE, VRING_DESC_F_WRITE } }, 1 },
-		{ { { TX_BUFFERS, FRAME_SIZE, 0 }, { TX_BUFFERS + 0x1000, 16, VRING_DESC_F_WRITE } }, 2 },
+		{ { { TEST_TX_BUFFERS, HEADER_SIZE - 1, 0 } }, 1 },
+		{ { { TEST_TX_BUFFERS, FRAME_SIZE, VRING_DESC_F_WRITE } }, 1 },
+		{ { { TEST_TX_BUFFERS, FRAME_SIZE, 0 }, { TEST_TX_BUFFERS + 0x1000, 16, VRING_DESC_F_WRITE } }, 2 },
 	};
 	struct fixture *f = *state;
 
 	for (unsigned i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
 		activate(f, true);
-		*f->broken = '\0';
-		test_ring_offer_chain(&f->tx, chains[i].segments, chains[i].n);
-		kick(f);
+		*f->guest.broken = '\0';
+		test_ring_offer_chain(&f->guest.tx, chains[i].segments, chains[i].n);
+		test_guest_kick(&f->guest);
 		assert_string_equal(
-			f->broken,
+			f->guest.broken,
 			"net: the driver broke queue 1: a frame that is writable or shorter than its header");
-		assert_false(f->mmio.device->is_active);
+		assert_false(f->guest.mmio.device->is_active);
 		assert_int_equal(receive(f), -1);
 	}
 }
 
 static void a_receive_buffer_that_no_driver_makes_breaks_the_device(void **state)
 {
-	static const struct test_segment segments[] = { { RX_BUFFERS, HEADER_SIZE, VRING_DESC_F_WRITE },
-							{ RX_BUFFERS, RX_BUFFER_SIZE, 0 } };
+	static const struct test_segment segments[] = { { TEST_RX_BUFFERS, HEADER_SIZE, VRING_DESC_F_WRITE },
+							{ TEST_RX_BUFFERS, RX_BUFFER_SIZE, 0 } };
 	struct fixture *f = *state;
 
 	for (unsigned i = 0; i < 2; i++) {
 		activate(f, true);
-		*f->broken = '\0';
-		test_ring_offer_chain(&f->rx, &segments[i], 1);
+		*f->guest.broken = '\0';
+		test_ring_offer_chain(&f->guest.rx, &segments[i], 1);
 		send_to_guest(f, FRAME_SIZE);
 		assert_string_equal(
-			f->broken,
+			f->guest.broken,
 			"net: the driver broke queue 0: a buffer that is readable or too small for a header");
 	}
 }
@@ -400,9 +349,9 @@ static void a_bad_buffer_in_the_middle_of_a_frame_breaks_the_device(void **state
 	struct fixture *f = *state;
 
 	offer_rx(f, 2);
-	test_ring_offer_head(&f->rx, 500);
+	test_ring_offer_head(&f->guest.rx, 500);
 	send_to_guest(f, 5000);
-	assert_string_equal(f->broken, "net: the driver broke queue 0: a descriptor index beyond the table");
+	assert_string_equal(f->guest.broken, "net: the driver broke queue 0: a descriptor index beyond the table");
 	expect_nothing(f);
 }
 
@@ -411,7 +360,7 @@ static void a_message_is_a_frame_for_the_guest(void **state)
 	struct fixture *f = *state;
 
 	offer_rx(f, RING_SIZE);
-	kick(f);
+	test_guest_kick(&f->guest);
 	interrupts(f, false);
 	send_to_guest(f, FRAME_SIZE);
 	interrupts(f, true);
@@ -450,11 +399,11 @@ static void frames_wait_for_buffers_in_their_order(void **state)
 	send_to_guest(f, FRAME_SIZE + 2);
 	expect_nothing(f);
 	offer_rx(f, 1);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_frame(f, FRAME_SIZE, 1);
 	expect_nothing(f);
 	offer_rx(f, 2);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_frame(f, FRAME_SIZE + 1, 1);
 	expect_frame(f, FRAME_SIZE + 2, 1);
 }
@@ -467,13 +416,13 @@ static void a_long_frame_waits_for_all_of_its_buffers(void **state)
 	offer_rx(f, 2);
 	send_to_guest(f, 4 * RX_BUFFER_SIZE - HEADER_SIZE);
 	expect_nothing(f);
-	assert_int_equal(test_ring_avail_event(&f->rx), 2);
+	assert_int_equal(test_ring_avail_event(&f->guest.rx), 2);
 	offer_rx(f, 1);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_nothing(f);
-	assert_int_equal(test_ring_avail_event(&f->rx), 3);
+	assert_int_equal(test_ring_avail_event(&f->guest.rx), 3);
 	offer_rx(f, 1);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_frame(f, 4 * RX_BUFFER_SIZE - HEADER_SIZE, 4);
 }
 
@@ -491,9 +440,9 @@ static void a_frame_that_cannot_fit_is_dropped(void **state)
 
 	activate(f, true);
 	for (unsigned i = 0; i < RING_SIZE; i++) {
-		const struct test_segment segment = { RX_BUFFERS + i * 0x1000ULL, 100, VRING_DESC_F_WRITE };
+		const struct test_segment segment = { TEST_RX_BUFFERS + i * 0x1000ULL, 100, VRING_DESC_F_WRITE };
 
-		test_ring_offer_chain(&f->rx, &segment, 1);
+		test_ring_offer_chain(&f->guest.rx, &segment, 1);
 	}
 	send_to_guest(f, 20000);
 	send_to_guest(f, FRAME_SIZE);
@@ -507,15 +456,15 @@ static void a_full_socket_stops_the_queue_and_loses_nothing(void **state)
 
 	for (unsigned i = 0; i < 20; i++) {
 		offer_tx(f, 60000);
-		kick(f);
+		test_guest_kick(&f->guest);
 		n_sent += n_given_back(f);
 	}
 	assert_true(n_sent > 0 && n_sent < 20);
-	assert_int_equal(f->tx.next_available, 20);
+	assert_int_equal(f->guest.tx.next_available, 20);
 	while (receive(f) == 60000) {
 		n_received++;
-		run_loop(f);
-		kick(f);
+		test_guest_run_loop(&f->guest);
+		test_guest_kick(&f->guest);
 		n_sent += n_given_back(f);
 	}
 	assert_int_equal(n_sent, 20);
@@ -530,16 +479,16 @@ static void a_pulled_cable_drops_frames_and_the_guest_goes_on(void **state)
 	send_to_guest(f, FRAME_SIZE);
 	close(f->network);
 	f->network = -1;
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	expect_frame(f, FRAME_SIZE, 1);
 	for (unsigned i = 0; i < 3; i++) {
 		offer_tx(f, FRAME_SIZE);
-		kick(f);
+		test_guest_kick(&f->guest);
 		assert_int_equal(n_given_back(f), 1);
 	}
-	assert_int_equal(event_loop_run_once(&f->loop, 0), 0);
+	assert_int_equal(event_loop_run_once(&f->guest.loop, 0), 0);
 	expect_nothing(f);
-	assert_string_equal(f->broken, "");
+	assert_string_equal(f->guest.broken, "");
 }
 
 /* Its end comes while the queue stands still: what waits is dropped, or the guest would wait for ever. */
@@ -550,13 +499,13 @@ static void a_cable_that_is_pulled_while_the_socket_is_full(void **state)
 
 	for (unsigned i = 0; i < 20; i++)
 		offer_tx(f, 60000);
-	kick(f);
+	test_guest_kick(&f->guest);
 	n += n_given_back(f);
 	assert_true(n < 20);
 	close(f->network);
 	f->network = -1;
-	run_loop(f);
-	kick(f);
+	test_guest_run_loop(&f->guest);
+	test_guest_kick(&f->guest);
 	assert_int_equal(n + n_given_back(f), 20);
 }
 
@@ -566,14 +515,14 @@ static void one_pass_is_bounded(void **state)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < RING_SIZE; i++) {
-		const struct test_segment segment = { TX_BUFFERS, HEADER_SIZE + NETWORK_FRAME_MIN, 0 };
+		const struct test_segment segment = { TEST_TX_BUFFERS, HEADER_SIZE + NETWORK_FRAME_MIN, 0 };
 
-		test_ring_offer_chain(&f->tx, &segment, 1);
+		test_ring_offer_chain(&f->guest.tx, &segment, 1);
 	}
-	virtio_mmio_kicked(&f->mmio, 0);
+	virtio_mmio_kicked(&f->guest.mmio, 0);
 	n = n_given_back(f);
 	assert_true(n > 0 && n < RING_SIZE);
-	kick(f); /* it has asked for another turn */
+	test_guest_kick(&f->guest); /* it has asked for another turn */
 	assert_int_equal(n + n_given_back(f), RING_SIZE);
 }
 
@@ -583,12 +532,12 @@ static void a_reset_forgets_the_frame_that_waits(void **state)
 	uint8_t zero[4] = { 0 };
 
 	send_to_guest(f, FRAME_SIZE);
-	virtio_mmio_access(&f->mmio, 0x70, zero, 4, true);
-	assert_false(f->mmio.device->is_active);
+	virtio_mmio_access(&f->guest.mmio, 0x70, zero, 4, true);
+	assert_false(f->guest.mmio.device->is_active);
 	send_to_guest(f, FRAME_SIZE + 1);
 	activate(f, true);
 	offer_rx(f, 4);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_frame(f, FRAME_SIZE + 1, 1);
 	expect_nothing(f);
 }
@@ -598,18 +547,18 @@ static void save(struct fixture *f, struct state_writer *writer)
 	static const uint8_t id[SNAPSHOT_ID_SIZE];
 
 	state_writer_init(writer, id);
-	virtio_mmio_save(&f->mmio, 0, writer);
+	virtio_mmio_save(&f->guest.mmio, 0, writer);
 }
 
 /* Sets the registers as a driver does, so that there is something to restore. */
 static void activate_by_registers(struct fixture *f)
 {
-	struct virtio_mmio *mmio = &f->mmio;
+	struct virtio_mmio *mmio = &f->guest.mmio;
 
 	mmio->status = 0xf;
-	mmio->driver_features = f->mmio.device->features | 1ULL << 32 | 1ULL << 29;
+	mmio->driver_features = f->guest.mmio.device->features | 1ULL << 32 | 1ULL << 29;
 	for (unsigned i = 0; i < 2; i++) {
-		mmio->queues[i].setup = i == RX ? f->rx.setup : f->tx.setup;
+		mmio->queues[i].setup = i == TEST_QUEUE_RX ? f->guest.rx.setup : f->guest.tx.setup;
 		mmio->queues[i].ready = true;
 	}
 }
@@ -642,7 +591,7 @@ static void a_copy_goes_on_with_another_socket(void **state)
 	struct error err = { 0 };
 
 	offer_rx(f, 8);
-	kick(f);
+	test_guest_kick(&f->guest);
 	send_to_guest(f, FRAME_SIZE);
 	expect_frame(f, FRAME_SIZE, 1);
 	activate_by_registers(f);
@@ -652,11 +601,11 @@ static void a_copy_goes_on_with_another_socket(void **state)
 
 	reader = reader_of(&writer);
 	create(f);
-	assert_int_equal(virtio_mmio_restore(&f->mmio, 0, &reader, &err), 0);
+	assert_int_equal(virtio_mmio_restore(&f->guest.mmio, 0, &reader, &err), 0);
 	assert_int_equal(state_reader_finish(&reader, &err), 0);
 	state_reader_fini(&reader);
-	virtio_mmio_restored(&f->mmio);
-	kick(f);
+	virtio_mmio_restored(&f->guest.mmio);
+	test_guest_kick(&f->guest);
 	assert_int_equal(receive(f), FRAME_SIZE);
 	send_to_guest(f, 2 * RX_BUFFER_SIZE);
 	expect_frame(f, 2 * RX_BUFFER_SIZE, 3); /* merging was negotiated, and still is */
@@ -670,12 +619,12 @@ static void a_snapshot_of_another_network_is_foreign(void **state)
 	struct error err = { 0 };
 
 	activate_by_registers(f);
-	((struct virtio_net_config *)(uintptr_t)f->mmio.device->config)->mtu = 1500;
+	((struct virtio_net_config *)(uintptr_t)f->guest.mmio.device->config)->mtu = 1500;
 	save(f, &writer);
 	destroy(f);
 	reader = reader_of(&writer);
 	create(f);
-	assert_int_equal(virtio_mmio_restore(&f->mmio, 0, &reader, &err), -EINVAL);
+	assert_int_equal(virtio_mmio_restore(&f->guest.mmio, 0, &reader, &err), -EINVAL);
 	assert_string_equal(err.text, "foreign: its network device has another address or an MTU of 1500, not 65520");
 	state_reader_fini(&reader);
 }

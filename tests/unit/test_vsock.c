@@ -2,9 +2,7 @@
  * The vsock device with a driver in plain memory on one side and real Unix sockets on the other. No KVM: the test calls
  * what the transport and the event loop would call.
  */
-#include "tests/unit/test_ring.h"
-#include "vmm/event_loop.h"
-#include "vmm/virtio/mmio.h"
+#include "tests/unit/test_guest.h"
 #include "vmm/virtio/vsock.h"
 #include "vmm/virtio/vsock_flow.h"
 #include "vmm/virtio/vsock_host.h"
@@ -14,37 +12,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum {
-	RX = 0,
-	TX = 1,
 	RING_SIZE = 256,
 	RX_BUFFER_SIZE = 3776, /* as Linux posts them */
-	RX_BUFFERS = 0x100000, /* where they lie */
-	TX_BUFFERS = 0x300000,
 };
 
 struct fixture {
 	char directory[32], path[64], service_path[80];
-	struct guest_memory memory;
-	struct event_loop loop;
-	struct virtio_mmio mmio;
-	struct test_ring rx, tx;
-	uint16_t n_rx_offered;
-	char broken[200];
+	struct test_guest guest;
 	int service; /* listens at host port 1025 */
 };
-
-static void on_broken(void *opaque, const char *what)
-{
-	struct fixture *f = opaque;
-
-	snprintf(f->broken, sizeof(f->broken), "%s", what);
-}
 
 static int listen_at(const char *path)
 {
@@ -67,18 +48,6 @@ static int connect_to(const char *path)
 	return fd;
 }
 
-/* The driver's part of a start-up, without the registers that test_virtio_mmio covers. */
-static void activate(struct fixture *f)
-{
-	struct virtio_device *device = f->mmio.device;
-
-	test_ring_init(&f->rx, &f->memory, 0x1000, RING_SIZE);
-	test_ring_init(&f->tx, &f->memory, 0x9000, RING_SIZE);
-	assert_int_equal(virtqueue_init(&device->queues[RX], &f->memory, &f->rx.setup, true), 0);
-	assert_int_equal(virtqueue_init(&device->queues[TX], &f->memory, &f->tx.setup, true), 0);
-	device->is_active = true;
-}
-
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -91,13 +60,11 @@ static int setup(void **state)
 	snprintf(f.path, sizeof(f.path), "%s/v", f.directory);
 	snprintf(f.service_path, sizeof(f.service_path), "%s_1025", f.path);
 	f.service = listen_at(f.service_path);
-	assert_int_equal(guest_memory_init(&f.memory, TEST_MEMORY_SIZE), 0);
-	assert_int_equal(event_loop_open(&f.loop), 0);
-	device = virtio_vsock_create(vsock_host_listen(f.path, &err), f.path, &f.loop, &err);
-	assert_non_null(device);
-	virtio_mmio_init(&f.mmio, device, &f.memory, eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK), on_broken, &f);
+	test_guest_open(&f.guest);
+	device = virtio_vsock_create(vsock_host_listen(f.path, &err), f.path, &f.guest.loop, &err);
+	test_guest_attach(&f.guest, device);
 	assert_int_equal(virtio_vsock_start(device), 0);
-	activate(&f);
+	test_guest_activate(&f.guest, RING_SIZE);
 	*state = &f;
 	return 0;
 }
@@ -106,42 +73,19 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	virtio_mmio_fini(&f->mmio);
+	test_guest_detach(&f->guest);
 	unlink(f->path);
-	close(f->mmio.kick_fd);
-	close(f->mmio.interrupt_fd);
 	close(f->service);
-	event_loop_close(&f->loop);
-	guest_memory_fini(&f->memory);
+	test_guest_close(&f->guest);
 	unlink(f->service_path);
 	rmdir(f->directory);
 	return 0;
 }
 
-static void run_loop(struct fixture *f)
-{
-	for (int i = 0; i < 20; i++)
-		event_loop_run_once(&f->loop, 0);
-}
-
-static void kick(struct fixture *f)
-{
-	/* As often as the device asks for it itself. */
-	do {
-		virtio_mmio_kicked(&f->mmio, 0);
-	} while (read(f->mmio.kick_fd, &(uint64_t) { 0 }, 8) == 8);
-	run_loop(f);
-}
-
 static void offer_rx(struct fixture *f, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		const struct test_segment segment = { RX_BUFFERS + (f->n_rx_offered++ % RING_SIZE) * 0x1000ULL,
-						      RX_BUFFER_SIZE, VRING_DESC_F_WRITE };
-
-		test_ring_offer_chain(&f->rx, &segment, 1);
-	}
-	kick(f);
+	test_guest_offer_rx(&f->guest, n, RX_BUFFER_SIZE);
+	test_guest_kick(&f->guest);
 }
 
 static struct vsock_header from_guest(uint16_t op, uint32_t guest_port, uint32_t host_port, uint32_t length)
@@ -161,17 +105,17 @@ static struct vsock_header from_guest(uint16_t op, uint32_t guest_port, uint32_t
 /* Header and payload in two segments, as some drivers do; `claimed` is what the header says. */
 static void send_packet(struct fixture *f, const struct vsock_header *header, const void *payload, uint32_t size)
 {
-	const struct test_segment segments[] = { { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 },
-						 { TX_BUFFERS + 0x1000, size, 0 } };
+	const struct test_segment segments[] = { { TEST_TX_BUFFERS, VSOCK_HEADER_SIZE, 0 },
+						 { TEST_TX_BUFFERS + 0x1000, size, 0 } };
 	uint32_t head = 0, written = 0;
 
-	vsock_header_put(header, test_memory(&f->tx, TX_BUFFERS, VSOCK_HEADER_SIZE));
+	vsock_header_put(header, test_memory(&f->guest.tx, TEST_TX_BUFFERS, VSOCK_HEADER_SIZE));
 	if (size)
-		memcpy(test_memory(&f->tx, TX_BUFFERS + 0x1000, size), payload, size);
-	test_ring_offer_chain(&f->tx, segments, size ? 2 : 1);
-	kick(f);
-	if (!*f->broken)
-		assert_true(test_ring_take(&f->tx, &head, &written));
+		memcpy(test_memory(&f->guest.tx, TEST_TX_BUFFERS + 0x1000, size), payload, size);
+	test_ring_offer_chain(&f->guest.tx, segments, size ? 2 : 1);
+	test_guest_kick(&f->guest);
+	if (!*f->guest.broken)
+		assert_true(test_ring_take(&f->guest.tx, &head, &written));
 }
 
 static void send_op(struct fixture *f, uint16_t op, uint32_t guest_port, uint32_t host_port)
@@ -187,12 +131,12 @@ static bool take_packet(struct fixture *f, struct vsock_header *header, const ui
 	uint32_t head = 0, written = 0;
 	struct vring_desc descriptor;
 
-	if (!test_ring_take(&f->rx, &head, &written))
+	if (!test_ring_take(&f->guest.rx, &head, &written))
 		return false;
-	memcpy(&descriptor, test_memory(&f->rx, f->rx.setup.descriptors + 16ULL * head, 16), 16);
-	vsock_header_get(header, test_memory(&f->rx, descriptor.addr, VSOCK_HEADER_SIZE));
+	memcpy(&descriptor, test_memory(&f->guest.rx, f->guest.rx.setup.descriptors + 16ULL * head, 16), 16);
+	vsock_header_get(header, test_memory(&f->guest.rx, descriptor.addr, VSOCK_HEADER_SIZE));
 	assert_int_equal(written, VSOCK_HEADER_SIZE + header->length);
-	*payload = (uint8_t *)test_memory(&f->rx, descriptor.addr, descriptor.len) + VSOCK_HEADER_SIZE;
+	*payload = (uint8_t *)test_memory(&f->guest.rx, descriptor.addr, descriptor.len) + VSOCK_HEADER_SIZE;
 	return true;
 }
 
@@ -200,7 +144,7 @@ static void expect_op(struct fixture *f, uint16_t op, struct vsock_header *heade
 {
 	const uint8_t *payload;
 
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	assert_true(take_packet(f, header, &payload));
 	assert_int_equal(header->op, op);
 }
@@ -210,7 +154,7 @@ static void expect_silence(struct fixture *f)
 	struct vsock_header header = { 0 };
 	const uint8_t *payload;
 
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	assert_false(take_packet(f, &header, &payload));
 }
 
@@ -267,7 +211,7 @@ static void a_guest_talks_to_a_host_service(void **state)
 	assert_int_equal(read(fd, text, sizeof(text)), 5);
 	assert_memory_equal(text, "hello", 5);
 	assert_int_equal(write(fd, "world", 5), 5);
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	assert_true(take_packet(f, &header, &payload));
 	assert_int_equal(header.op, VIRTIO_VSOCK_OP_RW);
 	assert_int_equal(header.source_port, 1025);
@@ -341,7 +285,7 @@ static void clients_that_do_not_greet_properly_are_closed(void **state)
 		char byte;
 
 		assert_true(write(fd, lines[i], strlen(lines[i])) > 0);
-		run_loop(f);
+		test_guest_run_loop(&f->guest);
 		/* Reset rather than closed when it had sent more than was read. */
 		assert_true(read(fd, &byte, 1) == 0 || errno == ECONNRESET);
 		close(fd);
@@ -358,7 +302,7 @@ static void a_client_that_does_not_greet_is_closed_in_time(void **state)
 
 	assert_int_equal(write(fd, "CONNECT", 7), 7);
 	for (int i = 0; i < 100 && status < 0; i++) { /* its time is 5 s */
-		event_loop_run_once(&f->loop, 100);
+		event_loop_run_once(&f->guest.loop, 100);
 		status = read(fd, &byte, 1);
 	}
 	assert_true(status == 0 || errno == ECONNRESET);
@@ -370,9 +314,9 @@ static void before_the_driver_is_there_clients_are_closed(void **state)
 	struct fixture *f = *state;
 	int fd = connect_to(f->path);
 
-	f->mmio.device->is_active = false;
+	f->guest.mmio.device->is_active = false;
 	assert_int_equal(write(fd, "CONNECT 1\n", 10), 10);
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	assert_eof(fd);
 	close(fd);
 }
@@ -406,7 +350,7 @@ static void a_large_stream_to_the_guest_stops_at_its_credit(void **state)
 	fd = connect_from_host(f, &host_port);
 	sent = write(fd, data, sizeof(data));
 	assert_true(sent > 70000);
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	while (take_packet(f, &header, &payload) && header.op == VIRTIO_VSOCK_OP_RW)
 		got += header.length;
 	assert_int_equal(got, 64 << 10); /* all that the guest has room for */
@@ -479,7 +423,7 @@ static void a_slow_host_end_costs_the_guest_credit_not_bytes(void **state)
 		ssize_t n = read(fd, read_back, sizeof(read_back));
 
 		if (n < 0) {
-			run_loop(f);
+			test_guest_run_loop(&f->guest);
 			continue;
 		}
 		assert_true(n % 4 == 0);
@@ -491,7 +435,7 @@ static void a_slow_host_end_costs_the_guest_credit_not_bytes(void **state)
 		}
 		got += (uint32_t)n;
 	}
-	run_loop(f);
+	test_guest_run_loop(&f->guest);
 	while (take_packet(f, &header, &payload))
 		fwd_cnt = header.fwd_cnt;
 	assert_true(sent - fwd_cnt < VSOCK_WINDOW_UPDATE);
@@ -594,17 +538,17 @@ static void when_resets_pile_up_the_guest_must_take_them_first(void **state)
 {
 	struct fixture *f = *state;
 	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 1, 2, 0);
-	const struct test_segment segment = { TX_BUFFERS, VSOCK_HEADER_SIZE, 0 };
+	const struct test_segment segment = { TEST_TX_BUFFERS, VSOCK_HEADER_SIZE, 0 };
 	uint32_t head = 0, written = 0;
 	unsigned n_taken = 0, n_resets = 0;
 	struct vsock_header answer;
 	const uint8_t *payload;
 
-	vsock_header_put(&header, test_memory(&f->tx, TX_BUFFERS, VSOCK_HEADER_SIZE));
+	vsock_header_put(&header, test_memory(&f->guest.tx, TEST_TX_BUFFERS, VSOCK_HEADER_SIZE));
 	for (int i = 0; i < 200; i++)
-		test_ring_offer_chain(&f->tx, &segment, 1);
-	kick(f);
-	while (test_ring_take(&f->tx, &head, &written))
+		test_ring_offer_chain(&f->guest.tx, &segment, 1);
+	test_guest_kick(&f->guest);
+	while (test_ring_take(&f->guest.tx, &head, &written))
 		n_taken++;
 	assert_int_equal(n_taken, 64);
 	/* With buffers it goes on by itself, and none is lost. */
@@ -612,7 +556,7 @@ static void when_resets_pile_up_the_guest_must_take_them_first(void **state)
 	while (take_packet(f, &answer, &payload))
 		n_resets++;
 	assert_int_equal(n_resets, 200);
-	while (test_ring_take(&f->tx, &head, &written))
+	while (test_ring_take(&f->guest.tx, &head, &written))
 		n_taken++;
 	assert_int_equal(n_taken, 200);
 }
@@ -620,11 +564,11 @@ static void when_resets_pile_up_the_guest_must_take_them_first(void **state)
 static void a_header_that_is_cut_breaks_the_device(void **state)
 {
 	struct fixture *f = *state;
-	const struct test_segment segment = { TX_BUFFERS, VSOCK_HEADER_SIZE - 1, 0 };
+	const struct test_segment segment = { TEST_TX_BUFFERS, VSOCK_HEADER_SIZE - 1, 0 };
 
-	test_ring_offer_chain(&f->tx, &segment, 1);
-	kick(f);
-	assert_non_null(strstr(f->broken, "vsock: the driver broke queue 1: a packet shorter than its header"));
+	test_ring_offer_chain(&f->guest.tx, &segment, 1);
+	test_guest_kick(&f->guest);
+	assert_non_null(strstr(f->guest.broken, "vsock: the driver broke queue 1: a packet shorter than its header"));
 }
 
 static void a_length_beyond_the_descriptors_breaks_the_device(void **state)
@@ -633,7 +577,7 @@ static void a_length_beyond_the_descriptors_breaks_the_device(void **state)
 	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, 11);
 
 	send_packet(f, &header, "0123456789", 10);
-	assert_non_null(strstr(f->broken, "longer than its descriptors"));
+	assert_non_null(strstr(f->guest.broken, "longer than its descriptors"));
 }
 
 static void a_huge_length_breaks_the_device(void **state)
@@ -642,17 +586,17 @@ static void a_huge_length_breaks_the_device(void **state)
 	const struct vsock_header header = from_guest(VIRTIO_VSOCK_OP_RW, 5000, 1025, UINT32_MAX);
 
 	send_packet(f, &header, "0123456789", 10);
-	assert_non_null(strstr(f->broken, "longer than its descriptors or than 64 KiB"));
+	assert_non_null(strstr(f->guest.broken, "longer than its descriptors or than 64 KiB"));
 }
 
 static void an_rx_buffer_without_room_breaks_the_device(void **state)
 {
 	struct fixture *f = *state;
-	const struct test_segment segment = { RX_BUFFERS, VSOCK_HEADER_SIZE, VRING_DESC_F_WRITE };
+	const struct test_segment segment = { TEST_RX_BUFFERS, VSOCK_HEADER_SIZE, VRING_DESC_F_WRITE };
 
-	test_ring_offer_chain(&f->rx, &segment, 1);
+	test_ring_offer_chain(&f->guest.rx, &segment, 1);
 	send_op(f, VIRTIO_VSOCK_OP_RW, 1, 2);
-	assert_non_null(strstr(f->broken, "queue 0"));
+	assert_non_null(strstr(f->guest.broken, "queue 0"));
 }
 
 static void a_reset_of_the_device_closes_all_and_it_works_again(void **state)
@@ -664,14 +608,13 @@ static void a_reset_of_the_device_closes_all_and_it_works_again(void **state)
 	offer_rx(f, 16);
 	service = connect_from_guest(f);
 	client = connect_from_host(f, &host_port);
-	virtio_mmio_access(&f->mmio, 0x70, (uint8_t *)&status, 4, true);
+	virtio_mmio_access(&f->guest.mmio, 0x70, (uint8_t *)&status, 4, true);
 	assert_eof(service);
 	assert_eof(client);
 	close(service);
 	close(client);
 
-	f->n_rx_offered = 0;
-	activate(f);
+	test_guest_activate(&f->guest, RING_SIZE);
 	offer_rx(f, 16);
 	close(connect_from_guest(f));
 }
@@ -683,12 +626,12 @@ enum { EVENT = 2, EVENT_RING = 0x11000, EVENT_BUFFERS = 0x200000, N_EVENT_BUFFER
 /* As if the driver had set the device up by its registers, which is what a snapshot is made of. */
 static void fill_registers(struct fixture *f, struct test_ring *events)
 {
-	const struct virtqueue_setup *const setups[] = { &f->rx.setup, &f->tx.setup, &events->setup };
+	const struct virtqueue_setup *const setups[] = { &f->guest.rx.setup, &f->guest.tx.setup, &events->setup };
 
-	f->mmio.status = 0xf;
-	f->mmio.driver_features = 1ULL << 32 | 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	f->guest.mmio.status = 0xf;
+	f->guest.mmio.driver_features = 1ULL << 32 | 1ULL << VIRTIO_RING_F_EVENT_IDX;
 	for (int i = 0; i < 3; i++)
-		f->mmio.queues[i] = (struct virtio_mmio_queue) { *setups[i], true };
+		f->guest.mmio.queues[i] = (struct virtio_mmio_queue) { *setups[i], true };
 }
 
 /* Saves the device and puts a new one, restored from that, in its place; the guest's memory stays. */
@@ -699,33 +642,35 @@ static void save_and_restore(struct fixture *f)
 	struct virtio_device *device;
 	struct error err = { 0 };
 	const uint8_t id[SNAPSHOT_ID_SIZE] = { 1 };
-	const int kick_fd = f->mmio.kick_fd, interrupt_fd = f->mmio.interrupt_fd;
+	const int kick_fd = f->guest.mmio.kick_fd, interrupt_fd = f->guest.mmio.interrupt_fd;
 	char path[64];
 	int fd;
 
 	state_writer_init(&writer, id);
-	virtio_mmio_save(&f->mmio, 4, &writer);
-	virtio_mmio_fini(&f->mmio);
+	virtio_mmio_save(&f->guest.mmio, 4, &writer);
+	virtio_mmio_fini(&f->guest.mmio);
 	snprintf(path, sizeof(path), "%s/state", f->directory);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_int_equal(state_writer_finish(&writer, fd, &err), 0);
 	close(fd);
 	state_writer_fini(&writer);
-	device = virtio_vsock_create(vsock_host_listen(f->path, &err), f->path, &f->loop, &err);
-	virtio_mmio_init(&f->mmio, device, &f->memory, kick_fd, interrupt_fd, on_broken, f);
+	device = virtio_vsock_create(vsock_host_listen(f->path, &err), f->path, &f->guest.loop, &err);
+	virtio_mmio_init(&f->guest.mmio, device, &f->guest.memory, kick_fd, interrupt_fd, test_guest_on_broken,
+			 &f->guest);
 	assert_int_equal(virtio_vsock_start(device), 0);
 	assert_int_equal(state_reader_open(&reader, path, &err), 0);
-	assert_int_equal(virtio_mmio_restore(&f->mmio, 4, &reader, &err), 0);
+	assert_int_equal(virtio_mmio_restore(&f->guest.mmio, 4, &reader, &err), 0);
 	assert_int_equal(state_reader_finish(&reader, &err), 0);
 	state_reader_fini(&reader);
 	unlink(path);
-	virtio_mmio_restored(&f->mmio);
+	virtio_mmio_restored(&f->guest.mmio);
 }
 
 static void init_events(struct fixture *f, struct test_ring *events)
 {
-	test_ring_init(events, &f->memory, EVENT_RING, 16);
-	assert_int_equal(virtqueue_init(&f->mmio.device->queues[EVENT], &f->memory, &events->setup, true), 0);
+	test_ring_init(events, &f->guest.memory, EVENT_RING, 16);
+	assert_int_equal(virtqueue_init(&f->guest.mmio.device->queues[EVENT], &f->guest.memory, &events->setup, true),
+			 0);
 	for (unsigned i = 0; i < N_EVENT_BUFFERS; i++)
 		test_ring_offer_chain(events, &(struct test_segment) { EVENT_BUFFERS + 16 * i, 4, VRING_DESC_F_WRITE },
 				      1);
@@ -746,14 +691,14 @@ static void a_restored_device_goes_on_where_it_was(void **state)
 	close(fd);
 	expect_op(f, VIRTIO_VSOCK_OP_SHUTDOWN, &header);
 	send_op(f, VIRTIO_VSOCK_OP_RST, 1024, before);
-	assert_int_equal(virtio_vsock_n_connections(f->mmio.device), 0);
+	assert_int_equal(virtio_vsock_n_connections(f->guest.mmio.device), 0);
 
 	save_and_restore(f);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_false(test_ring_take(&events, &head, &written)); /* nothing was lost: nothing is told */
 	fd = connect_from_host(f, &after);
 	assert_int_equal(after, before + 1); /* not the port that the guest may still remember */
-	assert_int_equal(virtio_vsock_n_connections(f->mmio.device), 1);
+	assert_int_equal(virtio_vsock_n_connections(f->guest.mmio.device), 1);
 	close(fd);
 }
 
@@ -775,8 +720,8 @@ static void lost_connections_are_told_and_nothing_is_sent_before_the_guest_knows
 
 	client = connect_to(f->path);
 	assert_int_equal(write(client, "CONNECT 1024\n", 13), 13);
-	run_loop(f);
-	kick(f);
+	test_guest_run_loop(&f->guest);
+	test_guest_kick(&f->guest);
 	assert_true(test_ring_take(&events, &head, &written));
 	assert_int_equal(written, 4);
 	memcpy(&id, test_memory(&events, EVENT_BUFFERS, 4), 4);
@@ -786,7 +731,7 @@ static void lost_connections_are_told_and_nothing_is_sent_before_the_guest_knows
 	expect_silence(f);
 
 	test_ring_offer_chain(&events, &(struct test_segment) { EVENT_BUFFERS, 4, VRING_DESC_F_WRITE }, 1);
-	kick(f);
+	test_guest_kick(&f->guest);
 	expect_op(f, VIRTIO_VSOCK_OP_REQUEST, &header);
 	assert_false(test_ring_take(&events, &head, &written)); /* once */
 	close(client);
@@ -804,10 +749,10 @@ static void a_snapshot_between_reset_and_acknowledgement_tells_again(void **stat
 	offer_rx(f, 16);
 	fd = connect_from_host(f, &port);
 	save_and_restore(f);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_true(test_ring_take(&events, &head, &written));
 	save_and_restore(f);
-	kick(f);
+	test_guest_kick(&f->guest);
 	assert_true(test_ring_take(&events, &head, &written));
 	close(fd);
 }
@@ -832,14 +777,14 @@ static void a_damaged_device_is_refused(void **state)
 		char path[64];
 
 		state_writer_init(&writer, id);
-		virtio_mmio_save(&f->mmio, 4, &writer);
+		virtio_mmio_save(&f->guest.mmio, 4, &writer);
 		writer.data[52 + 12 + wrong[i].offset] = wrong[i].value; /* behind the headers of file and section */
 		assert_int_equal(state_writer_finish(&writer, fd, &err), 0);
 		state_writer_fini(&writer);
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		assert_int_equal(state_reader_open(&reader, path, &err), 0);
 		/* Queue 0 "not ready" is legal; everything else is not. */
-		assert_int_equal(virtio_mmio_restore(&f->mmio, 4, &reader, &err) < 0, wrong[i].offset != 37);
+		assert_int_equal(virtio_mmio_restore(&f->guest.mmio, 4, &reader, &err) < 0, wrong[i].offset != 37);
 		state_reader_fini(&reader);
 		close(fd);
 		fill_registers(f, &events);
