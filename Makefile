@@ -3,7 +3,7 @@
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-COMMON := common/user_namespace.c common/error.c common/log.c common/base64.c common/crc32.c
+COMMON := common/user_namespace.c common/policy_entry.c common/error.c common/log.c common/base64.c common/crc32.c
 
 VMM := vmm/main.c vmm/options.c vmm/flags.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
@@ -214,7 +214,7 @@ FUZZ_dns := vmm/network/dns.c
 
 # The sources that a target is about, where it is linked with more.
 SUBJECT_execute_request := api/execute_request.c api/json.c
-SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c api/json.c
+SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c common/policy_entry.c api/json.c
 SUBJECT_token := api/jwt.c api/jwks.c api/base64url.c
 SUBJECT_config := api/config.c api/toml.c
 SUBJECT_file_name := api/content_disposition.c api/file_path.c

@@ -1,68 +1,22 @@
 #include "api/egress_policy.h"
 
-#include <arpa/inet.h>
+#include "common/policy_entry.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- one entry --------------------------------------------------------------------------------------------------- */
 
-/* A last label of digits alone is no name of the Internet, but an address. */
-static bool looks_like_address(const char *entry)
-{
-	const char *dot = strrchr(entry, '.');
-	const char *last = dot ? dot + 1 : entry;
-
-	return strpbrk(entry, "/:") || (*last && last[strspn(last, "0123456789")] == '\0');
-}
-
-static int check_network(const char *entry, struct error *err)
-{
-	const char *slash = strchr(entry, '/');
-	size_t length = slash ? (size_t)(slash - entry) : strlen(entry);
-	char text[INET_ADDRSTRLEN], *end = NULL;
-	struct in_addr address;
-	unsigned long prefix = 32;
-
-	if (slash)
-		prefix = strtoul(slash + 1, &end, 10);
-	if (slash && (slash[1] < '0' || slash[1] > '9' || *end || prefix > 32))
-		return error_set(err, EINVAL, "'%.64s' needs a prefix from /0 to /32.", entry);
-	if (length >= sizeof(text))
-		return error_set(err, EINVAL, "'%.64s' is no IPv4 network; sessions have no IPv6.", entry);
-	memcpy(text, entry, length);
-	text[length] = '\0';
-	if (inet_pton(AF_INET, text, &address) != 1)
-		return error_set(err, EINVAL, "'%.64s' is no IPv4 network; sessions have no IPv6.", entry);
-	if (prefix < 32 && ntohl(address.s_addr) & UINT32_MAX >> prefix)
-		return error_set(err, EINVAL, "'%.64s' has bits after its prefix: they must be zero.", entry);
-	return 0;
-}
-
-static bool is_name(const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-
-	if (strlen(text) > NETWORK_DOMAIN_MAX)
-		return false;
-	for (;;) {
-		size_t label = strspn(text, letters);
-
-		if (label == 0 || label > 63)
-			return false;
-		if (text[label] != '.')
-			return text[label] == '\0';
-		text += label + 1;
-	}
-}
-
 static int check_entry(const char *entry, struct error *err)
 {
-	if (looks_like_address(entry))
-		return check_network(entry, err);
-	if (is_name(strncmp(entry, "*.", 2) == 0 ? entry + 2 : entry))
+	uint32_t address;
+	unsigned int prefix;
+
+	if (policy_entry_is_network(entry))
+		return policy_entry_read_network(entry, &address, &prefix, err);
+	if (policy_entry_is_name(strncmp(entry, "*.", 2) == 0 ? entry + 2 : entry))
 		return 0;
 	return error_set(err, EINVAL,
 			 "'%.64s' is neither an IPv4 network (10.1.0.0/16), nor a name (example.org, or *.example.org "

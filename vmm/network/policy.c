@@ -1,5 +1,7 @@
 #include "vmm/network/policy.h"
 
+#include "common/policy_entry.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -46,49 +48,19 @@ static bool holds(const struct policy_network *network, uint32_t address)
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
 
-static int parse_network(struct policy *policy, char *text, bool is_allowed, struct error *err)
+static int parse_network(struct policy *policy, const char *text, bool is_allowed, struct error *err)
 {
 	struct policy_network *network = &policy->networks[policy->n_networks];
-	char *slash = strchr(text, '/'), *end;
-	struct in_addr address;
-	unsigned long prefix = 32;
+	unsigned int prefix;
 
 	if (policy->n_networks == NETWORK_POLICY_NETWORKS_MAX)
 		return error_set(err, E2BIG, "more than %d networks", NETWORK_POLICY_NETWORKS_MAX);
-	if (slash) {
-		*slash = '\0';
-		prefix = strtoul(slash + 1, &end, 10);
-		if (slash[1] < '0' || slash[1] > '9' || *end || prefix > 32)
-			return error_set(err, EINVAL, "/%.16s: a prefix from 0 to 32 is needed", slash + 1);
-	}
-	if (inet_pton(AF_INET, text, &address) != 1)
-		return error_set(err, EINVAL, "%.64s is no IPv4 address", text);
-	network->address = ntohl(address.s_addr);
+	if (policy_entry_read_network(text, &network->address, &prefix, err) < 0)
+		return -err->code;
 	network->prefix = (uint8_t)prefix;
 	network->is_allowed = is_allowed;
-	if (network->address & ~mask_of(network->prefix))
-		return error_set(err, EINVAL, "%.64s/%lu: bits after the prefix must be zero", text, prefix);
 	policy->n_networks++;
 	return 0;
-}
-
-static bool is_name(const char *text)
-{
-	size_t label = 0;
-
-	if (!*text || strlen(text) > NETWORK_DOMAIN_MAX)
-		return false;
-	for (; *text; text++) {
-		if (*text == '.' && label == 0)
-			return false;
-		if (*text != '.' && !(*text >= 'a' && *text <= 'z') && !(*text >= '0' && *text <= '9') &&
-		    *text != '-' && *text != '_')
-			return false;
-		label = *text == '.' ? 0 : label + 1;
-		if (label > 63)
-			return false;
-	}
-	return label > 0;
 }
 
 static int parse_domain(struct policy *policy, char *text, bool is_allowed, struct error *err)
@@ -104,20 +76,11 @@ static int parse_domain(struct policy *policy, char *text, bool is_allowed, stru
 	domain->is_allowed = is_allowed;
 	if (domain->is_below)
 		text += 2;
-	if (!is_name(text))
+	if (!policy_entry_is_name(text))
 		return error_set(err, EINVAL, "%.64s is neither an IPv4 network nor a name", text);
 	memcpy(domain->name, text, strlen(text) + 1);
 	policy->n_domains++;
 	return 0;
-}
-
-/* A last label of digits alone is no name of the Internet, but a mistyped address. */
-static bool looks_like_address(const char *text)
-{
-	const char *dot = strrchr(text, '.');
-	const char *last = dot ? dot + 1 : text;
-
-	return strchr(text, '/') || strchr(text, ':') || (*last && last[strspn(last, "0123456789")] == '\0');
 }
 
 static int parse_line(struct policy *policy, char *line, bool *has_default, struct error *err)
@@ -140,8 +103,8 @@ static int parse_line(struct policy *policy, char *line, bool *has_default, stru
 	if (strcmp(verb, "allow") != 0 && strcmp(verb, "deny") != 0)
 		return error_set(err, EINVAL, "%.16s: allow, deny or default is needed", verb);
 	is_allowed = *verb == 'a';
-	return looks_like_address(entry) ? parse_network(policy, entry, is_allowed, err)
-					 : parse_domain(policy, entry, is_allowed, err);
+	return policy_entry_is_network(entry) ? parse_network(policy, entry, is_allowed, err)
+					      : parse_domain(policy, entry, is_allowed, err);
 }
 
 int policy_parse(struct policy *policy, const char *text, size_t size, struct error *err)
