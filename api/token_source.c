@@ -309,10 +309,11 @@ static struct token_request *run(struct token_source *s, const char *resource, t
 
 static void answer_from_file(struct token_source *s, token_done done, void *data)
 {
-	AUTO_FREE char *text = malloc(TOKEN_MAX + 1);
+	enum { ROOM = TOKEN_MAX + 1 }; /* what is too long is seen to be */
+	AUTO_FREE char *text = malloc(ROOM);
 	AUTO_FD int fd = open(s->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t size = text && fd >= 0 ? read(fd, text, TOKEN_MAX) : -1;
-	struct token_text parsed;
+	ssize_t size = text && fd >= 0 ? read(fd, text, ROOM) : -1;
+	struct token_text parsed = { 0 };
 
 	if (size < 0 || !token_text_parse(&parsed, text, (size_t)size)) {
 		log_warn_limited("identity=%s: no token can be had from %s: %s", s->name, s->file,
@@ -323,7 +324,7 @@ static void answer_from_file(struct token_source *s, token_done done, void *data
 	}
 	token_text_fini(&parsed);
 	if (text)
-		explicit_bzero(text, TOKEN_MAX);
+		explicit_bzero(text, ROOM);
 }
 
 struct token_request *token_source_get(struct token_source *s, const char *wanted, token_done done, void *data)

@@ -152,6 +152,27 @@ static void a_file_is_read_each_time(void **state)
 	token_sources_destroy(all);
 }
 
+static void a_token_in_a_file_is_whole_or_none(void **state)
+{
+	static char long_token[TOKEN_MAX + 2];
+	char text[128];
+	struct token_sources *all;
+
+	(void)state;
+	snprintf(text, sizeof(text), "{\"a\":{\"file\":\"%s\"}}", token_path);
+	all = load(text);
+	memset(long_token, 't', TOKEN_MAX);
+	write_text(token_path, long_token, 0600);
+	get(all, "a", "r");
+	assert_int_equal(strlen(got.token), TOKEN_MAX);
+	long_token[TOKEN_MAX] = 't';
+	write_text(token_path, long_token, 0600);
+	get(all, "a", "r");
+	assert_int_equal(got.status, 500);
+	unlink(token_path);
+	token_sources_destroy(all);
+}
+
 static void check_command(const char *script, const char *token, unsigned int status)
 {
 	char text[512];
@@ -314,6 +335,7 @@ int main(void)
 		cmocka_unit_test(without_a_file_there_are_no_identities),
 		cmocka_unit_test(a_token_is_for_the_resources_that_are_named),
 		cmocka_unit_test(a_file_is_read_each_time),
+		cmocka_unit_test(a_token_in_a_file_is_whole_or_none),
 		cmocka_unit_test(a_command_prints_a_token),
 		cmocka_unit_test(the_token_of_a_command_is_kept_for_its_resource),
 		cmocka_unit_test(too_many_commands_at_once_are_refused),
