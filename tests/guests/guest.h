@@ -112,12 +112,14 @@ static inline void virtio_set_queue(uint64_t base, uint32_t queue, uint64_t desc
 	write32(base + 0x44, 1);
 }
 
-/* Up to FEATURES_OK with VERSION_1 alone. */
-static inline void virtio_negotiate(uint64_t base)
+/* Up to FEATURES_OK, with VERSION_1 and those of the lower 32 bits. */
+static inline void virtio_negotiate(uint64_t base, uint32_t features)
 {
 	write32(base + 0x70, 0);
 	write32(base + 0x70, 1);
 	write32(base + 0x70, 3);
+	write32(base + 0x24, 0);
+	write32(base + 0x20, features);
 	write32(base + 0x24, 1);
 	write32(base + 0x20, 1);
 	write32(base + 0x70, 0xb);
@@ -128,7 +130,7 @@ static inline void virtio_negotiate(uint64_t base)
 /* All the way, with `ring` as its queue. */
 static inline void virtio_start(uint64_t base, uint32_t queue, struct ring *ring)
 {
-	virtio_negotiate(base);
+	virtio_negotiate(base, 0);
 	virtio_set_queue(base, queue, (uint64_t)ring->descriptors, (uint64_t)&ring->available, (uint64_t)&ring->used);
 	write32(base + 0x70, 0xf);
 	if (read32(base + 0x70) != 0xf)
@@ -146,6 +148,33 @@ static inline void virtio_notify(uint64_t base, uint32_t queue)
 {
 	__asm__ volatile("mfence" : : : "memory");
 	write32(base + 0x50, queue);
+}
+
+/*
+ * Offers one chain of all descriptors, each of `length` bytes of `buffer`, and changes them while the device, a thread of its
+ * own, works on them: each value that it reads twice would differ. In the end they are as they were.
+ */
+static inline void virtio_race(uint64_t base, uint32_t queue, struct ring *ring, const void *buffer, uint32_t length,
+			       uint16_t flags)
+{
+	volatile struct descriptor *d = ring->descriptors;
+
+	for (unsigned i = 0; i < RING_SIZE; i++) {
+		d[i].address = (uint64_t)buffer;
+		d[i].length = length;
+		d[i].flags = (uint16_t)(flags | (i + 1 < RING_SIZE ? DESC_NEXT : 0));
+		d[i].next = (uint16_t)(i + 1);
+	}
+	ring_offer(ring, 0);
+	virtio_notify(base, queue);
+	for (unsigned i = 0; i < 50; i++) {
+		d[i % RING_SIZE].length = i % 2 ? 0x8000000 : length;
+		d[i % RING_SIZE].address = i % 3 ? (uint64_t)buffer : 0xfffffffffffff000;
+		d[i % RING_SIZE].next = (uint16_t)(i % 2 ? 0xffff : 1);
+		d[i % RING_SIZE].address = (uint64_t)buffer;
+		d[i % RING_SIZE].length = length;
+		d[i % RING_SIZE].next = (uint16_t)(i % RING_SIZE + 1);
+	}
 }
 
 /* For a guest that expects to be ended by what it just did. */

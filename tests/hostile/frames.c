@@ -33,17 +33,11 @@ static void clear(struct ring *ring)
 /* With buffers that are merged, or without; as small as they may be, and a little larger. */
 static void start(uint32_t features)
 {
-	write32(device + 0x70, 0);
+	write32(device + 0x70, 0); /* the rings are the device's until it is reset */
 	n_taken = 0;
 	clear(&sent);
 	clear(&received);
-	write32(device + 0x70, 1);
-	write32(device + 0x70, 3);
-	write32(device + 0x24, 0);
-	write32(device + 0x20, features);
-	write32(device + 0x24, 1);
-	write32(device + 0x20, 1);
-	write32(device + 0x70, 0xb);
+	virtio_negotiate(device, features);
 	virtio_set_queue(device, 0, (uint64_t)received.descriptors, (uint64_t)&received.available,
 			 (uint64_t)&received.used);
 	virtio_set_queue(device, 1, (uint64_t)sent.descriptors, (uint64_t)&sent.available, (uint64_t)&sent.used);
@@ -84,27 +78,10 @@ static void send(uint32_t length)
 
 static void race(void)
 {
-	volatile struct descriptor *d = sent.descriptors;
-
 	for (unsigned round = 0; round < RACES; round++) {
 		while ((uint16_t)(sent.available.index - sent.used.index) >= RING_SIZE)
 			take();
-		for (unsigned i = 0; i < RING_SIZE; i++) {
-			d[i].address = (uint64_t)buffer;
-			d[i].length = 1000;
-			d[i].flags = i + 1 < RING_SIZE ? DESC_NEXT : 0;
-			d[i].next = (uint16_t)(i + 1);
-		}
-		ring_offer(&sent, 0);
-		virtio_notify(device, 1);
-		for (unsigned i = 0; i < 50; i++) {
-			d[i % RING_SIZE].length = i % 2 ? 0x8000000 : 1000;
-			d[i % RING_SIZE].address = i % 3 ? (uint64_t)buffer : 0xfffffffffffff000;
-			d[i % RING_SIZE].next = (uint16_t)(i % 2 ? 0xffff : 1);
-			d[i % RING_SIZE].address = (uint64_t)buffer;
-			d[i % RING_SIZE].length = 1000;
-			d[i % RING_SIZE].next = (uint16_t)(i % RING_SIZE + 1);
-		}
+		virtio_race(device, 1, &sent, buffer, 1000, 0);
 	}
 }
 

@@ -12,7 +12,7 @@ static const uint64_t places[] = {
 static void set_up(uint64_t base, uint32_t queue, uint32_t size, uint64_t descriptors, uint64_t available,
 		   uint64_t used)
 {
-	virtio_negotiate(base);
+	virtio_negotiate(base, 0);
 	virtio_set_queue(base, queue, descriptors, available, used);
 	write32(base + 0x38, size);
 	write32(base + 0x44, 1);

@@ -51,7 +51,7 @@ static void send(void)
 int main(void)
 {
 	device = virtio_find(VIRTIO_VSOCK);
-	virtio_negotiate(device);
+	virtio_negotiate(device, 0);
 	virtio_set_queue(device, 0, (uint64_t)received.descriptors, (uint64_t)&received.available,
 			 (uint64_t)&received.used);
 	virtio_set_queue(device, 1, (uint64_t)sent.descriptors, (uint64_t)&sent.available, (uint64_t)&sent.used);
