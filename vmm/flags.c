@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int flag_number(const char *text, long min, long max, const char *flag, struct error *err)
+int flag_number(int *number, const char *text, long min, long max, const char *flag, struct error *err)
 {
 	char *end;
 	long value;
@@ -14,7 +14,8 @@ int flag_number(const char *text, long min, long max, const char *flag, struct e
 	value = strtol(text, &end, 10);
 	if (errno || end == text || *end || value < min || value > max)
 		return error_set(err, EINVAL, "--%s %s: a number from %ld to %ld is needed", flag, text, min, max);
-	return (int)value;
+	*number = (int)value;
+	return 0;
 }
 
 int flag_jail_mode(struct jail *jail, const char *text, struct error *err)
@@ -32,8 +33,7 @@ int flag_jail_mode(struct jail *jail, const char *text, struct error *err)
 
 int flag_jail_user(struct jail *jail, const char *text, struct error *err)
 {
-	jail->user = flag_number(text, 1, INT_MAX - 1, "jail-user", err);
-	return jail->user < 0 ? jail->user : 0;
+	return flag_number(&jail->user, text, 1, INT_MAX - 1, "jail-user", err);
 }
 
 int flag_jail_cgroup(struct jail *jail, const char *text, struct error *err)

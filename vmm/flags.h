@@ -5,13 +5,12 @@
 #include "common/error.h"
 #include "vmm/jail.h"
 
-/*
- * The number that `text` is, all of it, from `min` to `max`; negative with *err set if it is none. `min` must not be negative,
- * nor `max` more than an int holds. `flag` is the flag's name without its dashes.
- */
-int flag_number(const char *text, long min, long max, const char *flag, struct error *err);
+/* All return 0, or negative with *err set. */
 
-/* Those of the jail. 0, or negative with *err set; `text` is kept by the cgroup's. */
+/* The number that all of `text` is, from `min` to `max`, which an int holds. `flag` is the flag's name without its dashes. */
+int flag_number(int *number, const char *text, long min, long max, const char *flag, struct error *err);
+
+/* Those of the jail; the cgroup's keeps `text`. */
 int flag_jail_mode(struct jail *jail, const char *text, struct error *err);
 int flag_jail_user(struct jail *jail, const char *text, struct error *err);
 int flag_jail_cgroup(struct jail *jail, const char *text, struct error *err);

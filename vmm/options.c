@@ -99,6 +99,15 @@ static const struct option flags[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static int size_flag(uint32_t *size, const char *text, long min, long max, const char *flag, struct error *err)
+{
+	int number, status = flag_number(&number, text, min, max, flag, err);
+
+	if (status == 0)
+		*size = (uint32_t)number;
+	return status;
+}
+
 static int add_disk(struct vm_config *vm, char *text, struct error *err)
 {
 	struct vm_disk *disk = &vm->disks[vm->n_disks];
@@ -117,19 +126,23 @@ static int add_disk(struct vm_config *vm, char *text, struct error *err)
 	return 0;
 }
 
+static int add_memory_file(struct vm_config *vm, const char *file, struct error *err)
+{
+	if (vm->n_memory_files == MEMORY_CHAIN_MAX)
+		return error_set(err, EINVAL, "--memory-file: at most %d files", MEMORY_CHAIN_MAX);
+	vm->memory_files[vm->n_memory_files++] = file;
+	return 0;
+}
+
 static int parse_flag(struct options *options, int flag, char *value, struct error *err)
 {
 	struct vm_config *vm = &options->vm;
-	int number;
 
 	switch (flag) {
 	case CONTROL:
-		number = flag_number(value, 0, 1 << 20, "control", err);
-		options->control_fd = number;
-		return number < 0 ? number : 0;
+		return flag_number(&options->control_fd, value, 0, 1 << 20, "control", err);
 	case ORPHAN_TIMEOUT:
-		options->orphan_timeout_s = flag_number(value, 1, 86400, "orphan-timeout", err);
-		return options->orphan_timeout_s < 0 ? options->orphan_timeout_s : 0;
+		return flag_number(&options->orphan_timeout_s, value, 1, 86400, "orphan-timeout", err);
 	case ID:
 		options->id = value;
 		return 0;
@@ -137,10 +150,7 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 		vm->restore = value;
 		return 0;
 	case MEMORY_FILE:
-		if (vm->n_memory_files == MEMORY_CHAIN_MAX)
-			return error_set(err, EINVAL, "--memory-file: at most %d files", MEMORY_CHAIN_MAX);
-		vm->memory_files[vm->n_memory_files++] = value;
-		return 0;
+		return add_memory_file(vm, value, err);
 	case WORKING_SET:
 		vm->working_set = value;
 		return 0;
@@ -154,21 +164,16 @@ static int parse_flag(struct options *options, int flag, char *value, struct err
 		vm->cmdline = value;
 		return 0;
 	case MEMORY:
-		number = flag_number(value, MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB, "memory", err);
-		vm->memory_mib = (uint32_t)number;
-		return number < 0 ? number : 0;
+		return size_flag(&vm->memory_mib, value, MACHINE_MEMORY_MIN_MIB, MACHINE_MEMORY_MAX_MIB, "memory", err);
 	case VCPUS:
-		number = flag_number(value, 1, MACHINE_VCPUS_MAX, "vcpus", err);
-		vm->n_vcpus = (uint32_t)number;
-		return number < 0 ? number : 0;
+		return size_flag(&vm->n_vcpus, value, 1, MACHINE_VCPUS_MAX, "vcpus", err);
 	case DISK:
 		return add_disk(vm, value, err);
 	case VSOCK:
 		vm->vsock_path = value;
 		return 0;
 	case NET:
-		vm->net_fd = flag_number(value, 0, 1 << 20, "net", err);
-		return vm->net_fd < 0 ? vm->net_fd : 0;
+		return flag_number(&vm->net_fd, value, 0, 1 << 20, "net", err);
 	case CONSOLE:
 		vm->console_path = value;
 		return 0;

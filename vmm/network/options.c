@@ -51,11 +51,9 @@ static int parse_flag(struct netd_options *options, int flag, char *value, struc
 {
 	switch (flag) {
 	case VMM:
-		options->vmm_fd = flag_number(value, 3, INT_MAX, "vmm", err);
-		return options->vmm_fd < 0 ? options->vmm_fd : 0;
+		return flag_number(&options->vmm_fd, value, 3, INT_MAX, "vmm", err);
 	case LOG:
-		options->log_fd = flag_number(value, 1, INT_MAX, "log", err);
-		return options->log_fd < 0 ? options->log_fd : 0;
+		return flag_number(&options->log_fd, value, 1, INT_MAX, "log", err);
 	case POLICY:
 		options->policy = value;
 		return 0;
