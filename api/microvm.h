@@ -108,8 +108,9 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 			       const struct microvm_owner *callbacks, void *owner, struct error *err);
 
 /*
- * Takes over the microVM of an earlier hearthd, whose directory is `d`; ready() or lost() follows. `snapshot` is what it
- * was restored from, NULL if it was booted; `tokens` as in struct microvm_start. NULL on failure, with *err filled; the directory is the caller's then.
+ * Takes over the microVM of an earlier hearthd, whose directory is `d`; ready() or lost() follows. `snapshot` is what
+ * it was restored from, NULL if it was booted; `tokens` as in struct microvm_start. NULL on failure, with *err filled;
+ * the directory is the caller's then.
  */
 struct microvm *microvm_attach(struct microvm_host *host, const char *id, const struct microvm_directory *d,
 			       const struct microvm_shape *shape, struct snapshot *snapshot,

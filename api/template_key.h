@@ -11,9 +11,10 @@ enum {
 };
 
 /*
- * Writes a line for each thing that a template's content depends on: kernel, image and hearth-vmm (their files, not what
- * is in them: hashing hundreds of megabytes at each start would cost more than it finds), kernel arguments, shape,
- * the language whose first execution it is made quick for, and the host's kernel and CPU, whose features a running guest has seen. 0 or negative with *err filled.
+ * Writes a line for each thing that a template's content depends on: kernel, image and hearth-vmm (their files, not
+ * what is in them: hashing hundreds of megabytes at each start would cost more than it finds), kernel arguments, shape,
+ * the language whose first execution it is made quick for, and the host's kernel and CPU, whose features a running
+ * guest has seen. 0 or negative with *err filled.
  */
 int template_inputs(const struct microvm_host *host, const struct microvm_shape *shape, enum agent_language language,
 		    char *text, size_t size, struct error *err);

@@ -23,9 +23,9 @@ struct vmm_events {
 };
 
 /*
- * Starts `arguments` (NULL-terminated; [0] is the file) as vmm_process_spawn() does. The control socket is made at `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD,
- * and net_fd, which stays the caller's and lies above both, as VMM_NET_FD; -1: none.
- * NULL on failure, with *err filled.
+ * Starts `arguments` (NULL-terminated; [0] is the file) as vmm_process_spawn() does. The control socket is made at
+ * `control_path`; the process gets its listening end as descriptor VMM_CONTROL_FD, and net_fd, which stays the caller's
+ * and lies above both, as VMM_NET_FD; -1: none. NULL on failure, with *err filled.
  */
 enum { VMM_CONTROL_FD = 3, VMM_NET_FD = 4 };
 struct vmm_client *vmm_client_spawn(uv_loop_t *loop, const char *control_path, char *const arguments[], int net_fd,

@@ -1,7 +1,7 @@
 /*
- * What a hearth-vmm or hearth-netd writes to its stderr, on its way into hearthd's log: through a pipe that ends when there was too much,
- * since one that its guest has taken may write as much as it likes. It then writes into a broken pipe, which harms no
- * other. What lives on without its hearthd writes nowhere.
+ * What a hearth-vmm or hearth-netd writes to its stderr, on its way into hearthd's log: through a pipe that ends when
+ * there was too much, since one that its guest has taken may write as much as it likes. It then writes into a broken
+ * pipe, which harms no other. What lives on without its hearthd writes nowhere.
  */
 #ifndef HEARTH_API_VMM_OUTPUT_H
 #define HEARTH_API_VMM_OUTPUT_H

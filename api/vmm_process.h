@@ -1,6 +1,6 @@
 /*
- * Starts a hearth-vmm process, or a hearth-netd, as the first one of a PID namespace: the only part of its jail that it cannot build itself
- * (vmm/jail.c has the rest).
+ * Starts a hearth-vmm process, or a hearth-netd, as the first one of a PID namespace: the only part of its jail that it
+ * cannot build itself (vmm/jail.c has the rest).
  */
 #ifndef HEARTH_API_VMM_PROCESS_H
 #define HEARTH_API_VMM_PROCESS_H

@@ -1,6 +1,6 @@
 /*
- * One entry of a network's policy (common/network_protocol.h), as hearthd takes it from users and hearth-netd reads it: so that
- * what one has taken is not refused by the other. Entries are in lower case.
+ * One entry of a network's policy (common/network_protocol.h), as hearthd takes it from users and hearth-netd reads it:
+ * so that what one has taken is not refused by the other. Entries are in lower case.
  */
 #ifndef HEARTH_COMMON_POLICY_ENTRY_H
 #define HEARTH_COMMON_POLICY_ENTRY_H

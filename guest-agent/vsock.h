@@ -3,8 +3,8 @@
 #define HEARTH_AGENT_VSOCK_H
 
 /*
- * Both: at a port of vsock, or at `unix_path` if it is not NULL. A non-blocking stream's descriptor, which the caller closes, or
- * -errno.
+ * Both: at a port of vsock, or at `unix_path` if it is not NULL. A non-blocking stream's descriptor, which the caller
+ * closes, or -errno.
  */
 
 /* A listener; what lies at `unix_path` is replaced. */

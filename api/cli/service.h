@@ -12,9 +12,9 @@
 struct service;
 
 /*
- * `url`, `token` and `ca_certificate` (a file) come from the command line, or are NULL: then the environment decides, and
- * after it the defaults (docs/cli.md has the order). They must live as long as the service. `pool` is the one whose sessions are meant; NULL: the default one. NULL with *err set if
- * they cannot be used.
+ * `url`, `token` and `ca_certificate` (a file) come from the command line, or are NULL: then the environment decides,
+ * and after it the defaults (docs/cli.md has the order). They must live as long as the service. `pool` is the one whose
+ * sessions are meant; NULL: the default one. NULL with *err set if they cannot be used.
  */
 struct service *service_create(const char *url, const char *token, const char *ca_certificate, const char *pool,
 			       struct error *err);

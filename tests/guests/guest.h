@@ -151,8 +151,8 @@ static inline void virtio_notify(uint64_t base, uint32_t queue)
 }
 
 /*
- * Offers one chain of all descriptors, each of `length` bytes of `buffer`, and changes them while the device, a thread of its
- * own, works on them: each value that it reads twice would differ. In the end they are as they were.
+ * Offers one chain of all descriptors, each of `length` bytes of `buffer`, and changes them while the device, a thread
+ * of its own, works on them: each value that it reads twice would differ. In the end they are as they were.
  */
 static inline void virtio_race(uint64_t base, uint32_t queue, struct ring *ring, const void *buffer, uint32_t length,
 			       uint16_t flags)
