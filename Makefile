@@ -48,12 +48,17 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c
 
+IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/image/entry_name.c api/image/layer.c \
+         api/image/description.c api/image/image_name.c api/image/store.c api/image/work.c api/image/source.c \
+         api/image/fetch.c api/image/import.c
+
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
        api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/notebook.c api/cli/own_session.c \
-       api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c
+       api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c \
+       api/cli/image.c api/cli/image_folder.c api/toml.c api/timestamp.c $(IMAGE)
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -175,6 +180,11 @@ UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
+UNIT_TESTS += image_file_tree image_entry_name image_description
+UNIT_image_file_tree := api/image/file_tree.c
+UNIT_image_entry_name := api/image/entry_name.c api/image/image_name.c
+UNIT_image_description := api/image/description.c
+
 UNIT_TESTS += sse cli cli_options cli_view
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
@@ -212,6 +222,11 @@ FUZZ_TARGETS += net_frame dns
 FUZZ_net_frame := $(GATE)
 FUZZ_dns := vmm/network/dns.c
 
+FUZZ_TARGETS += image_layer image_description image_entry
+FUZZ_image_layer := api/image/layer.c api/image/entry_name.c api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c
+FUZZ_image_description := api/image/description.c
+FUZZ_image_entry := api/image/entry_name.c api/image/image_name.c
+
 # The sources that a target is about, where it is linked with more.
 SUBJECT_execute_request := api/execute_request.c api/json.c
 SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c common/policy_entry.c api/json.c
@@ -247,7 +262,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 
 VMM_LIBS     := -lfdt -lpthread
 HEARTHD_LIBS := -luv -lmicrohttpd -lgnutls -ljansson -lsqlite3 -lcurl -lm
-CLI_LIBS     := -ljansson -lcurl -lgnutls
+CLI_LIBS     := -ljansson -lcurl -lgnutls -larchive
 
 # What is built is named in a word; V=1 shows the commands, --silent nothing.
 ifneq ($(V),1)
@@ -430,7 +445,7 @@ $(BUILD)/fuzz/obj/%.o: %.c Makefile
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.o $$(call fuzzed,$$(FUZZ_$$*) $(COMMON))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(FUZZCC) $(FUZZFLAGS) -o $@ $^ -ljansson -lgnutls -lcurl -lsqlite3 -luv -lfdt -lpthread -lm
+	$(FUZZCC) $(FUZZFLAGS) -o $@ $^ -ljansson -lgnutls -larchive -lcurl -lsqlite3 -luv -lfdt -lpthread -lm
 
 .PHONY: clean
 clean:
@@ -441,7 +456,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit contract e2e test-clients test-hostile test-faults lint format bench fuzz help
+.PHONY: run demo test unit contract e2e test-clients test-images test-hostile test-faults lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -463,6 +478,9 @@ e2e: ## the end-to-end tests alone; ARGS="-k unicode" goes to pytest
 
 test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files" goes to pytest
 	@scripts/test clients -- $(ARGS)
+
+test-images: ## container images: what is imported, what is refused; ARGS="-k whiteouts" goes to pytest
+	@scripts/test images -- $(ARGS)
 
 test-hostile: ## the guests that attack hearth-vmm alone
 	@scripts/test e2e -- tests/e2e/test_hostile_guests.py $(ARGS)

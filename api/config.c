@@ -78,6 +78,8 @@ static const struct key keys[] = {
 	     "keeps the pools that were created and the API keys; on a file system with locks and shared memory; "
 	     "default: "
 	     "<home>/hearth.db"),
+	TEXT("image-dir", image_dir, NULL,
+	     "container images, which `hearth image` imports, lists and removes; default: <home>/container-images"),
 	TEXT("template-dir", template_dir, NULL,
 	     "snapshots that sessions are started from, and suspended sessions; on a file system whose files can be "
 	     "mapped and linked; default: <home>/templates"),
@@ -402,6 +404,8 @@ static char *default_of(const struct config *c, const struct key *k)
 		return join(c->home, "images/code-interpreter.erofs");
 	if (strcmp(k->name, "template-dir") == 0)
 		return join(c->home, "templates");
+	if (strcmp(k->name, "image-dir") == 0)
+		return join(c->home, "container-images");
 	if (strcmp(k->name, "database") == 0)
 		return join(c->home, "hearth.db");
 	return join(c->home, "token");

@@ -32,6 +32,7 @@ struct config {
 	char *jwt_default_role; /* "": none */
 	char *identity_file;    /* "": no identities */
 	char *template_dir;
+	char *image_dir;
 	int64_t boot_always; /* 0 or 1 */
 	char *lifecycle;
 	char *database;

@@ -66,7 +66,7 @@ static const struct command *find(const struct command_group *group, const char 
 }
 
 /* argv[0] is the command's name. */
-static int parse_and_run(const char *group, const struct command *c, int argc, char **argv)
+static int parse_and_run(const char *group, const struct command *c, bool is_local, int argc, char **argv)
 {
 	struct error err = { 0 };
 	struct options options;
@@ -79,12 +79,12 @@ static int parse_and_run(const char *group, const struct command *c, int argc, c
 		print_help(group, c, stdout);
 		return finish_help();
 	}
-	return run(c, &options, &err) < 0 ? report(&err) : STATUS_OK;
+	return (is_local ? c->run(NULL, &options, &err) : run(c, &options, &err)) < 0 ? report(&err) : STATUS_OK;
 }
 
 int command_run(const struct command *command, int argc, char **argv)
 {
-	return parse_and_run("", command, argc, argv);
+	return parse_and_run("", command, false, argc, argv);
 }
 
 int command_group_run(const struct command_group *group, int argc, char **argv)
@@ -102,7 +102,7 @@ int command_group_run(const struct command_group *group, int argc, char **argv)
 		return STATUS_USAGE;
 	}
 	snprintf(name, sizeof(name), "%s ", group->name);
-	return parse_and_run(name, c, argc - 1, argv + 1);
+	return parse_and_run(name, c, group->is_local, argc - 1, argv + 1);
 }
 
 /* ---- for commands ------------------------------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ struct command {
 	const char *summary;
 	const struct option_spec *options;
 	size_t n_arguments_max;
-	/* Checks what it was given and does its work. 0, or negative with *err set to an exit status. */
+	/* Checks what it was given and does its work; `s` is NULL if the group is local. 0, or negative with *err set to an exit status. */
 	int (*run)(struct service *s, const struct options *o, struct error *err);
 };
 
@@ -23,6 +23,7 @@ struct command_group {
 	const char *summary;
 	const struct command *commands;
 	const char *examples;
+	bool is_local; /* its commands need no service, and get none */
 };
 
 /* argv[0] is the group's name. Returns the exit status. */

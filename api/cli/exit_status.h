@@ -7,7 +7,7 @@ enum exit_status {
 	STATUS_CODE_FAILED = 1, /* the code raised, was interrupted by its time limit, or its interpreter died */
 	STATUS_USAGE = 2,       /* the command line, or the code, cannot be used as it is */
 	STATUS_SERVICE = 3,     /* the service, the way to it, or this machine did not do its part */
-	STATUS_NOT_FOUND = 4,   /* there is no pool, session or template of that name */
+	STATUS_NOT_FOUND = 4,   /* there is no pool, session, template or image of that name */
 	STATUS_SIGNAL = 128,    /* plus the number of the signal that ended it */
 };
 

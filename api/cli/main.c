@@ -3,6 +3,7 @@
 #include "cert.h"
 #include "completion.h"
 #include "exit_status.h"
+#include "image.h"
 #include "key.h"
 #include "logs.h"
 #include "notebook.h"
@@ -26,6 +27,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  sessionpool  create, update, show, list and delete session pools\n"
 			   "  session      list, show, stop, fork, suspend and resume sessions; their files:\n"
 			   "               hearth session code-interpreter --help\n"
+			   "  image        import container images; list and remove them\n"
 			   "  template     keep sessions as the beginning of others\n"
 			   "  logs         show what hearthd has logged\n"
 			   "  usage        show what sessions have used\n"
@@ -43,8 +45,13 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands,  &template_commands,
-						      &key_commands,         &notebook_commands, NULL };
+static const struct command_group *const groups[] = { &sessionpool_commands,
+						      &session_commands,
+						      &template_commands,
+						      &key_commands,
+						      &notebook_commands,
+						      &image_commands,
+						      NULL };
 
 static const struct command *const singles[] = { &logs_command, &usage_command, NULL };
 

@@ -134,6 +134,8 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.pool_rate = OPTIONS_UNSET,
 		.days = OPTIONS_UNSET,
 		.timeout_s = OPTIONS_UNSET,
+		.max_size_mib = OPTIONS_UNSET,
+		.max_entries = OPTIONS_UNSET,
 	};
 	for (int i = 1; i < argc;) {
 		int n_words = 1;

@@ -62,11 +62,15 @@ struct options {
 	long session_rate;
 	long pool_rate;
 	const char *max_disk;
+	const char *image_directory;
+	long max_size_mib;
+	long max_entries;
 	long days;
 	bool yes;
 	bool follow;
 	bool network;
 	bool allow_errors;
+	bool insecure_registry;
 	bool help;
 };
 

@@ -48,6 +48,7 @@ static void defaults_hold_where_nothing_is_set(void **state)
 	assert_string_equal(c.kernel, "/h/images/vmlinux");
 	assert_string_equal(c.token_file, "/h/token");
 	assert_string_equal(c.database, "/h/hearth.db");
+	assert_string_equal(c.image_dir, "/h/container-images");
 	assert_int_equal(c.max_sessions, 100);
 	assert_int_equal(c.execution_timeout_s, 220);
 	config_fini(&c);

@@ -1,0 +1,137 @@
+#include "api/image/source.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	SAID_SIZE = 4096,
+	ARGUMENTS_MAX = 16,
+	COMMAND_NOT_FOUND = 127,
+};
+
+/* What a machine's owner has decided about signatures holds; else skopeo would refuse everything. */
+static bool has_policy(void)
+{
+	const char *home = getenv("HOME");
+	char path[PATH_MAX];
+
+	if (access("/etc/containers/policy.json", F_OK) == 0)
+		return true;
+	return home && snprintf(path, sizeof(path), "%s/.config/containers/policy.json", home) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+static int limit_files(uint64_t size_max)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_cur > size_max)
+		limit.rlim_cur = limit.rlim_max = size_max;
+	return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
+}
+
+/* In the child. Its output is for people, as it shows how far it is; its errors go to `errors`. */
+static _Noreturn void execute(const struct image_fetch *fetch, char *const *arguments, pid_t parent, int errors)
+{
+	int output = isatty(STDERR_FILENO) ? dup(STDERR_FILENO) : open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == parent && input >= 0 && output >= 0 && dup2(input, STDIN_FILENO) >= 0 &&
+	    dup2(output, STDOUT_FILENO) >= 0 && dup2(errors, STDERR_FILENO) >= 0 &&
+	    limit_files(fetch->file_size_max) == 0 && setenv("TMPDIR", fetch->work, 1) == 0)
+		execvp(arguments[0], arguments);
+	_exit(errno == ENOENT ? COMMAND_NOT_FOUND : 1);
+}
+
+/* Keeps the end of what it says. */
+static void listen_to(int fd, char said[SAID_SIZE])
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = read(fd, said + size, SAID_SIZE - 1 - size)) > 0 || (n < 0 && errno == EINTR)) {
+		size += n > 0 ? (size_t)n : 0;
+		if (size == SAID_SIZE - 1) {
+			memmove(said, said + SAID_SIZE / 2, size - SAID_SIZE / 2);
+			size -= SAID_SIZE / 2;
+		}
+	}
+	said[size] = '\0';
+}
+
+/* The message of its last line: time="…" level=fatal msg="…". */
+static const char *find_reason(char *said)
+{
+	size_t size = strlen(said);
+	char *line, *message;
+
+	while (size > 0 && said[size - 1] == '\n')
+		said[--size] = '\0';
+	line = strrchr(said, '\n');
+	line = line ? line + 1 : said;
+	message = strstr(line, "msg=\"");
+	if (!message)
+		return *line ? line : "it does not say why";
+	message += strlen("msg=\"");
+	if (said[size - 1] == '"')
+		said[size - 1] = '\0';
+	return message;
+}
+
+static int wait_for(pid_t pid, char *said, struct error *err)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return error_set(err, errno, "cannot wait for skopeo: %s", strerror(errno));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == COMMAND_NOT_FOUND)
+		return error_set(err, EIO,
+				 "there is no skopeo on this machine: install it (Debian: apt install skopeo)");
+	if (WIFSIGNALED(status))
+		return error_set(err, EIO, "skopeo was ended by signal %d", WTERMSIG(status));
+	return error_set(err, EIO, "skopeo cannot get the image: %s", find_reason(said));
+}
+
+int image_source_fetch(const struct image_source *source, const struct image_fetch *fetch, struct error *err)
+{
+	char into[PATH_MAX + 8], reference[sizeof(source->reference)], said[SAID_SIZE];
+	char *arguments[ARGUMENTS_MAX] = { "skopeo", "--override-os=linux", "--override-arch=amd64" };
+	size_t n = 3;
+	int pipes[2];
+	pid_t pid, parent = getpid();
+
+	snprintf(into, sizeof(into), "dir:%s", fetch->folder);
+	snprintf(reference, sizeof(reference), "%s", source->reference);
+	if (!has_policy())
+		arguments[n++] = "--insecure-policy";
+	arguments[n++] = "copy";
+	if (fetch->allow_insecure)
+		arguments[n++] = "--src-tls-verify=false";
+	arguments[n++] = reference;
+	arguments[n++] = into;
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return error_set(err, errno, "cannot start skopeo: %s", strerror(errno));
+	pid = fork();
+	if (pid == 0)
+		execute(fetch, arguments, parent, pipes[1]);
+	close(pipes[1]);
+	if (pid > 0)
+		listen_to(pipes[0], said);
+	close(pipes[0]);
+	return pid < 0 ? error_set(err, errno, "cannot start skopeo: %s", strerror(errno)) : wait_for(pid, said, err);
+}
