@@ -1,4 +1,7 @@
-/* What an image says of itself: its manifest and its configuration (OCI image specification, or Docker's), which nobody trusts. */
+/*
+ * What an image says of itself: its manifest and its configuration (OCI image specification, or Docker's), which
+ * nobody trusts.
+ */
 #ifndef HEARTH_API_IMAGE_DESCRIPTION_H
 #define HEARTH_API_IMAGE_DESCRIPTION_H
 
@@ -29,8 +32,8 @@ int image_description_read_manifest(struct image_description *image, const char 
 
 /*
  * Reads the configuration that belongs to it: the layers' diffIDs. Returns what a container needs to know, in our own
- * words: architecture, createdAt, and config with entrypoint, cmd, env, user, workingDirectory, stopSignal, exposedPorts and
- * labels, of which those are left out that the image does not set. The caller's; NULL with *err set.
+ * words: architecture, createdAt, and config with entrypoint, cmd, env, user, workingDirectory, stopSignal,
+ * exposedPorts and labels, of which those are left out that the image does not set. The caller's; NULL with *err set.
  */
 json_t *image_description_read_config(struct image_description *image, const char *text, size_t size,
 				      struct error *err);

@@ -16,15 +16,18 @@ enum entry_meaning {
 };
 
 /*
- * The path that `name` means in a tree of files (file_tree.h). Absolute ones, those with "..", and those that no file system
- * could hold are refused. Returns the meaning, or negative with *err set.
+ * The path that `name` means in a tree of files (file_tree.h). Absolute ones, those with "..", and those that no file
+ * system could hold are refused. Returns the meaning, or negative with *err set.
  */
 int entry_name_parse(const char *name, char path[PATH_MAX], struct error *err);
 
 /* Likewise of a hard link's target. 0, or negative with *err set. */
 int entry_name_parse_target(const char *target, char path[PATH_MAX], struct error *err);
 
-/* Whether the target of a symbolic link at `path` leads above the root. An absolute one does not: the root is where it starts. */
+/*
+ * Whether the target of a symbolic link at `path` leads above the root. An absolute one does not: the root is where
+ * it starts.
+ */
 bool entry_name_leaves_root(const char *path, const char *target);
 
 /* `name` for people: bytes that are no printable ASCII as \xNN, cut to fit. Returns out. */

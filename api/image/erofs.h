@@ -1,6 +1,7 @@
 /*
- * Writes an image of the Enhanced Read-Only File System (Linux' fs/erofs/erofs_fs.h): uncompressed, in blocks of 4 KiB, first
- * the contents of files as they come, then the metadata. The same files in the same order make the same image.
+ * Writes an image of the Enhanced Read-Only File System (Linux' fs/erofs/erofs_fs.h): uncompressed, in blocks of 4
+ * KiB, first the contents of files as they come, then the metadata. The same files in the same order make the same
+ * image.
  */
 #ifndef HEARTH_API_IMAGE_EROFS_H
 #define HEARTH_API_IMAGE_EROFS_H
@@ -24,14 +25,14 @@ struct erofs_image {
 void erofs_begin(struct erofs_image *image, int fd);
 
 /*
- * Adds an extended attribute to an inode that has no contents yet. 0; -ENOTSUP if EROFS has nothing for names of its kind;
- * -E2BIG if it is too large, -ENOMEM.
+ * Adds an extended attribute to an inode that has no contents yet. 0; -ENOTSUP if EROFS has nothing for names of its
+ * kind; -E2BIG if it is too large, -ENOMEM.
  */
 int erofs_add_xattr(struct file_inode *inode, const char *name, const void *value, size_t size);
 
 /*
- * Makes room for the contents of a regular file (inode->size) or a symbolic link, which are zeros until they are written.
- * 0, -ENOMEM or -EFBIG.
+ * Makes room for the contents of a regular file (inode->size) or a symbolic link, which are zeros until they are
+ * written. 0, -ENOMEM or -EFBIG.
  */
 int erofs_reserve(struct erofs_image *image, struct file_inode *inode);
 

@@ -187,8 +187,8 @@ static int add_item(struct writer *w, const struct file_node *node)
 }
 
 /*
- * overlayfs hides the whiteouts of a directory when it merges it with others, or when it believes that it was copied from
- * another one ("origin").
+ * overlayfs hides the whiteouts of a directory when it merges it with others, or when it believes that it was copied
+ * from another one ("origin").
  */
 static int mark_directory(const struct file_node *directory, bool has_whiteouts)
 {

@@ -1,7 +1,8 @@
 /*
- * The files of one or more layers of a container image, in memory: names, attributes, and where their contents lie in the
- * image file that is being made. Layers are added from the lowest up, by number; a layer's whiteouts take away what lower
- * ones have brought, and stay in the tree as whiteouts of overlayfs, because there may be layers below the tree.
+ * The files of one or more layers of a container image, in memory: names, attributes, and where their contents lie in
+ * the image file that is being made. Layers are added from the lowest up, by number; a layer's whiteouts take away
+ * what lower ones have brought, and stay in the tree as whiteouts of overlayfs, because there may be layers below the
+ * tree.
  *
  * Paths are relative, without "." and "..", with one slash between two names; "" is the root.
  */
@@ -60,9 +61,9 @@ struct file_inode *file_inode_create(uint32_t mode);
 void file_inode_destroy(struct file_inode *inode);
 
 /*
- * Puts an inode at a path, in the place of what is there; directories on the way are made. A directory in the place of a
- * directory keeps the children. Takes the inode, in every case. 0, or negative with *err set if something that the same
- * layer brought stands in the way.
+ * Puts an inode at a path, in the place of what is there; directories on the way are made. A directory in the place
+ * of a directory keeps the children. Takes the inode, in every case. 0, or negative with *err set if something that
+ * the same layer brought stands in the way.
  */
 int file_tree_put(struct file_tree *tree, const char *path, uint32_t layer, struct file_inode *inode,
 		  struct error *err);
@@ -76,7 +77,10 @@ int file_tree_white_out(struct file_tree *tree, const char *path, uint32_t layer
 /* Takes away what lower layers have in the directory `path`. 0, or negative with *err set. */
 int file_tree_make_opaque(struct file_tree *tree, const char *path, uint32_t layer, struct error *err);
 
-/* A directory's children in order of their names, in an array that the caller frees; NULL if there are none or no memory. */
+/*
+ * A directory's children in order of their names, in an array that the caller frees; NULL if there are none or no
+ * memory.
+ */
 struct file_node **file_node_children(const struct file_node *node);
 
 static inline bool file_inode_is_whiteout(const struct file_inode *inode)

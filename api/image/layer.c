@@ -255,8 +255,8 @@ static int take_entry(const struct layer *l, const char *name, struct archive_en
 /* ---- the layer --------------------------------------------------------------------------------------------------- */
 
 /*
- * libarchive warns where a name in UTF-8 has no counterpart in the process's locale, which is C, and keeps its bytes: what
- * we want. In a locale with UTF-8 it would change them, to composed characters.
+ * libarchive warns where a name in UTF-8 has no counterpart in the process's locale, which is C, and keeps its bytes:
+ * what we want. In a locale with UTF-8 it would change them, to composed characters.
  */
 static bool is_about_locale(const struct layer *l)
 {

@@ -36,8 +36,8 @@ struct layer_order {
 };
 
 /*
- * Adds a layer's files to the tree. 0, or negative with *err set: EINVAL names the entry that was refused; the tree and the
- * image are then good for nothing more.
+ * Adds a layer's files to the tree. 0, or negative with *err set: EINVAL names the entry that was refused; the tree
+ * and the image are then good for nothing more.
  */
 int layer_read(const struct layer_order *order, struct error *err);
 

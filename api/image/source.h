@@ -16,15 +16,15 @@ struct image_source {
 };
 
 /*
- * Finds out what `given` is: a reference of skopeo's with its transport; a folder with an OCI layout; an archive in a file,
- * as `docker save` makes it or of an OCI layout; else the name of an image in a registry. *source points to `given`. 0, or
- * negative with *err set.
+ * Finds out what `given` is: a reference of skopeo's with its transport; a folder with an OCI layout; an archive in a
+ * file, as `docker save` makes it or of an OCI layout; else the name of an image in a registry. *source points to
+ * `given`. 0, or negative with *err set.
  */
 int image_source_find(const char *given, struct image_source *source, struct error *err);
 
 /*
- * Uncompresses source->compressed to a file of at most `size_max` bytes, and has the reference mean that: skopeo 1.9 does not
- * read docker-archives that are compressed by gzip. 0, or negative with *err set.
+ * Uncompresses source->compressed to a file of at most `size_max` bytes, and has the reference mean that: skopeo 1.9
+ * does not read docker-archives that are compressed by gzip. 0, or negative with *err set.
  */
 int image_source_uncompress(struct image_source *source, const char *file, uint64_t size_max, struct error *err);
 

@@ -201,7 +201,10 @@ static int add_name(struct name_list *list, const char *name)
 	return 0;
 }
 
-/* The sorted names that end with `end` in one of the store's folders, for the caller to free. 0, or negative with *err set. */
+/*
+ * The sorted names that end with `end` in one of the store's folders, for the caller to free. 0, or negative with
+ * *err set.
+ */
 static int list_names(const struct image_store *store, const char *folder, const char *end, struct name_list *list,
 		      struct error *err)
 {

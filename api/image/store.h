@@ -26,8 +26,8 @@ struct image_store {
 };
 
 /*
- * Opens the store in a folder, which is made if it is missing, and locks it; waits for others who have it exclusively, or
- * `is_exclusive` for all others. 0, or negative with *err set.
+ * Opens the store in a folder, which is made if it is missing, and locks it; waits for others who have it
+ * exclusively, or `is_exclusive` for all others. 0, or negative with *err set.
  */
 int image_store_open(struct image_store *store, const char *folder, bool is_exclusive, struct error *err);
 void image_store_close(struct image_store *store);

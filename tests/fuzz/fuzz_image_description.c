@@ -1,4 +1,7 @@
-/* The manifest of an image and its configuration, with a byte of 0 between: refused with a reason, or within their limits. */
+/*
+ * The manifest of an image and its configuration, with a byte of 0 between: refused with a reason, or within their
+ * limits.
+ */
 #include "api/image/description.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,7 @@
 /*
- * A layer of an image, as it comes: with whatever it holds the reader ends in order, within its budget, and what it took can
- * be written as an image. The first byte says how many layers there are: as many equal parts of what follows it.
+ * A layer of an image, as it comes: with whatever it holds the reader ends in order, within its budget, and what it
+ * took can be written as an image. The first byte says how many layers there are: as many equal parts of what follows
+ * it.
  */
 #include "api/image/layer.h"
 #include "tests/fuzz/fuzz.h"

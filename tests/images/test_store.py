@@ -4,11 +4,13 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
-from archives import directory, file, layer
+from archives import CHARACTER, directory, entry, file, layer
 from conftest import HEARTH
 
 
@@ -101,6 +103,25 @@ def test_a_damaged_record_stops_pruning(store, layout):
         result = store.run(*command)
         assert result.returncode == 2 and "is damaged" in result.stderr
     assert os.path.exists(store.layer_files(image)[0])
+
+
+def test_no_root_is_needed(store, layout):
+    """The same file comes of an import by somebody without any rights, owners and devices included."""
+    with tempfile.TemporaryDirectory(prefix="hearth-images-") as folder:
+        os.chmod(folder, 0o777)
+        shutil.copy(HEARTH, f"{folder}/hearth")
+        data = layer(directory("home", uid=1000, gid=1000), file("home/setuid", b"x", mode=0o4755, uid=7),
+                     entry("dev/null", CHARACTER, devmajor=1, devminor=3),
+                     file("bin/ping", pax={"SCHILY.xattr.security.capability": "\x01\0\0\x02" + "\0" * 16}))
+        shutil.copytree(layout(data), f"{folder}/layout")
+        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        result = subprocess.run([*become, "env", f"HOME={folder}", f"{folder}/hearth", "image", "import", f"{folder}/layout",
+                                 "--image-dir", f"{folder}/store"], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        name, = os.listdir(f"{folder}/store/layers")
+        with open(f"{folder}/store/layers/{name}", "rb") as theirs, \
+                open(store.layer_files(store.image(f"{folder}/layout"))[0], "rb") as own:
+            assert theirs.read() == own.read()
 
 
 # ---- interrupted, and at once ----------------------------------------------------------------------------------------
