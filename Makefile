@@ -495,7 +495,7 @@ format: ## settle the style of all C files
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
 bench: ## measure cold and warm starts, memory, and peers; ARGS="--quick" goes to scripts/bench; writes build/bench/
-	@$(BEGIN); scripts/prepare && scripts/setup bench && exec scripts/bench $(ARGS)
+	@$(BEGIN); scripts/prepare && scripts/setup bench && { scripts/example-images || true; } && exec scripts/bench $(ARGS)
 
 fuzz: ## feed parsers and devices with hostile input; ARGS="--seconds 60 vsock" goes to scripts/fuzz
 	@scripts/setup build test && exec scripts/fuzz $(ARGS)

@@ -33,7 +33,7 @@ class Step:
 
 
 HEARTH = (
-    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 125, 8, COLD, "cold_start_ms"),
+    Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 120, 8, COLD, "cold_start_ms"),
     Step("restore_start", "restore on demand: the stock is empty, a template is there", 50, 60, 50, BARE,
          "restore_start_ms"),
     Step("reused_execution", "the same print(1) in a session that was used before", 60, 50, 50, BARE,
@@ -45,11 +45,13 @@ HEARTH = (
     Step("resume", "resume: POST in a suspended session to its result", 50, 60, 10, BARE, "resume_ms"),
     Step("restore_counts", "hearth-vmm alone: a clone's start, restore, first byte of the agent, print(1)", 50, 40, 5,
          BARE, "vmm_restore_ms"),
-    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 70, 50, STOCK, "warm_start_ms"),
+    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 65, 50, STOCK, "warm_start_ms"),
     Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 15, 50, STOCK, "overhead_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
     Step("neighbours", "print(1) in a used session, beside ten that burn CPU, memory, disk and output", 150, 39, 100,
          STOCK, "neighbour_busy_ms"),
+    Step("image_import", "container images from Debian's packages (scripts/example-images), imported one after the other", 1,
+         10, 1),
     Step("footprint", "memory of ready and of used sessions", 1, 50, 1, STOCK),
 )
 NEXT_TO_COLD_START = "qemu_microvm_cold"

@@ -1,9 +1,11 @@
 """What was in the layers is in the image, exactly."""
 
 import gzip
+import io
 import os
 import stat
 import subprocess
+import tarfile
 
 import pytest
 
@@ -65,7 +67,6 @@ def test_odd_names(store, layout, mount):
 
 
 def test_names_of_old_and_gnu_archives(store, layout, mount):
-    import tarfile
     long = "/".join(["folder" * 10] * 20) + "/file"
     for number, format in enumerate((tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)):
         image = store.image(layout(layer(file(long, b"deep"), symbolic_link("l", long), format=format)), f"n{number}")
@@ -142,6 +143,30 @@ def test_sparse_files(store, layout, mount, tmp_path, format):
         sparse.seek(-3, os.SEEK_END)
         assert sparse.read() == bytes(3)
     assert os.stat(store.layer_files(image)[0]).st_blocks * 512 < 8 << 20
+
+
+def test_a_real_tree(store, layout, mount):
+    """Some thousand files of this machine, as GNU tar packs them, against what Python's tarfile reads of the archive."""
+    packed = subprocess.run(["tar", "--format=posix", "--numeric-owner", "-C", "/", "-c", "usr/lib/python3.11", "etc", "var/lib/dpkg"],
+                            capture_output=True).stdout
+    top, n_entries = mount(store.image(layout(packed))), 0
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        for entry in archive:
+            path = os.path.join(top, entry.name)
+            status = os.lstat(path)
+            assert stat.S_IMODE(status.st_mode) == entry.mode or entry.issym(), entry.name
+            assert (status.st_uid, status.st_gid) == (entry.uid, entry.gid), entry.name
+            assert entry.islnk() or abs(status.st_mtime - entry.mtime) < 1e-6, entry.name
+            if entry.isreg():
+                assert read(path) == archive.extractfile(entry).read(), entry.name
+            elif entry.issym():
+                assert os.readlink(path) == entry.linkname
+            elif entry.islnk():
+                assert status.st_ino == os.lstat(os.path.join(top, entry.linkname)).st_ino
+            else:
+                assert entry.isdir() and stat.S_ISDIR(status.st_mode)
+            n_entries += 1
+    assert n_entries > 1000 and len(names_below(top)) >= n_entries
 
 
 # ---- layers over layers ----------------------------------------------------------------------------------------------

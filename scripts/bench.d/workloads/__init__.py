@@ -7,6 +7,7 @@ MODULES = {
     "fork": "lifecycle", "resume": "lifecycle",
     "throughput": "throughput",
     "footprint": "footprint",
+    "image_import": "images",
     "neighbours": "neighbours",
     "network": "network",
     "restore_counts": "counts",
