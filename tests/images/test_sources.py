@@ -11,6 +11,7 @@ import time
 import pytest
 
 from archives import Layout, docker_save, file, layer
+from conftest import ROOT
 
 LAYERS = layer(file("a", b"first")), layer(file("b", b"second"))
 
@@ -90,6 +91,8 @@ def test_without_skopeo(store, layout):
 
 @contextlib.contextmanager
 def serving(folder):
+    program = subprocess.run([os.path.join(ROOT, "scripts", "packaged-program"), "docker-registry", "--version"], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout.strip()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = "127.0.0.1:%d" % free.getsockname()[1]
@@ -97,7 +100,7 @@ def serving(folder):
         configuration.write(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}\n"
                             f"http: {{addr: '{address}'}}\nlog: {{level: error}}\n")
     with open(f"{folder}/registry.log", "wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", f"{folder}/registry.yml"], stdout=log, stderr=log)
+        process = subprocess.Popen([program, "serve", f"{folder}/registry.yml"], stdout=log, stderr=log)
     try:
         for _ in range(500):
             with contextlib.suppress(OSError), socket.create_connection(address.split(":"), timeout=1):
