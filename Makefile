@@ -20,7 +20,7 @@ GATE := vmm/network/gate.c vmm/network/gate_udp.c vmm/network/gate_names.c vmm/n
 NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network/resolvers.c $(GATE) vmm/flags.c \
         vmm/jail.c vmm/capabilities.c vmm/seccomp_filter.c
 
-HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.c \
+HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
@@ -43,7 +43,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/service_log.c api/log_json.
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
-           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c \
+           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c api/folder_make.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c
@@ -58,7 +58,7 @@ CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/t
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/notebook.c api/cli/own_session.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c \
-       api/cli/image.c api/cli/image_folder.c api/toml.c api/timestamp.c $(IMAGE)
+       api/cli/image.c api/cli/image_folder.c api/toml.c api/home.c api/folder_make.c api/timestamp.c $(IMAGE)
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
@@ -115,7 +115,7 @@ UNIT_auth := api/auth.c api/issuer.c api/key_source.c api/jwt.c api/jwks.c api/b
 UNIT_api_keys := $(KEYS)
 UNIT_jwt := $(JWT)
 UNIT_issuer := api/issuer.c api/key_source.c api/buffer.c $(JWT)
-UNIT_config := api/config.c api/toml.c api/pool_definition.c api/egress_policy.c api/principal.c
+UNIT_config := api/config.c api/toml.c api/home.c api/pool_definition.c api/egress_policy.c api/principal.c
 
 UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
@@ -125,7 +125,7 @@ UNIT_TESTS += execute_answer http http_tls
 UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/hang_up_watch.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/error_data.c api/json.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
-UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c,$(HEARTHD))
+UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c api/home.c,$(HEARTHD))
 UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += notebook

@@ -1,5 +1,7 @@
 #include "api/api_key.h"
 
+#include "common/hex.h"
+
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -12,17 +14,6 @@ enum {
 	ID_BYTES = 8,
 	SECRET_BYTES = 32,
 };
-
-static void put_hexadecimal(char *out, const uint8_t *bytes, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		*out++ = digits[bytes[i] >> 4];
-		*out++ = digits[bytes[i] & 15];
-	}
-	*out = '\0';
-}
 
 static int hash_token(const char *token, uint8_t hash[API_KEY_HASH_SIZE])
 {
@@ -37,8 +28,8 @@ int api_key_make(struct api_key *key, char token[API_KEY_TOKEN_SIZE])
 
 	if (gnutls_rnd(GNUTLS_RND_KEY, random, sizeof(random)) < 0)
 		return -EIO;
-	put_hexadecimal(key->id, random, ID_BYTES);
-	put_hexadecimal(secret, random + ID_BYTES, SECRET_BYTES);
+	hex_write(key->id, random, ID_BYTES);
+	hex_write(secret, random + ID_BYTES, SECRET_BYTES);
 	snprintf(token, API_KEY_TOKEN_SIZE, PREFIX "%s_%s", key->id, secret);
 	rc = hash_token(token, key->hash);
 	explicit_bzero(random, sizeof(random));

@@ -1,5 +1,6 @@
 #include "api/config.h"
 
+#include "api/home.h"
 #include "api/pool_definition.h"
 #include "api/principal.h"
 #include "api/toml.h"
@@ -189,15 +190,22 @@ static int set_integer(struct config *c, const struct key *k, int64_t value, str
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 /* `seen` has a bit for each key of this file. A key that a flag has set keeps the flag's value. */
-static int apply_line(struct config *c, const struct toml_line *line, uint64_t *seen, struct error *err)
+struct reading {
+	struct config *config;
+	uint64_t seen; /* a bit for each key */
+};
+
+static int apply_line(void *data, const struct toml_line *line, struct error *err)
 {
+	struct reading *reading = data;
+	struct config *c = reading->config;
 	const struct key *k = find_key(line->key, strlen(line->key));
 
 	if (!k)
 		return error_set(err, EINVAL, "there is no key %s (see hearthd --help)", line->key);
-	if (*seen & 1ull << (k - keys))
+	if (reading->seen & 1ull << (k - keys))
 		return error_set(err, EINVAL, "the key %s is set twice", line->key);
-	*seen |= 1ull << (k - keys);
+	reading->seen |= 1ull << (k - keys);
 	if (k->type == KEY_TEXT && line->type != TOML_STRING)
 		return error_set(err, EINVAL, "%s must be a string in quotes", line->key);
 	if (k->type == KEY_INTEGER && line->type != TOML_INTEGER)
@@ -213,42 +221,9 @@ static int apply_line(struct config *c, const struct toml_line *line, uint64_t *
 
 int config_parse(struct config *c, const char *text, const char *name, struct error *err)
 {
-	AUTO_FREE char *copy = strdup(text);
-	unsigned int number = 0;
-	uint64_t seen = 0;
-	char *rest = copy;
+	struct reading reading = { .config = c };
 
-	if (!copy)
-		return error_set(err, ENOMEM, "out of memory");
-	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-		struct toml_line parsed;
-		int rc = toml_parse_line(line, &parsed, err);
-
-		number++;
-		if (rc == 0 && parsed.type != TOML_NOTHING)
-			rc = apply_line(c, &parsed, &seen, err);
-		if (rc < 0)
-			return error_wrap(err, "%s:%u", name, number);
-	}
-	return 0;
-}
-
-static int parse_file(struct config *c, const char *path, bool must_exist, struct error *err)
-{
-	char text[64 << 10];
-	FILE *file = fopen(path, "re");
-	size_t n;
-
-	if (!file && errno == ENOENT && !must_exist)
-		return 0;
-	if (!file)
-		return error_set(err, errno, "cannot read %s: %s", path, strerror(errno));
-	n = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[n] = '\0';
-	if (n == sizeof(text) - 1 || strlen(text) != n)
-		return error_set(err, EINVAL, "%s is no configuration file: it is too large or holds NUL", path);
-	return config_parse(c, text, path, err);
+	return toml_parse(text, name, apply_line, &reading, err);
 }
 
 /* ---- the flags --------------------------------------------------------------------------------------------------- */
@@ -342,33 +317,11 @@ static char *join(const char *folder, const char *rest)
 	return asprintf(&path, "%s/%s", folder, rest) < 0 ? NULL : path;
 }
 
-/* The folder that this executable lies in. */
-static char *own_folder(void)
-{
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *slash;
-
-	if (n <= 0)
-		return strdup(".");
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	return strdup(path);
-}
-
 static char *default_home(void)
 {
-	AUTO_FREE char *folder = own_folder();
-	AUTO_FREE char *images = folder ? join(folder, "images") : NULL;
-	const char *wanted = getenv("HEARTH_HOME");
-	struct stat st;
+	char home[PATH_MAX];
 
-	if (wanted)
-		return strdup(wanted);
-	if (images && stat(images, &st) == 0 && S_ISDIR(st.st_mode))
-		return STEAL(&folder);
-	return strdup("/var/lib/hearth");
+	return home_find(home) ? strdup(home) : NULL;
 }
 
 static char *default_runtime_dir(void)
@@ -382,9 +335,9 @@ static char *default_runtime_dir(void)
 
 static char *default_vmm(void)
 {
-	AUTO_FREE char *folder = own_folder();
+	char folder[PATH_MAX];
 
-	return folder ? join(folder, "hearth-vmm") : NULL;
+	return join(home_own_folder(folder) ? folder : ".", "hearth-vmm");
 }
 
 /* The default of a text key; those that lie in the home need c->home. */
@@ -452,6 +405,7 @@ static int check(const struct config *c, struct error *err)
 
 int config_load(struct config *c, int argc, char *const argv[], struct error *err)
 {
+	struct reading reading = { .config = c };
 	AUTO_FREE char *file = NULL;
 	int rc;
 
@@ -468,7 +422,7 @@ int config_load(struct config *c, int argc, char *const argv[], struct error *er
 		file = home ? join(home, "hearth.toml") : NULL;
 	}
 	if (c->file || file)
-		rc = parse_file(c, c->file ? c->file : file, c->file != NULL, err);
+		rc = toml_read_file(c->file ? c->file : file, c->file != NULL, apply_line, &reading, err);
 	if (rc == 0)
 		rc = fill_defaults(c, err);
 	return rc < 0 ? rc : check(c, err);

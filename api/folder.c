@@ -80,19 +80,3 @@ void folder_sync_later(uv_loop_t *loop, const char *path)
 {
 	do_later(loop, path, sync_folder);
 }
-
-int folder_make(const char *path)
-{
-	char part[PATH_MAX];
-
-	if (strlen(path) >= sizeof(part))
-		return -ENAMETOOLONG;
-	for (const char *end = path; *end;) {
-		end += *end == '/';
-		end += strcspn(end, "/");
-		snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-		if (mkdir(part, 0700) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}

@@ -13,7 +13,4 @@ void folder_remove_later(uv_loop_t *loop, const char *path);
 /* Makes what was renamed in it, or into it, survive a loss of power; in a thread of libuv's. */
 void folder_sync_later(uv_loop_t *loop, const char *path);
 
-/* Makes a folder (mode 0700) and those above it. 0 or -errno; one that is there already is fine. */
-int folder_make(const char *path);
-
 #endif

@@ -1,6 +1,7 @@
 #include "api/mcp_key.h"
 
 #include "api/database.h"
+#include "common/hex.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -91,18 +92,12 @@ static int put_salt(struct mcp_keys *k, const char *pool, uint8_t salt[SALT_SIZE
 
 static int make_key(const struct mcp_keys *k, const uint8_t salt[SALT_SIZE], char key[MCP_KEY_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t mac[MAC_SIZE];
-	char *out = key + sizeof(PREFIX) - 1;
 
 	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, k->auth->token, k->auth->token_size, salt, SALT_SIZE, mac) < 0)
 		return -EIO;
 	memcpy(key, PREFIX, sizeof(PREFIX) - 1);
-	for (size_t i = 0; i < MAC_SIZE; i++) {
-		*out++ = digits[mac[i] >> 4];
-		*out++ = digits[mac[i] & 15];
-	}
-	*out = '\0';
+	hex_write(key + sizeof(PREFIX) - 1, mac, MAC_SIZE);
 	explicit_bzero(mac, sizeof(mac));
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "api/folder.h"
 #include "common/agent_protocol.h"
 #include "common/cleanup.h"
+#include "common/hex.h"
 #include "common/log.h"
 
 #include <dirent.h>
@@ -139,8 +140,7 @@ int microvm_directory_create(struct microvm_directory *d, const char *runtime, c
 
 		if (getrandom(random, sizeof(random), 0) != sizeof(random))
 			return error_set(err, errno, "no random bytes: %s", strerror(errno));
-		for (size_t n = 0; n < sizeof(random); n++)
-			snprintf(id + 2 * n, 3, "%02x", random[n]);
+		hex_write(id, random, sizeof(random));
 		rc = is_number_taken(runtime, id);
 		if (rc == 0) {
 			snprintf(path, sizeof(path), "%s/%s", runtime, id);

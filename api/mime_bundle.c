@@ -1,6 +1,7 @@
 #include "api/mime_bundle.h"
 
 #include "common/bytes.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -58,13 +59,6 @@ const struct mime_entry *mime_bundle_image(const struct mime_bundle *bundle)
 	return NULL;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), n_end = strlen(end);
-
-	return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
 bool mime_type_is_text(const char *type)
 {
 	static const char *const endings[] = { "+json", "/json", "+xml", "/xml", "/javascript", "/x-latex" };
@@ -72,7 +66,7 @@ bool mime_type_is_text(const char *type)
 	if (strncmp(type, "text/", 5) == 0)
 		return true;
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (ends_with(type, endings[i]))
+		if (text_ends_with(type, endings[i]))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 
 #include "api/folder.h"
 #include "common/cleanup.h"
+#include "common/hex.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -223,8 +224,7 @@ static int make_folder(struct snapshot_writer *w, const char *root)
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -errno;
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(name + sizeof(UNFINISHED) - 1 + 2 * i, 3, "%02x", random[i]);
+	hex_write(name + sizeof(UNFINISHED) - 1, random, sizeof(random));
 	rc = join(w->folder, sizeof(w->folder), root, name);
 	if (rc == 0 && mkdir(w->folder, 0700) < 0)
 		rc = -errno;

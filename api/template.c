@@ -1,4 +1,5 @@
 #include "api/folder.h"
+#include "api/folder_make.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
 #include "common/log.h"

@@ -1,6 +1,9 @@
 #include "api/toml.h"
 
+#include "common/cleanup.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,4 +101,43 @@ int toml_parse_line(const char *line, struct toml_line *parsed, struct error *er
 	if (*s && *s != '#')
 		return error_set(err, EINVAL, "there is something behind the value of %s", parsed->key);
 	return 0;
+}
+
+int toml_parse(const char *text, const char *name, toml_take take, void *data, struct error *err)
+{
+	AUTO_FREE char *copy = strdup(text);
+	unsigned int number = 0;
+	char *rest = copy;
+
+	if (!copy)
+		return error_set(err, ENOMEM, "out of memory");
+	for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+		struct toml_line parsed;
+		int rc = toml_parse_line(line, &parsed, err);
+
+		number++;
+		if (rc == 0 && parsed.type != TOML_NOTHING)
+			rc = take(data, &parsed, err);
+		if (rc < 0)
+			return error_wrap(err, "%s:%u", name, number);
+	}
+	return 0;
+}
+
+int toml_read_file(const char *path, bool must_exist, toml_take take, void *data, struct error *err)
+{
+	char text[64 << 10];
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	if (!file && errno == ENOENT && !must_exist)
+		return 0;
+	if (!file)
+		return error_set(err, errno, "cannot read %s: %s", path, strerror(errno));
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	if (n == sizeof(text) - 1 || strlen(text) != n)
+		return error_set(err, EINVAL, "%s is no configuration file: it is too large or holds NUL", path);
+	return toml_parse(text, path, take, data, err);
 }

@@ -20,4 +20,13 @@ struct toml_line {
 /* `line` ends with NUL and has no line feed. 0 or negative with *err filled (without the line's number). */
 int toml_parse_line(const char *line, struct toml_line *parsed, struct error *err);
 
+/* Told each line that sets something. 0, or negative with *err filled, which ends the reading. */
+typedef int (*toml_take)(void *data, const struct toml_line *line, struct error *err);
+
+/* Reads a whole text; errors begin with `name` and the line's number. 0 or negative with *err filled. */
+int toml_parse(const char *text, const char *name, toml_take take, void *data, struct error *err);
+
+/* Reads a file of less than 64 KiB, likewise; one that is not there is as one without lines, unless it must exist. */
+int toml_read_file(const char *path, bool must_exist, toml_take take, void *data, struct error *err);
+
 #endif

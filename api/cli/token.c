@@ -1,4 +1,5 @@
 #include "token.h"
+#include "api/home.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
 
@@ -37,27 +38,12 @@ static int take_file(const char *path, char token[TOKEN_SIZE_MAX], struct error 
 	return take(text, path, token, err);
 }
 
-static int beside_executable(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *slash;
-
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	if (!slash || slash + sizeof("/token") > path + PATH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(slash, "/token", sizeof("/token"));
-	return 0;
-}
-
 int token_find(const char *given, char token[TOKEN_SIZE_MAX], struct error *err)
 {
 	const char *variable = getenv("HEARTH_TOKEN");
 	const char *file = getenv("HEARTH_TOKEN_FILE");
 	const char *home = getenv("HEARTH_HOME");
-	char path[PATH_MAX];
+	char folder[PATH_MAX], path[PATH_MAX];
 
 	token[0] = '\0';
 	if (given)
@@ -66,7 +52,8 @@ int token_find(const char *given, char token[TOKEN_SIZE_MAX], struct error *err)
 		return take(variable, "HEARTH_TOKEN", token, err);
 	if (file && file[0])
 		return take_file(file, token, err);
-	if (beside_executable(path) == 0 && access(path, R_OK) == 0)
+	if (home_own_folder(folder) && snprintf(path, sizeof(path), "%s/token", folder) < (int)sizeof(path) &&
+	    access(path, R_OK) == 0)
 		return take_file(path, token, err);
 	if (home && home[0] && snprintf(path, sizeof(path), "%s/token", home) < (int)sizeof(path) &&
 	    access(path, R_OK) == 0)

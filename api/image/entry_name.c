@@ -1,5 +1,7 @@
 #include "api/image/entry_name.h"
 
+#include "common/text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,11 +9,6 @@
 #define WHITEOUT ".wh."
 #define OPAQUE   ".wh..wh..opq"
 #define PRIVATE  ".wh..wh."
-
-static bool begins_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
 
 static bool is_dots(const char *name, size_t length)
 {
@@ -68,14 +65,14 @@ int entry_name_parse(const char *name, char path[PATH_MAX], struct error *err)
 	if (clean(name, path, err) < 0)
 		return -err->code;
 	for (char *slash; (slash = strchr(last, '/')); last = slash + 1) {
-		if (begins_with(last, PRIVATE))
+		if (text_begins_with(last, PRIVATE))
 			return ENTRY_NOTHING;
-		if (begins_with(last, WHITEOUT))
+		if (text_begins_with(last, WHITEOUT))
 			return error_set(err, EINVAL, "it lies in a whiteout");
 	}
-	if (begins_with(last, PRIVATE) && strcmp(last, OPAQUE) != 0)
+	if (text_begins_with(last, PRIVATE) && strcmp(last, OPAQUE) != 0)
 		return ENTRY_NOTHING;
-	return begins_with(last, WHITEOUT) ? parse_whiteout(path, last, err) : ENTRY_FILE;
+	return text_begins_with(last, WHITEOUT) ? parse_whiteout(path, last, err) : ENTRY_FILE;
 }
 
 int entry_name_parse_target(const char *target, char path[PATH_MAX], struct error *err)

@@ -64,8 +64,7 @@ static int hash(const void *data, size_t size, char hex[IMAGE_HEX_SIZE])
 
 	if (gnutls_hash_fast(GNUTLS_DIG_SHA256, data, size, digest) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	hex_write(hex, digest, sizeof(digest));
 	return 0;
 }
 

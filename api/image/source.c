@@ -1,5 +1,6 @@
 #include "api/image/source.h"
 #include "common/cleanup.h"
+#include "common/text.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -21,11 +22,6 @@ enum {
 static const char *const transports[] = {
 	"docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:", "dir:"
 };
-
-static bool begins_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
 
 /* Of what libarchive knows, those that are used; for some others it would start programs. */
 static void support_compression(struct archive *archive)
@@ -69,7 +65,7 @@ static const char *find_kind(const char *path, char name[IMAGE_NAME_SIZE], bool 
 		while (archive_read_next_header(archive, &entry) >= ARCHIVE_WARN) {
 			const char *member = archive_entry_pathname(entry);
 
-			member = member && begins_with(member, "./") ? member + 2 : member;
+			member = member && text_begins_with(member, "./") ? member + 2 : member;
 			if (member && strcmp(member, "oci-layout") == 0)
 				kind = "oci-archive";
 			if (member && strcmp(member, "manifest.json") == 0) {
@@ -142,15 +138,15 @@ int image_source_find(const char *given, struct image_source *source, struct err
 	*source = (struct image_source) { 0 };
 	if (strlen(given) >= PATH_MAX)
 		return error_set(err, ENAMETOOLONG, "where the image is has a name that is too long");
-	if (begins_with(given, "docker://"))
+	if (text_begins_with(given, "docker://"))
 		return take_registry(given + strlen("docker://"), source, err);
 	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
 		const char *rest = given + strlen(transports[i]);
 
-		if (!begins_with(given, transports[i]))
+		if (!text_begins_with(given, transports[i]))
 			continue;
 		snprintf(source->reference, sizeof(source->reference), "%s", given);
-		if (begins_with(given, "docker-daemon:") || begins_with(given, "containers-storage:"))
+		if (text_begins_with(given, "docker-daemon:") || text_begins_with(given, "containers-storage:"))
 			return image_name_normalize(rest, source->name, err);
 		name_by_path(rest, source->name);
 		return 0;

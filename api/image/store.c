@@ -1,6 +1,8 @@
+#include "api/folder_make.h"
 #include "api/image/store.h"
 #include "api/image/image_name.h"
 #include "common/cleanup.h"
+#include "common/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,21 +21,6 @@ static int join(char path[PATH_MAX], const char *folder, const char *name)
 	return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* With those above it. 0 or -errno. */
-static int make_folder(const char *path)
-{
-	char part[PATH_MAX];
-
-	for (const char *end = path; *end;) {
-		end += *end == '/';
-		end += strcspn(end, "/");
-		snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-		if (mkdir(part, 0700) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
-
 static int make_folders(const char *folder)
 {
 	static const char *const names[] = { "layers", "images", "work" };
@@ -43,7 +30,7 @@ static int make_folders(const char *folder)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && ret == 0; i++) {
 		ret = join(path, folder, names[i]);
 		if (ret == 0)
-			ret = make_folder(path);
+			ret = folder_make(path);
 	}
 	return ret;
 }
@@ -163,13 +150,6 @@ json_t *image_store_get(const struct image_store *store, const char *name, struc
 	return image;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t length = strlen(text), end_length = strlen(end);
-
-	return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -217,7 +197,7 @@ static int list_names(const struct image_store *store, const char *folder, const
 	if (ret == 0 && !directory)
 		ret = -errno;
 	while (ret == 0 && directory && (entry = readdir(directory)))
-		if (ends_with(entry->d_name, end))
+		if (text_ends_with(entry->d_name, end))
 			ret = add_name(list, entry->d_name);
 	if (directory)
 		closedir(directory);
