@@ -157,14 +157,6 @@ static void offer_first(const struct query *q, const struct completion_catalog *
 		offer(q, "", c->others[i], "");
 }
 
-static void offer_cert(const struct query *q, const struct completion_catalog *c)
-{
-	if (q->n_words == 2)
-		offer(q, "", "init", "make a certificate authority and a server's certificate");
-	else if (strcmp(q->words[1], "init") == 0)
-		offer_options(q, c->cert_options, 2);
-}
-
 void completion_print(const struct completion_catalog *c, int n_words, char **words, FILE *out)
 {
 	static char empty[] = "", *nothing[] = { empty };
@@ -193,8 +185,6 @@ void completion_print(const struct completion_catalog *c, int n_words, char **wo
 			offer_options(&q, c->singles[i]->options, 1);
 	if (strcmp(words[0], "run") == 0)
 		offer_options(&q, c->run_options, 1);
-	if (strcmp(words[0], "cert") == 0)
-		offer_cert(&q, c);
 	if (strcmp(words[0], "completion") == 0 && q.n_words == 2)
 		for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
 			offer(&q, "", scripts[i].shell, "");

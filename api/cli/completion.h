@@ -14,7 +14,6 @@ struct completion_catalog {
 	const struct command *const *singles;      /* hearth COMMAND, with a table of options */
 	const char *const *others;                 /* likewise, without */
 	const struct option_spec *run_options;     /* of hearth run */
-	const struct option_spec *cert_options;    /* of hearth cert init */
 };
 
 /* argv[0] is "completion". Returns the exit status. */

@@ -45,13 +45,10 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  hearth sessionpool create analysis --ready-sessions 10\n"
 			   "  hearth help run\n";
 
-static const struct command_group *const groups[] = { &sessionpool_commands,
-						      &session_commands,
-						      &template_commands,
-						      &key_commands,
-						      &notebook_commands,
-						      &image_commands,
-						      NULL };
+static const struct command_group *const groups[] = { &sessionpool_commands, &session_commands,
+						      &template_commands,    &key_commands,
+						      &notebook_commands,    &image_commands,
+						      &cert_commands,        NULL };
 
 static const struct command *const singles[] = { &logs_command, &usage_command, NULL };
 
@@ -93,8 +90,6 @@ static int help_command(int argc, char **argv)
 		command_print_help(single, stdout);
 	else if (group)
 		command_group_print_help(group, stdout);
-	else if (argc > 1 && strcmp(argv[1], "cert") == 0)
-		cert_print_help(stdout);
 	else
 		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
 	return finish();
@@ -103,14 +98,13 @@ static int help_command(int argc, char **argv)
 /* What shells ask when a script of `hearth completion` is in use. */
 static int complete_command(int argc, char **argv)
 {
-	static const char *const others[] = { "run", "cert", "bench", "completion", "version", "help", NULL };
+	static const char *const others[] = { "run", "bench", "completion", "version", "help", NULL };
 	const struct completion_catalog catalog = {
 		.groups = groups,
 		.files = &session_files_commands,
 		.singles = singles,
 		.others = others,
 		.run_options = run_options,
-		.cert_options = cert_init_options,
 	};
 
 	completion_print(&catalog, argc - 1, argv + 1, stdout);
@@ -123,7 +117,6 @@ static const struct {
 } commands[] = {
 	{ "run", run_command },
 	{ "bench", bench_command },
-	{ "cert", cert_command },
 	{ "version", version_command },
 	{ "--version", version_command },
 	{ "help", help_command },
