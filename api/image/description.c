@@ -36,8 +36,7 @@ static bool take_digest(char hex[IMAGE_HEX_SIZE], const json_t *digest)
 
 static int read_manifest(struct image_description *image, const json_t *manifest, struct error *err)
 {
-	const json_t *layers = json_object_get(manifest, "layers"), *layer;
-	size_t i;
+	const json_t *layers = json_object_get(manifest, "layers");
 
 	if (json_integer_value(json_object_get(manifest, "schemaVersion")) != 2)
 		return error_set(err, EINVAL,
@@ -47,15 +46,11 @@ static int read_manifest(struct image_description *image, const json_t *manifest
 	if (json_array_size(layers) < 1 || json_array_size(layers) > IMAGE_LAYERS_MAX)
 		return error_set(err, EINVAL, "the image has %zu layers: 1 to %d can be imported",
 				 json_array_size(layers), IMAGE_LAYERS_MAX);
-	json_array_foreach(
-		layers, i,
-		layer) if (!take_digest(image->layers[i].blob,
-					json_object_get(
-						layer, "digest"))) return error_set(err, EINVAL,
-										    "layer %zu in the image's manifest "
-										    "has no digest by SHA-256",
-										    i + 1);
 	image->n_layers = json_array_size(layers);
+	for (size_t i = 0; i < image->n_layers; i++)
+		if (!take_digest(image->layers[i].blob, json_object_get(json_array_get(layers, i), "digest")))
+			return error_set(err, EINVAL, "layer %zu in the image's manifest has no digest by SHA-256",
+					 i + 1);
 	return 0;
 }
 
@@ -90,10 +85,9 @@ static const struct field {
 /* Texts have no NUL: jansson does not read one. */
 static bool are_texts(const json_t *array)
 {
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(array, i, item) if (!json_is_string(item)) return false;
+	for (size_t i = 0; i < json_array_size(array); i++)
+		if (!json_is_string(json_array_get(array, i)))
+			return false;
 	return json_is_array(array);
 }
 
