@@ -138,7 +138,8 @@ UNIT_multipart := api/multipart.c
 UNIT_content_disposition := api/content_disposition.c api/utf8.c api/buffer.c
 UNIT_file_path := api/file_path.c api/utf8.c api/buffer.c
 
-UNIT_TESTS += vmm_client microvm_directory stock_policy template_key snapshot session_record
+UNIT_TESTS += vmm_output vmm_client microvm_directory stock_policy template_key snapshot session_record
+UNIT_vmm_output := api/vmm_output.c
 UNIT_vmm_client := api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c
 UNIT_microvm_directory := api/microvm_directory.c api/folder.c
 UNIT_stock_policy := api/stock_policy.c

@@ -18,13 +18,31 @@ struct vmm_output {
 	pid_t pid;
 	int fd; /* -1: it is over */
 	size_t n_bytes;
+	bool is_let_go; /* by its owner */
 };
+
+static bool is_ending(const struct vmm_output *o)
+{
+	return uv_is_closing((const uv_handle_t *)&o->poll);
+}
+
+/*
+ * Not before: uv_close takes the descriptor's number out of the loop's epoll set, and would take out whoever has got that
+ * number since.
+ */
+static void on_closed(uv_handle_t *handle)
+{
+	struct vmm_output *o = handle->data;
+
+	close(steal_fd(&o->fd));
+	if (o->is_let_go)
+		free(o);
+}
 
 /* Closes the pipe: the process has ended, or wrote too much. */
 static void end(struct vmm_output *o)
 {
-	uv_poll_stop(&o->poll);
-	close(steal_fd(&o->fd));
+	uv_close((uv_handle_t *)&o->poll, on_closed);
 }
 
 /* False if there was nothing to take. */
@@ -94,18 +112,16 @@ void vmm_output_set_pid(struct vmm_output *o, pid_t pid)
 	o->pid = pid;
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
 void vmm_output_close(struct vmm_output *o)
 {
 	if (!o)
 		return;
-	while (o->fd >= 0 && take(o))
+	while (!is_ending(o) && take(o))
 		;
-	if (o->fd >= 0)
+	if (!is_ending(o))
 		end(o);
-	uv_close((uv_handle_t *)&o->poll, on_closed);
+	if (o->fd < 0)
+		free(o);
+	else
+		o->is_let_go = true;
 }
