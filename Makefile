@@ -3,7 +3,7 @@
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
-COMMON := common/user_namespace.c common/policy_entry.c common/error.c common/log.c common/base64.c common/crc32.c
+COMMON := common/user_namespace.c common/policy_entry.c common/error.c common/log.c common/base64.c common/crc32.c common/agent_container.c
 
 VMM := vmm/main.c vmm/options.c vmm/flags.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
@@ -175,7 +175,8 @@ UNIT_TESTS += cli_log_filter usage_store
 UNIT_usage_store := api/usage_store.c api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
 UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
-UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt
+UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt agent_container
+UNIT_agent_container :=
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
@@ -194,7 +195,7 @@ UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).
 FUZZ_TARGETS := url identity multipart file_name byte_range execute_request pool_resource token config sse agent_frames \
-                guest_frames
+                guest_frames container
 FUZZ_url := $(UNIT_url)
 FUZZ_identity := $(UNIT_identity_request)
 FUZZ_byte_range := api/byte_range.c
@@ -207,6 +208,7 @@ FUZZ_config := $(UNIT_config)
 FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
+FUZZ_container :=
 
 FUZZ_TARGETS += control virtqueue blk rng vsock net serial snapshot elf
 FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)
@@ -235,6 +237,7 @@ SUBJECT_token := api/jwt.c api/jwks.c api/base64url.c
 SUBJECT_config := api/config.c api/toml.c
 SUBJECT_file_name := api/content_disposition.c api/file_path.c
 SUBJECT_sse := api/cli/sse.c
+SUBJECT_container := common/agent_container.c
 SUBJECT_url := api/url.c
 SUBJECT_identity := api/identity_request.c
 SUBJECT_control := vmm/control.c

@@ -21,6 +21,19 @@
  * Tokens: what connects to 127.0.0.1:AGENT_TOKEN_PORT in a guest that was offered tokens is connected to the host's port
  * AGENT_TOKEN_PORT, byte for byte; what is said there is HTTP, of which the agent knows nothing.
  *
+ * Containers: a guest whose kernel was given HEARTH_CONTAINER=1 keeps no interpreters; it runs one container, whose
+ * description common/agent_container.h encodes. Each order about it (AGENT_CONTAINER_START to _ENVIRONMENT) is answered,
+ * with its request number, by AGENT_CONTAINER_STATE if it was obeyed and by AGENT_CONTAINER_REFUSED if not. The connection
+ * of a START or ATTACH that was obeyed then hears of the container, with that request number: its log from the oldest
+ * byte that is kept, each change of its state, and at the end AGENT_CONTAINER_EXITED. The container does not end with a
+ * connection, and never waits for one: what the host does not read in time is dropped, oldest first, and counted.
+ *
+ * Ingress: once there is a container the agent listens on vsock port AGENT_INGRESS_PORT. A connection of the host there
+ * is one to 127.0.0.1:target_port in the guest. Its first byte is the agent's: 0 when that is connected, otherwise an
+ * errno value (ECONNREFUSED: nobody listens; ETIMEDOUT: nobody accepts; EHOSTDOWN: the container does not run; EAGAIN:
+ * AGENT_INGRESS_MAX connections are open), after which it is closed. Then bytes go both ways as they are, and each
+ * direction ends for itself.
+ *
  * Neither side trusts the other: a frame that is too long, of an unknown type or with a body that does not decode ends
  * the connection.
  */
@@ -30,10 +43,11 @@
 #include <stdint.h>
 
 enum {
-	AGENT_PROTOCOL_VERSION = 6,
-	AGENT_PORT = 1024,       /* vsock port in the guest */
-	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
-	AGENT_TOKEN_PORT = 1026, /* vsock port on the host, and TCP port on the guest's loopback */
+	AGENT_PROTOCOL_VERSION = 7,
+	AGENT_PORT = 1024,         /* vsock port in the guest */
+	AGENT_READY_PORT = 1025,   /* vsock port on the host (CID 2) */
+	AGENT_TOKEN_PORT = 1026,   /* vsock port on the host, and TCP port on the guest's loopback */
+	AGENT_INGRESS_PORT = 1027, /* vsock port in the guest */
 	AGENT_HEADER_SIZE = 16,
 	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */
 	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */
@@ -48,6 +62,7 @@ enum {
 	AGENT_FILE_ENTRIES_MAX = 10000,    /* entries that one FILE_LIST tells */
 	AGENT_SECRET_SIZE = 64,            /* characters of the secret that a guest asks for tokens with */
 	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
+	AGENT_INGRESS_MAX = 256,           /* connections to the container at once */
 };
 
 /* Of AGENT_FILE_READ. */
@@ -94,6 +109,17 @@ enum agent_frame_type {
 	                   * later frame of the connection. Sent only if there is something to limit, so that guests
 	                   * of before version 6 can be restored */
 
+	AGENT_CONTAINER_START =
+		32, /* what agent_container_encode() makes: mounts the image's disks and runs its entrypoint.
+	                             * Once in a guest's life */
+	AGENT_CONTAINER_RUN = 33,    /* empty: runs the entrypoint of a container that was started with
+	                             * AGENT_CONTAINER_HOLD */
+	AGENT_CONTAINER_STOP = 34,   /* u32 milliseconds from the stop signal to SIGKILL for all of it, u32 0 */
+	AGENT_CONTAINER_ATTACH = 35, /* empty: the host asks for the state, the log that is kept, and what follows */
+	AGENT_CONTAINER_ENVIRONMENT = 36, /* NAME=VALUE, each followed by NUL, no line break in it; an empty VALUE takes
+	                                   * NAME away. They are lines of /run/hearth/environment in the container
+	                                   * from then on, and in the environment of an entrypoint that is held */
+
 	/* agent to driver */
 	AGENT_ENVIRONMENT = 13, /* NAME=VALUE for the environment of code to come, each followed by NUL; without a VALUE
 	                         * there is no NAME any more */
@@ -118,6 +144,26 @@ enum agent_frame_type {
 	                       * nanoseconds since 1970, then the path */
 	AGENT_FILE_DONE = 26, /* u32 agent_file_status, u32 0, then a sentence (UTF-8, may be empty) that explains it.
 	                       * Nothing follows for this request */
+
+	AGENT_CONTAINER_STATE = 48, /* u8 agent_container_state, 7 zero bytes, then a sentence (UTF-8, may be empty) */
+	AGENT_CONTAINER_REFUSED = 49, /* a sentence (UTF-8) that says why an order was not obeyed */
+	AGENT_CONTAINER_DROPPED =
+		50, /* u64 bytes of the log that came before what follows and that the host did not get */
+	AGENT_CONTAINER_EXITED = 51, /* u32 exit status of the entrypoint, u32 number of the signal that ended it or 0,
+	                               * u64 microseconds that it ran, then a sentence (UTF-8) that explains it. One
+	                               * that could not be run has status 125 (the container could not be made), 126
+	                               * (it cannot be executed) or 127 (there is none). Nothing follows */
+};
+
+enum agent_container_state {
+	AGENT_CONTAINER_NONE = 0,      /* none was started */
+	AGENT_CONTAINER_PREPARING = 1, /* its file system is being made */
+	AGENT_CONTAINER_HELD = 2,      /* all is made; the entrypoint waits for AGENT_CONTAINER_RUN */
+	AGENT_CONTAINER_STARTING = 3,  /* the entrypoint runs, and is not ready yet */
+	AGENT_CONTAINER_READY = 4,
+	AGENT_CONTAINER_UNREADY = 5, /* it was ready; the sentence is its readiness probe's */
+	AGENT_CONTAINER_ENDING = 6,  /* it is being stopped: by the host or for what the sentence says */
+	AGENT_CONTAINER_ENDED = 7,
 };
 
 enum agent_file_kind {
