@@ -177,6 +177,9 @@ UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt agent_container
 UNIT_agent_container :=
+UNIT_TESTS += container_user container_log
+UNIT_container_user := guest-agent/container_user.c
+UNIT_container_log := guest-agent/container_log.c
 UNIT_guest_frame := guest-agent/frame.c
 UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
@@ -195,7 +198,7 @@ UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).
 FUZZ_TARGETS := url identity multipart file_name byte_range execute_request pool_resource token config sse agent_frames \
-                guest_frames container
+                guest_frames container container_user
 FUZZ_url := $(UNIT_url)
 FUZZ_identity := $(UNIT_identity_request)
 FUZZ_byte_range := api/byte_range.c
@@ -209,6 +212,7 @@ FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
 FUZZ_container :=
+FUZZ_container_user := guest-agent/container_user.c
 
 FUZZ_TARGETS += control virtqueue blk rng vsock net serial snapshot elf
 FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)
