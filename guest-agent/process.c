@@ -21,20 +21,17 @@ struct clone_args_v2 {
 };
 #define CLONE_INTO_CGROUP_FLAG 0x200000000ull
 
-/* Not more than the hard limits allow, which matters when the agent itself is not root. */
-static void limit(int resource, rlim_t wanted)
+void process_limit(int resource, uint64_t wanted)
 {
-	struct rlimit value;
+	struct rlimit value = { wanted, wanted };
 
-	if (getrlimit(resource, &value) < 0)
+	if (setrlimit(resource, &value) == 0 || getrlimit(resource, &value) < 0)
 		return;
-	if (value.rlim_max == RLIM_INFINITY || value.rlim_max > wanted || geteuid() == 0)
-		value.rlim_max = wanted;
 	value.rlim_cur = value.rlim_max;
 	setrlimit(resource, &value);
 }
 
-static void set_oom_score(const char *score)
+void process_set_oom_score(const char *score)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
@@ -45,7 +42,7 @@ static void set_oom_score(const char *score)
 	close(fd);
 }
 
-static void reset_signals(void)
+void process_reset_signals(void)
 {
 	sigset_t none;
 
@@ -88,16 +85,16 @@ static _Noreturn void become(const struct process_spec *spec)
 	} argv = { .in = spec->argv }, envp = { .in = spec->envp };
 
 	setsid();
-	reset_signals();
+	process_reset_signals();
 	if (getppid() != 1)
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	setpriority(PRIO_PROCESS, 0, 0);
-	set_oom_score("200");
+	process_set_oom_score("200");
 	umask(022);
-	limit(RLIMIT_CORE, 0);
-	limit(RLIMIT_NOFILE, 16384);
+	process_limit(RLIMIT_CORE, 0);
+	process_limit(RLIMIT_NOFILE, 16384);
 	if (spec->uid != 0)
-		limit(RLIMIT_NPROC, 1024);
+		process_limit(RLIMIT_NPROC, 1024);
 	if (place_descriptors(spec) < 0 || drop_privileges(spec) < 0)
 		_exit(126);
 	if (chdir(spec->directory) < 0)
@@ -108,20 +105,22 @@ static _Noreturn void become(const struct process_spec *spec)
 }
 
 /* A child that is born in its cgroup need not be moved there, which costs the kernel an RCU grace period. */
-static pid_t fork_into(int cgroup_fd)
+pid_t process_fork(uint64_t flags, int cgroup_fd)
 {
-	struct clone_args_v2 args = { .exit_signal = SIGCHLD };
+	struct clone_args_v2 args = { .flags = flags, .exit_signal = SIGCHLD };
 
-	if (cgroup_fd < 0)
+	if (flags == 0 && cgroup_fd < 0)
 		return fork();
-	args.flags = CLONE_INTO_CGROUP_FLAG;
-	args.cgroup = (uint64_t)cgroup_fd;
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP_FLAG;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
 int process_spawn(const struct process_spec *spec, pid_t *pid)
 {
-	pid_t child = fork_into(spec->cgroup_fd);
+	pid_t child = process_fork(0, spec->cgroup_fd);
 
 	if (child < 0)
 		return -errno;

@@ -5,6 +5,7 @@
 #define HEARTH_AGENT_PROCESS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { PROCESS_CONTROL_FD = 3 }; /* where the child finds its control socket */
@@ -19,6 +20,21 @@ struct process_spec {
 	uid_t uid;             /* 0: it keeps the agent's user and groups */
 	gid_t gid;
 };
+
+/*
+ * A fork with clone3's `flags`, in the cgroup whose directory cgroup_fd is (-1: the agent's). The child's PID, 0 in the
+ * child, or -1 with errno.
+ */
+pid_t process_fork(uint64_t flags, int cgroup_fd);
+
+/* For a child that is about to run a program: default actions for all signals, none blocked. */
+void process_reset_signals(void);
+
+/* For a child: both limits, or what may be had of them where the agent itself is not root. */
+void process_limit(int resource, uint64_t wanted);
+
+/* For a child: how soon the kernel ends it when memory runs out, from -1000 to 1000. */
+void process_set_oom_score(const char *score);
 
 /* Starts the program. 0 with *pid, or -errno. That it cannot be executed shows as exit status 127. */
 int process_spawn(const struct process_spec *spec, pid_t *pid);
