@@ -64,7 +64,11 @@ AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/interpreter.c \
          guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
          guest-agent/vsock.c guest-agent/token_offer.c guest-agent/token_relay.c guest-agent/network.c \
-         guest-agent/files.c guest-agent/file_tree.c
+         guest-agent/files.c guest-agent/file_tree.c \
+         guest-agent/container.c guest-agent/container_watch.c guest-agent/container_output.c \
+         guest-agent/container_probes.c guest-agent/container_process.c guest-agent/container_mounts.c \
+         guest-agent/container_privileges.c guest-agent/container_user.c guest-agent/container_environment.c \
+         guest-agent/container_log.c guest-agent/probe.c guest-agent/ingress.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error

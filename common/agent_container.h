@@ -74,7 +74,10 @@ struct agent_container {
 	struct agent_probe probes[AGENT_CONTAINER_PROBES_MAX];
 };
 
-/* Writes the body. Its size in bytes, or 0 if it does not fit: AGENT_CONTAINER_BODY_MAX bytes are enough for what is sound. */
+/*
+ * Writes the body. Its size in bytes, or 0 if it does not fit: AGENT_CONTAINER_BODY_MAX bytes are enough for what is
+ * sound.
+ */
 size_t agent_container_encode(const struct agent_container *container, void *body, size_t size);
 
 /*

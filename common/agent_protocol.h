@@ -22,11 +22,12 @@
  * AGENT_TOKEN_PORT, byte for byte; what is said there is HTTP, of which the agent knows nothing.
  *
  * Containers: a guest whose kernel was given HEARTH_CONTAINER=1 keeps no interpreters; it runs one container, whose
- * description common/agent_container.h encodes. Each order about it (AGENT_CONTAINER_START to _ENVIRONMENT) is answered,
- * with its request number, by AGENT_CONTAINER_STATE if it was obeyed and by AGENT_CONTAINER_REFUSED if not. The connection
- * of a START or ATTACH that was obeyed then hears of the container, with that request number: its log from the oldest
- * byte that is kept, each change of its state, and at the end AGENT_CONTAINER_EXITED. The container does not end with a
- * connection, and never waits for one: what the host does not read in time is dropped, oldest first, and counted.
+ * description common/agent_container.h encodes. Each order about it (AGENT_CONTAINER_START to _ENVIRONMENT) is
+ * answered, with its request number, by AGENT_CONTAINER_STATE if it was obeyed and by AGENT_CONTAINER_REFUSED if not.
+ * The connection of a START or ATTACH that was obeyed then hears of the container, with that request number: its log
+ * from the oldest byte that is kept, each change of its state, and at the end AGENT_CONTAINER_EXITED. The container
+ * does not end with a connection, and never waits for one: what the host does not read in time is dropped, oldest
+ * first, and counted.
  *
  * Ingress: once there is a container the agent listens on vsock port AGENT_INGRESS_PORT. A connection of the host there
  * is one to 127.0.0.1:target_port in the guest. Its first byte is the agent's: 0 when that is connected, otherwise an
@@ -117,8 +118,9 @@ enum agent_frame_type {
 	AGENT_CONTAINER_STOP = 34,   /* u32 milliseconds from the stop signal to SIGKILL for all of it, u32 0 */
 	AGENT_CONTAINER_ATTACH = 35, /* empty: the host asks for the state, the log that is kept, and what follows */
 	AGENT_CONTAINER_ENVIRONMENT = 36, /* NAME=VALUE, each followed by NUL, no line break in it; an empty VALUE takes
-	                                   * NAME away. They are lines of /run/hearth/environment in the container
-	                                   * from then on, and in the environment of an entrypoint that is held */
+	                                   * back what was handed over as NAME. They are lines of
+	                                   * /run/hearth/environment in the container from then on, and in the
+	                                   * environment of an entrypoint that is held */
 
 	/* agent to driver */
 	AGENT_ENVIRONMENT = 13, /* NAME=VALUE for the environment of code to come, each followed by NUL; without a VALUE

@@ -33,7 +33,10 @@ bool container_log_has_more(const struct container_log *log, const struct contai
 /* How many bytes of output the reader has lost at its place, which is then behind them. */
 uint64_t container_log_skip_lost(const struct container_log *log, struct container_log_reader *reader);
 
-/* The next bytes, of one stream: at most `size`, which has to be at least a record's CONTAINER_LOG_RECORD_MAX. 0 at the end. */
+/*
+ * The next bytes, of one stream: at most `size`, which has to be at least a record's CONTAINER_LOG_RECORD_MAX. 0 at the
+ * end.
+ */
 size_t container_log_read(const struct container_log *log, struct container_log_reader *reader,
 			  enum container_stream *stream, uint8_t *data, size_t size);
 

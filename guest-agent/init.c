@@ -33,7 +33,7 @@ static const struct mount_point before_root[] = {
 };
 
 static const char *const scratch_directories[] = {
-	SCRATCH "/upper", SCRATCH "/work", SCRATCH "/root", SCRATCH "/data", SCRATCH "/tmp",
+	SCRATCH "/upper", SCRATCH "/work", SCRATCH "/root", SCRATCH "/data", SCRATCH "/tmp", SCRATCH "/container",
 };
 
 static const struct mount_point new_root[] = {
@@ -41,8 +41,11 @@ static const struct mount_point new_root[] = {
 	{ SCRATCH "/tmp", SCRATCH "/root/tmp", NULL, NULL, MS_BIND },
 };
 
-/* /mnt/data is made in the overlay first, because the image need not have it. */
-static const struct mount_point data = { SCRATCH "/data", SCRATCH "/root/mnt/data", NULL, NULL, MS_BIND };
+/* Their folders are made in the overlay first, because the image need not have them. */
+static const struct mount_point within_root[] = {
+	{ SCRATCH "/data", SCRATCH "/root" INIT_WORK_DIRECTORY, NULL, NULL, MS_BIND },
+	{ SCRATCH "/container", SCRATCH "/root" INIT_CONTAINER_DIRECTORY, NULL, NULL, MS_BIND },
+};
 
 static const struct mount_point after_root[] = {
 	{ "proc", "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
@@ -100,8 +103,10 @@ static int make_root(struct error *err)
 		result = mount_at(&new_root[i], err);
 	if (result < 0)
 		return result;
-	mkdir(SCRATCH "/root/mnt/data", 0755);
-	result = mount_at(&data, err);
+	for (size_t i = 0; result == 0 && i < sizeof(within_root) / sizeof(within_root[0]); i++) {
+		mkdir(within_root[i].target, 0755);
+		result = mount_at(&within_root[i], err);
+	}
 	return result < 0 ? result : change_root(SCRATCH "/root", err);
 }
 

@@ -8,8 +8,9 @@
 
 #include <stdint.h>
 
-#define INIT_WORK_DIRECTORY "/mnt/data"    /* where code starts: the session's own folder */
-#define INIT_HOME_DIRECTORY "/home/hearth" /* of the user that code runs as; the image has it */
+#define INIT_WORK_DIRECTORY      "/mnt/data"      /* where code starts: the session's own folder */
+#define INIT_CONTAINER_DIRECTORY "/mnt/container" /* what a container writes */
+#define INIT_HOME_DIRECTORY      "/home/hearth"   /* of the user that code runs as; the image has it */
 
 enum {
 	INIT_UID = 1000,

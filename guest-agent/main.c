@@ -1,8 +1,9 @@
 /*
- * hearth-agent: PID 1 of the guest. Prepares the guest, keeps a Python and a Node interpreter warm and serves the
- * protocol of common/agent_protocol.h until the VM is ended. Started as another process, with --listen-unix, it serves
- * the same protocol on a Unix socket without touching the machine, for development and tests.
+ * hearth-agent: PID 1 of the guest. Prepares the guest, keeps a Python and a Node interpreter warm, or runs a
+ * container, and serves the protocol of common/agent_protocol.h until the VM is ended. Started as another process, with
+ * --listen-unix, it serves the same protocol on a Unix socket without touching the machine, for development and tests.
  */
+#include "container.h"
 #include "execution.h"
 #include "files.h"
 #include "init.h"
@@ -28,16 +29,19 @@
 
 static const char usage[] =
 	"Usage: hearth-agent --listen-unix PATH [OPTION]...\n"
-	"Serves code execution on a Unix socket. As PID 1 of a guest it takes no options.\n"
+	"Serves code execution, or a container, on a Unix socket. As PID 1 of a guest it takes no options.\n"
 	"\n"
-	"  --listen-unix PATH  the socket to listen on\n"
-	"  --ready-unix PATH   a socket to connect to when it listens, to say so\n"
-	"  --token-unix PATH   a socket that code is connected to when it asks for tokens\n"
-	"  --driver-dir DIR    where python_driver.py and node_driver.js are (default /usr/lib/hearth)\n"
-	"  --python FILE       the Python interpreter (default /usr/bin/python3)\n"
-	"  --node FILE         the Node interpreter (default /usr/bin/node)\n"
-	"  --work-dir DIR      where code starts (default: here)\n"
-	"  --home DIR          HOME of the code (default: here)\n"
+	"  --listen-unix PATH    the socket to listen on\n"
+	"  --ready-unix PATH     a socket to connect to when it listens, to say so\n"
+	"  --token-unix PATH     a socket that code is connected to when it asks for tokens\n"
+	"  --driver-dir DIR      where python_driver.py and node_driver.js are (default /usr/lib/hearth)\n"
+	"  --python FILE         the Python interpreter (default /usr/bin/python3)\n"
+	"  --node FILE           the Node interpreter (default /usr/bin/node)\n"
+	"  --work-dir DIR        where code starts (default: here)\n"
+	"  --home DIR            HOME of the code (default: here)\n"
+	"  --container-dir DIR   for a container and no interpreters: a tmpfs for what it writes (needs root)\n"
+	"  --container-root DIR  the container's image, as a folder\n"
+	"  --ingress-unix PATH   a socket whose connections go to the container's port\n"
 	"  --version, --help\n";
 
 struct settings {
@@ -45,6 +49,7 @@ struct settings {
 	uid_t uid;
 	gid_t gid;
 	struct serve_options serve;
+	struct container_options container;
 };
 
 static struct settings settings = {
@@ -61,7 +66,8 @@ static char python_driver[4096], node_driver[4096], path_variable[8192], home_va
 static const char *python_argv[] = { NULL, "-I", "-X", "utf8", python_driver, NULL };
 /*
  * Without the check, a timer that is interrupted while it runs would abort Node. The memory reducer collects garbage in
- * whoever rests for eight seconds: in a clone this gives no memory back, it makes a sixth of the interpreter's pages its own.
+ * whoever rests for eight seconds: in a clone this gives no memory back, it makes a sixth of the interpreter's pages
+ * its own.
  */
 static const char *node_argv[] = { NULL, "--no-force-async-hooks-checks", "--no-memory-reducer", node_driver, NULL };
 
@@ -151,8 +157,8 @@ static void reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!interpreter_reaped(&python, pid, status))
-			interpreter_reaped(&node, pid, status);
+		if (!interpreter_reaped(&python, pid, status) && !interpreter_reaped(&node, pid, status))
+			container_reaped(pid, status);
 }
 
 static void on_signal(struct loop_source *source, uint32_t events)
@@ -183,35 +189,73 @@ static int watch_signals(void)
 	return loop_watch(&source, EPOLLIN);
 }
 
+/* The kernel makes variables of what it does not know on its command line. */
+static void look_for_container(void)
+{
+	const char *value = getenv("HEARTH_CONTAINER");
+
+	if (value && strcmp(value, "1") == 0)
+		settings.container.scratch = INIT_CONTAINER_DIRECTORY;
+	settings.container.is_machine_ours = true;
+}
+
+enum {
+	LISTEN,
+	READY,
+	TOKENS,
+	DRIVERS,
+	PYTHON,
+	NODE,
+	WORK,
+	HOME,
+	CONTAINER,
+	IMAGE,
+	INGRESS,
+	N_PATHS,
+	VERSION,
+	HELP,
+};
+
+static const struct option option_names[] = {
+	{ "listen-unix", required_argument, NULL, LISTEN },
+	{ "ready-unix", required_argument, NULL, READY },
+	{ "token-unix", required_argument, NULL, TOKENS },
+	{ "driver-dir", required_argument, NULL, DRIVERS },
+	{ "python", required_argument, NULL, PYTHON },
+	{ "node", required_argument, NULL, NODE },
+	{ "work-dir", required_argument, NULL, WORK },
+	{ "home", required_argument, NULL, HOME },
+	{ "container-dir", required_argument, NULL, CONTAINER },
+	{ "container-root", required_argument, NULL, IMAGE },
+	{ "ingress-unix", required_argument, NULL, INGRESS },
+	{ "version", no_argument, NULL, VERSION },
+	{ "help", no_argument, NULL, HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char **const option_paths[N_PATHS] = {
+	[LISTEN] = &settings.serve.unix_path,
+	[READY] = &settings.serve.ready_path,
+	[TOKENS] = &settings.token_path,
+	[DRIVERS] = &settings.driver_dir,
+	[PYTHON] = &settings.python,
+	[NODE] = &settings.node,
+	[WORK] = &settings.work_dir,
+	[HOME] = &settings.home,
+	[CONTAINER] = &settings.container.scratch,
+	[IMAGE] = &settings.container.lower,
+	[INGRESS] = &settings.container.ingress_path,
+};
+
 /* The options of a process that is not PID 1. Exits where they make no sense. */
 static void parse_options(int argc, char **argv)
 {
-	enum { LISTEN, READY, TOKENS, DRIVERS, PYTHON, NODE, WORK, HOME, N_PATHS, VERSION, HELP };
-	static const struct option options[] = {
-		{ "listen-unix", required_argument, NULL, LISTEN },
-		{ "ready-unix", required_argument, NULL, READY },
-		{ "token-unix", required_argument, NULL, TOKENS },
-		{ "driver-dir", required_argument, NULL, DRIVERS },
-		{ "python", required_argument, NULL, PYTHON },
-		{ "node", required_argument, NULL, NODE },
-		{ "work-dir", required_argument, NULL, WORK },
-		{ "home", required_argument, NULL, HOME },
-		{ "version", no_argument, NULL, VERSION },
-		{ "help", no_argument, NULL, HELP },
-		{ NULL, 0, NULL, 0 },
-	};
-	const char **const paths[N_PATHS] = {
-		&settings.serve.unix_path, &settings.serve.ready_path,
-		&settings.token_path,      &settings.driver_dir,
-		&settings.python,          &settings.node,
-		&settings.work_dir,        &settings.home,
-	};
 	int option;
 
 	settings.work_dir = settings.home = ".";
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "", option_names, NULL)) >= 0) {
 		if (option >= 0 && option < N_PATHS) {
-			*paths[option] = optarg;
+			*option_paths[option] = optarg;
 		} else if (option == VERSION || option == HELP) {
 			fputs(option == HELP ? usage : "hearth-agent " HEARTH_VERSION "\n", stdout);
 			exit(0);
@@ -240,15 +284,19 @@ int main(int argc, char **argv)
 		parse_options(argc, argv);
 	else if (init_guest(&err) < 0)
 		fail(err.text);
+	else
+		look_for_container();
 	/* Orphans of user code come here to be reaped, as they do to PID 1. */
 	if (!is_init)
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (loop_open() < 0 || watch_signals() < 0)
 		fail("no event loop");
+	container_init(&settings.container);
 	prepare_interpreters();
 	token_offer_init(environment + N_VARIABLES, settings.token_path, &python, &node);
 	/* First of all, because it is what the first execution waits for. */
-	interpreter_start(&python);
+	if (!container_is_meant())
+		interpreter_start(&python);
 	result = files_open(settings.work_dir, is_init ? settings.uid : (uid_t)-1, settings.gid);
 	if (result < 0)
 		log_warn("no files: %s: %s", settings.work_dir, strerror(-result));
@@ -261,6 +309,7 @@ int main(int argc, char **argv)
 		result = loop_turn();
 	interpreter_stop(&python);
 	interpreter_stop(&node);
+	container_kill();
 	if (is_init || result < 0)
 		fail(result < 0 ? "the event loop failed" : "asked to end");
 	return 0;

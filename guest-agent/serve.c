@@ -2,6 +2,7 @@
 
 #include "adopt.h"
 #include "cgroup.h"
+#include "container.h"
 #include "execution.h"
 #include "files.h"
 #include "init.h"
@@ -34,6 +35,7 @@ struct connection {
 	struct frame *held; /* AGENT_EXECUTE that waits for an abandoned execution to end */
 	struct execution_host host;
 	struct file_transfer files;
+	struct container_watch container;
 };
 
 static void on_ready_pause_over(struct loop_timer *timer);
@@ -55,7 +57,8 @@ static void watch(struct connection *connection)
 
 	if (!connection->held)
 		events |= EPOLLIN;
-	if (connection->outbox.bytes || files_has_more(&connection->files))
+	if (connection->outbox.bytes || files_has_more(&connection->files) ||
+	    container_watch_has_more(&connection->container))
 		events |= EPOLLOUT;
 	loop_watch(&connection->source, events);
 }
@@ -68,6 +71,7 @@ static void close_connection(struct connection *connection)
 	frame_destroy(connection->held);
 	connection->held = NULL;
 	files_abandon(&connection->files);
+	container_watch_detach(&connection->container);
 	execution_abandon(&connection->host);
 	settle_abandon(&connection->host);
 }
@@ -97,12 +101,26 @@ static void execute(struct connection *connection, struct frame *frame)
 	/* The language is the first byte; a body without one is refused as too short. */
 	bool is_node = frame->length > 0 && frame_body(frame)[0] == AGENT_NODE;
 
-	if (settle_is_running()) {
-		execution_refuse(&connection->host, frame->request, "the guest is being settled");
+	if (settle_is_running() || container_is_meant()) {
+		execution_refuse(&connection->host, frame->request,
+				 container_is_meant() ? "this guest runs a container and no interpreters"
+						      : "the guest is being settled");
 		frame_destroy(frame);
 		return;
 	}
 	execution_start(&connection->host, is_node ? options->node : options->python, frame);
+}
+
+/* A container cannot be told to rest: it is the host that chooses the moment. */
+static void settle(struct connection *connection, const struct frame *frame)
+{
+	const char *objection = container_is_meant() ? container_objection_to_save() : NULL;
+
+	if (!container_is_meant())
+		settle_start(&connection->host, frame->request, options->python, options->node);
+	else
+		send_to_host(&connection->host,
+			     frame_create_text(AGENT_SETTLED, frame->request, objection ? objection : ""));
 }
 
 /* Why the guest was not adopted, in err; or 0. */
@@ -165,6 +183,11 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 		frame_destroy(frame);
 		return is_sound;
 	}
+	if (container_is_about(frame->type)) {
+		is_sound = container_take(&connection->container, &connection->host, frame);
+		frame_destroy(frame);
+		return is_sound;
+	}
 	switch (frame->type) {
 	case AGENT_EXECUTE:
 		if (execution_is_abandoned())
@@ -177,7 +200,7 @@ static bool take_frame(struct connection *connection, struct frame *frame)
 		frame_destroy(frame);
 		return true;
 	case AGENT_SETTLE:
-		settle_start(&connection->host, frame->request, options->python, options->node);
+		settle(connection, frame);
 		frame_destroy(frame);
 		return true;
 	case AGENT_ADOPT:
@@ -203,6 +226,7 @@ static void go_on(struct connection *connection)
 {
 	execution_resume(&connection->host);
 	files_go_on(&connection->files, &connection->host);
+	container_watch_go_on(&connection->container);
 }
 
 static void on_connection(struct loop_source *source, uint32_t events)

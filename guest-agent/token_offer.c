@@ -1,5 +1,6 @@
 #include "token_offer.h"
 
+#include "container.h"
 #include "token_relay.h"
 #include "common/agent_protocol.h"
 #include "common/log.h"
@@ -15,7 +16,7 @@ static const char *relay_path;
 static struct interpreter *interpreters[2];
 static char endpoint[64], header[sizeof(HEADER) + AGENT_SECRET_SIZE];
 
-/* To interpreters that run; the environment is for those that will be started. */
+/* To interpreters that run, and to a container; the environment is for those that will be started. */
 static void tell(const char *first, const char *second)
 {
 	char variables[sizeof(endpoint) + sizeof(header)];
@@ -23,6 +24,7 @@ static void tell(const char *first, const char *second)
 
 	for (int i = 0; i < 2; i++)
 		interpreter_set_environment(interpreters[i], variables, (size_t)size);
+	container_hand_over(variables, (size_t)size);
 }
 
 void token_offer_init(const char **slots, const char *unix_path, struct interpreter *python, struct interpreter *node)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 
+enum { BACKLOG = 128 }; /* a vsock that is full refuses; the host's requests come in crowds */
+
 struct address {
 	union {
 		struct sockaddr any;
@@ -47,7 +49,7 @@ int vsock_listen(unsigned int port, const char *unix_path)
 		return fd;
 	if (unix_path)
 		unlink(unix_path);
-	return bind(fd, &address.any, address.size) < 0 || listen(fd, 16) < 0 ? -errno : steal_fd(&fd);
+	return bind(fd, &address.any, address.size) < 0 || listen(fd, BACKLOG) < 0 ? -errno : steal_fd(&fd);
 }
 
 int vsock_connect(unsigned int port, const char *unix_path)

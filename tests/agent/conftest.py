@@ -14,6 +14,7 @@ import tarfile
 import pytest
 
 from agent import Agent
+from container import ContainerAgent, make_image
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.environ.get("HEARTH_CACHE") or os.path.expanduser("~/.cache/hearth")
@@ -106,3 +107,22 @@ def connection(agent):
 @pytest.fixture
 def run(connection):
     return connection.run
+
+
+@pytest.fixture(scope="session")
+def container_image(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("containers need root: they mount and change users")
+    return make_image(tmp_path_factory.mktemp("container"),
+                      {"probe": os.path.join(ROOT, "tests", "agent", "container_probe.c")})
+
+
+@pytest.fixture(scope="session")
+def start_container_agent(container_image):
+    if not os.access(BINARY, os.X_OK):
+        pytest.skip("build/hearth-agent is not built")
+
+    def start(folder, image=container_image):
+        return ContainerAgent(folder, BINARY, image)
+
+    return start
