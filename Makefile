@@ -181,7 +181,8 @@ UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt agent_container
 UNIT_agent_container :=
-UNIT_TESTS += container_user container_log
+UNIT_TESTS += container_user container_log container_environment
+UNIT_container_environment := guest-agent/container_environment.c
 UNIT_container_user := guest-agent/container_user.c
 UNIT_container_log := guest-agent/container_log.c
 UNIT_guest_frame := guest-agent/frame.c

@@ -152,8 +152,10 @@ char **container_environment_make(const char *const *own, const char *body, size
 		n_more++;
 	list = calloc(n_own + n_more + 3, sizeof(*list));
 	copy = malloc(size + 1);
-	if (!list || !copy || asprintf(&home_variable, "HOME=%s", home) < 0)
+	home_variable = malloc(sizeof("HOME=") + strlen(home));
+	if (!list || !copy || !home_variable)
 		return NULL;
+	stpcpy(stpcpy(home_variable, "HOME="), home);
 	for (size_t i = 0; i < n_own; i++) {
 		char *variable = strdup(own[i]);
 

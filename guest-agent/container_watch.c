@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-	WAITING_MAX = 64 << 10, /* bytes of the log that are on their way to one host */
+	WAITING_MAX = 64 << 10, /* bytes that are on their way to one host */
 	STATE_HEADER_SIZE = 8,
 	EXITED_HEADER_SIZE = 16,
 };
@@ -72,25 +72,47 @@ static void send_output(struct container_watch *watch)
 	watch->host->send(watch->host, frame);
 }
 
+static bool is_full(const struct container_watch *watch)
+{
+	return watch->host->waiting(watch->host) >= WAITING_MAX;
+}
+
+static bool end_is_due(const struct container_watch *watch)
+{
+	return container_end && !watch->end_is_told;
+}
+
 bool container_watch_has_more(const struct container_watch *watch)
 {
 	return watch->host &&
-	       (container_log_has_more(&output, &watch->reader) || (container_end && !watch->end_is_told));
+	       (watch->state_is_due || container_log_has_more(&output, &watch->reader) || end_is_due(watch));
+}
+
+/* A state that a host does not take is replaced by the one after it. */
+static void send_state(struct container_watch *watch)
+{
+	watch->state_is_due = is_full(watch);
+	if (!watch->state_is_due)
+		watch->host->send(watch->host, make_state(watch->request));
 }
 
 void container_watch_go_on(struct container_watch *watch)
 {
-	while (watch->host && container_log_has_more(&output, &watch->reader)) {
+	if (!watch->host)
+		return;
+	if (watch->state_is_due)
+		send_state(watch);
+	while (container_log_has_more(&output, &watch->reader)) {
 		uint64_t lost;
 
-		if (watch->host->waiting(watch->host) >= WAITING_MAX)
+		if (is_full(watch))
 			return;
 		lost = container_log_skip_lost(&output, &watch->reader);
 		if (lost)
 			watch->host->send(watch->host, make_dropped(watch->request, lost));
 		send_output(watch);
 	}
-	if (container_watch_has_more(watch)) {
+	if (end_is_due(watch) && !watch->state_is_due) {
 		watch->end_is_told = true;
 		watch->host->send(watch->host, make_exited(watch->request));
 	}
@@ -112,7 +134,7 @@ void container_watch_tell_state(enum agent_container_state next, const char *sen
 	state = next;
 	snprintf(state_sentence, sizeof(state_sentence), "%s", sentence);
 	for (struct container_watch *watch = watches; watch; watch = watch->next)
-		watch->host->send(watch->host, make_state(watch->request));
+		send_state(watch);
 }
 
 void container_watch_answer(struct execution_host *host, uint64_t request)

@@ -18,6 +18,7 @@ struct container_watch {
 	struct execution_host *host; /* NULL: it hears nothing */
 	uint64_t request;
 	struct container_log_reader reader;
+	bool state_is_due; /* it did not take the last one */
 	bool end_is_told;
 };
 

@@ -122,7 +122,7 @@ def start_container_agent(container_image):
     if not os.access(BINARY, os.X_OK):
         pytest.skip("build/hearth-agent is not built")
 
-    def start(folder, image=container_image):
-        return ContainerAgent(folder, BINARY, image)
+    def start(folder, image=container_image, disks=()):
+        return ContainerAgent(folder, BINARY, image, disks)
 
     return start

@@ -126,8 +126,21 @@ class Watch:
         assert self.connection.frame() == (ADOPTED, 9, b"")
 
 
+def with_disks(disks):
+    """What makes block devices the second, third, … disk of a program, in a /dev that it alone has."""
+    if not disks:
+        return []
+    nodes = [("null", "c", 1, 3), ("urandom", "c", 1, 9)]
+    for letter, disk in zip("bcdefgh", disks):
+        number = os.stat(disk).st_rdev
+        nodes.append((f"vd{letter}", "b", os.major(number), os.minor(number)))
+    made = "; ".join(f"mknod /dev/{name} {kind} {major} {minor}" for name, kind, major, minor in nodes)
+    return ["unshare", "--mount", "sh", "-ec", f'mount -t tmpfs dev /dev; {made}; exec "$@"', "sh"]
+
+
 class ContainerAgent:
-    def __init__(self, folder, binary, image):
+    def __init__(self, folder, binary, image, disks=()):
+        """The image is a folder, or `disks` are the block devices that the guest has beside its own."""
         self.folder = str(folder)
         self.path = os.path.join(self.folder, "agent.sock")
         self.ingress_path = os.path.join(self.folder, "ingress.sock")
@@ -143,8 +156,8 @@ class ContainerAgent:
             ready.settimeout(20)
             self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
             self.process = subprocess.Popen(
-                [binary, "--listen-unix", self.path, "--ready-unix", ready_path, "--container-dir", self.scratch,
-                 "--container-root", str(image), "--ingress-unix", self.ingress_path, "--token-unix", self.token_path,
+                [*with_disks(disks), binary, "--listen-unix", self.path, "--ready-unix", ready_path, "--container-dir", self.scratch,
+                 *(() if disks else ("--container-root", str(image))), "--ingress-unix", self.ingress_path, "--token-unix", self.token_path,
                  "--work-dir", self.folder],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
             ready.accept()[0].close()

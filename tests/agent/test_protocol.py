@@ -14,7 +14,7 @@ from agent import (ERROR, EXECUTE, INTERRUPTED, LIMIT, LOST, NODE, OK, PYTHON, R
 def test_agent_says_that_it_is_ready(agent):
     length, kind, flags, request = struct.unpack_from("<IHHQ", agent.ready)
     version, began_us, listening_us = struct.unpack("<IQQ", agent.ready[16:])
-    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 6)
+    assert (length, kind, flags, request, version) == (20, READY, 0, 0, 7)
     assert 0 < began_us <= listening_us
 
 
