@@ -1,5 +1,7 @@
 """AGENT_CONTAINER_*: what a container finds, what it cannot do, how it ends, and what the host hears of it."""
 
+import io
+import json
 import os
 import re
 import resource
@@ -7,6 +9,8 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
+import tarfile
 import time
 
 import pytest
@@ -15,6 +19,10 @@ import container
 from agent import EXECUTE, SETTLE, SETTLED, DONE, OFFER_TOKENS
 from container import (ATTACH, ENDED, ENDING, ENVIRONMENT, HELD, HOLD, INIT, NONE, PREPARING, READY, REFUSED,
                        RUN, START, STARTING, STATE, describe)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "tests", "images"))
+import archives
 
 DEFAULT_CAPABILITIES = 0xa00425fb  # Docker's a80425fb without CAP_MKNOD
 
@@ -366,14 +374,12 @@ def test_an_image_without_anything(agent_of):
 # ---- layers --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
-def disks(tmp_path):
-    """Makes a disk of each folder, as hearth image import makes them of layers."""
+def attach():
+    """Makes block devices of files."""
     loops = []
 
-    def make(*folders):
-        for folder in folders:
-            file = tmp_path / f"{len(loops)}.erofs"
-            subprocess.run(["mkfs.erofs", "--quiet", str(file), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    def make(files):
+        for file in files:
             result = subprocess.run(["losetup", "--find", "--show", "--read-only", str(file)], stdout=subprocess.PIPE, text=True)
             if result.returncode:
                 pytest.skip("no loop devices on this machine")
@@ -383,6 +389,18 @@ def disks(tmp_path):
     yield make
     for loop in loops:
         subprocess.run(["losetup", "--detach", loop], check=True)
+
+
+@pytest.fixture
+def disks(attach, tmp_path):
+    """Makes a disk of each folder."""
+    def make(*folders):
+        files = [tmp_path / f"{number}.erofs" for number in range(len(folders))]
+        for file, folder in zip(files, folders):
+            subprocess.run(["mkfs.erofs", "--quiet", str(file), str(folder)], check=True, stdout=subprocess.DEVNULL)
+        return attach(files)
+
+    return make
 
 
 def test_layers(start_container_agent, container_image, disks, tmp_path):
@@ -405,6 +423,36 @@ def test_layers(start_container_agent, container_image, disks, tmp_path):
     assert heard.stdout.decode().split() == [
         "top", "/etc:", "old", "passwd", "word", "/etc/old:", "new", "ids", "0", "0", "0", "0", "more"], heard
     assert (top / "etc" / "word").read_text() == "top\n"
+
+
+def test_an_imported_image(start_container_agent, container_image, attach, tmp_path):
+    """From an OCI layout by `hearth image import` to a container that runs: its stack, the lowest file first."""
+    lower, upper = io.BytesIO(), []
+    with tarfile.open(fileobj=lower, mode="w") as archive:
+        for name in sorted(os.listdir(container_image)):
+            archive.add(os.path.join(container_image, name), name)
+    with open(os.path.join(container_image, "bin", "probe"), "rb") as program:
+        # A capability of its own (linux/capability.h): net_bind_service, effective.
+        capability = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0).decode("utf-8", "surrogateescape")
+        upper.append(archives.file("bin/capable", program.read(), mode=0o755,
+                                   pax={"SCHILY.xattr.security.capability": capability}))
+    upper += [archives.file("etc/.wh.group"), archives.file("etc/word", b"upper\n")]
+    layout = archives.Layout(tmp_path / "layout", lower.getvalue(), archives.layer(*upper))
+    store = tmp_path / "images"
+    hearth = os.path.join(ROOT, "build", "hearth")
+    image = json.loads(subprocess.run([hearth, "image", "import", "--image-dir", str(store), layout.folder, "test:1"],
+                                      check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+    files = [store / "layers" / part["file"] for part in image["stack"]]
+    agent = start_container_agent(tmp_path, disks=attach(files))
+    try:
+        heard = agent.run(shell("cat /etc/word; ls /etc; probe-as-root ids; capable caps; echo more >>/etc/word"),
+                          disks=len(files), user="1000:1001")
+    finally:
+        agent.stop()
+    assert heard.stdout.decode().split() == [
+        "upper", "passwd", "word", "ids", "1000", "0", "1001", "1001",
+        "CapInh:", "0" * 16, "CapEff:", f"{1 << 10:016x}", "CapBnd:", f"{DEFAULT_CAPABILITIES:016x}"], heard
+    assert b"ermission denied" in heard.stderr
 
 
 def test_a_disk_that_is_none(start_container_agent, container_image, disks, tmp_path):
