@@ -22,6 +22,7 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
+           api/http_fields.c api/response_parser.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
@@ -132,6 +133,9 @@ UNIT_TESTS += notebook
 UNIT_notebook := api/notebook.c api/notebook_output.c api/error_data.c api/mime_bundle.c api/guid.c api/json.c api/json_text.c \
                  api/utf8.c api/buffer.c
 
+UNIT_TESTS += response_parser
+UNIT_response_parser := api/response_parser.c api/http_fields.c
+
 UNIT_TESTS += multipart content_disposition file_path byte_range
 UNIT_byte_range := api/byte_range.c
 UNIT_multipart := api/multipart.c
@@ -207,6 +211,9 @@ FUZZ_config := $(UNIT_config)
 FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
+
+FUZZ_TARGETS += response
+FUZZ_response := $(UNIT_response_parser)
 
 FUZZ_TARGETS += control virtqueue blk rng vsock net serial snapshot elf
 FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)
