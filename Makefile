@@ -23,6 +23,7 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
            api/http_fields.c api/response_parser.c \
+           api/proxy.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
@@ -133,7 +134,8 @@ UNIT_TESTS += notebook
 UNIT_notebook := api/notebook.c api/notebook_output.c api/error_data.c api/mime_bundle.c api/guid.c api/json.c api/json_text.c \
                  api/utf8.c api/buffer.c
 
-UNIT_TESTS += response_parser
+UNIT_TESTS += response_parser proxy_route
+UNIT_proxy_route := api/proxy_route.c
 UNIT_response_parser := api/response_parser.c api/http_fields.c
 
 UNIT_TESTS += multipart content_disposition file_path byte_range

@@ -49,8 +49,12 @@ struct exchange {
 	} headers[HTTP_HEADERS_MAX];
 	size_t n_headers;
 	bool stream_ended;
-	struct buffer stream; /* written by the handler */
-	size_t n_stream_sent; /* bytes of it that the library took */
+	struct buffer stream;          /* written by the handler */
+	size_t n_stream_sent;          /* bytes of it that the library took */
+	struct MHD_Response *streamed; /* which the library holds, for its trailers */
+	char *target;
+	http_upgraded_cb upgraded;
+	struct MHD_UpgradeResponseHandle *upgrade; /* while the connection is the handler's */
 };
 
 static inline struct exchange *exchange_of(const struct http_request *r)

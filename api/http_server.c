@@ -99,6 +99,7 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
 	x->request.received_ns = uv_hrtime();
 	x->request.has_tls = s->has_tls;
 	x->request.url_error = url_split(&x->request.url, target);
+	x->request.target = x->target = strdup(target);
 	x->next = s->exchanges;
 	if (x->next)
 		x->next->previous = x;
@@ -133,10 +134,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	s->n_exchanges--;
 	if (x->response)
 		MHD_destroy_response(x->response);
-	for (size_t i = 0; i < x->n_headers; i++) {
-		free(x->headers[i].name);
-		free(x->headers[i].value);
-	}
+	http_clear_headers(&x->request);
+	free(x->target);
 	http_release_body(&x->request);
 	buffer_fini(&x->stream);
 	url_fini(&x->request.url);
@@ -158,6 +157,8 @@ static enum MHD_Result deliver(struct exchange *x)
 	rc = MHD_queue_response(x->connection, x->status, x->response);
 	MHD_destroy_response(x->response); /* the library holds a reference of its own */
 	x->response = NULL;
+	if (rc == MHD_NO)
+		x->streamed = NULL;
 	return rc;
 }
 
@@ -185,7 +186,18 @@ static bool has_two_lengths(const struct exchange *x)
 	return n_lengths > 1;
 }
 
-static enum MHD_Result begin(struct exchange *x, const char *method)
+/*
+ * The library takes any other word than chunked for a body without an end, and chunks in HTTP/1.0, which has none: a
+ * proxy in front may see the end of this request elsewhere (RFC 9112, 6.1).
+ */
+static bool has_odd_coding(const struct exchange *x)
+{
+	const char *coding = http_request_header(&x->request, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+
+	return coding && (x->request.is_http_10 || strcasecmp(coding, "chunked") != 0);
+}
+
+static enum MHD_Result begin(struct exchange *x, const char *method, const char *version)
 {
 	const char *text = http_request_header(&x->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
@@ -195,7 +207,9 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 		header_watch_end(x->server->header_watch, wait);
 	x->has_begun = true;
 	x->request.method = method;
+	x->request.is_http_10 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
 	x->request.has_two_lengths = has_two_lengths(x);
+	x->request.has_odd_coding = has_odd_coding(x);
 	x->server->handler.begin(x->server->handler.data, &x->request);
 	if (!x->response && length > x->request.body_max) {
 		x->request.body_refused = HTTP_BODY_TOO_LARGE;
@@ -250,11 +264,10 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	(void)data;
 	(void)connection;
 	(void)url;
-	(void)version;
 	if (!x || x->is_gone)
 		return MHD_NO;
 	if (!x->has_begun)
-		return begin(x, method);
+		return begin(x, method, version);
 	if (*upload_size) {
 		size_t size = *upload_size;
 
@@ -290,7 +303,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, con
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
 		{ MHD_OPTION_END, 0, NULL },
 	};
-	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG |
+			     (tls ? MHD_USE_TLS : 0);
 
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
 				MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,

@@ -9,6 +9,7 @@ static const char *const container_types[POOL_N_CONTAINER_TYPES] = {
 	[POOL_PYTHON_LTS] = "PythonLTS",
 	[POOL_NODE_LTS] = "NodeLTS",
 	[POOL_SHELL] = "Shell",
+	[POOL_CUSTOM_CONTAINER] = "CustomContainer",
 };
 
 static const char *const lifecycles[POOL_N_LIFECYCLES] = {

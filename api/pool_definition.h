@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Which code a session runs when a request names no language; the image is the same. */
-enum pool_container_type { POOL_PYTHON_LTS, POOL_NODE_LTS, POOL_SHELL, POOL_N_CONTAINER_TYPES };
+/*
+ * Which code a session runs when a request names no language; the image is the same. Of a custom container: what its own
+ * image says, and requests go to it.
+ */
+enum pool_container_type { POOL_PYTHON_LTS, POOL_NODE_LTS, POOL_SHELL, POOL_CUSTOM_CONTAINER, POOL_N_CONTAINER_TYPES };
 
 /* What ends a session by itself. */
 enum pool_lifecycle {

@@ -77,7 +77,7 @@ static int read_types(struct pool_definition *d, const json_t *properties, struc
 {
 	int container_type = (int)d->container_type, management_type = 0;
 
-	if (read_word(properties, "containerType", pool_container_type_from_name, "PythonLTS, NodeLTS, Shell",
+	if (read_word(properties, "containerType", pool_container_type_from_name, "PythonLTS, NodeLTS, Shell, CustomContainer",
 		      &container_type, err) < 0 ||
 	    read_word(properties, "poolManagementType", management_type_from_name, "Dynamic", &management_type, err) <
 		    0)

@@ -20,6 +20,9 @@
  *
  * Tokens: what connects to 127.0.0.1:AGENT_TOKEN_PORT in a guest that was offered tokens is connected to the host's port
  * AGENT_TOKEN_PORT, byte for byte; what is said there is HTTP, of which the agent knows nothing.
+ * Ingress: each connection of the host to AGENT_INGRESS_PORT is one TCP connection to the target port of the guest's
+ * container. The agent sends one byte first: 0 when it is connected, else an errno value, and closes. Then bytes go both
+ * ways, and each way ends by itself. At most 256 connections.
  *
  * Neither side trusts the other: a frame that is too long, of an unknown type or with a body that does not decode ends
  * the connection.
@@ -34,6 +37,7 @@ enum {
 	AGENT_PORT = 1024,       /* vsock port in the guest */
 	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
 	AGENT_TOKEN_PORT = 1026, /* vsock port on the host, and TCP port on the guest's loopback */
+	AGENT_INGRESS_PORT = 1027, /* vsock port in the guest */
 	AGENT_HEADER_SIZE = 16,
 	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */
 	AGENT_FRAME_MAX = (16 << 20) - 16, /* bytes of a body */

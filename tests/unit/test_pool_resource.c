@@ -176,8 +176,8 @@ static void wrong_types_and_values_name_the_property(void **state)
 		    "'maxConcurrentSessions'");
 	check_error("{\"properties\":{\"scaleConfiguration\":{\"readySessionInstances\":99999999999}}}",
 		    "'readySessionInstances'");
-	check_error("{\"properties\":{\"containerType\":\"CustomContainer\"}}",
-		    "Valid types are: [PythonLTS, NodeLTS, Shell]");
+	check_error("{\"properties\":{\"containerType\":\"GpuBase\"}}",
+		    "Valid types are: [PythonLTS, NodeLTS, Shell, CustomContainer]");
 	check_error("{\"properties\":{\"containerType\":7}}", "'containerType'");
 	check_error("{\"properties\":{\"containerType\":\"Shell\\u0000x\"}}", "'containerType'");
 	check_error("{\"properties\":{\"poolManagementType\":\"Manual\"}}", "'poolManagementType'");
