@@ -39,7 +39,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/mcp_methods.c api/mcp_result.c api/mcp_tool.c api/rest_mcp.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
-           api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
+           api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/container_template.c api/timestamp.c \
            api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
@@ -160,7 +160,7 @@ UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c api/egress_policy.c
 UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
-UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
+UNIT_pool_resource := api/pool_resource.c api/container_template.c api/pool_definition.c api/egress_policy.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 

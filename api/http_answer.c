@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,15 +269,27 @@ void http_stream_abort(struct http_request *r)
 
 /* ---- upgrades ---------------------------------------------------------------------------------------------------- */
 
+/* The library may have left it waiting for full segments. */
+static void send_at_once(struct MHD_Connection *connection)
+{
+	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	int on = 1, off = 0;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 static void on_upgrade(void *data, struct MHD_Connection *connection, void *slot, const char *sent, size_t n_sent,
 		       MHD_socket socket, struct MHD_UpgradeResponseHandle *handle)
 {
 	struct exchange *x = data;
 	int fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
 
-	(void)connection;
 	(void)slot;
+	send_at_once(connection);
 	x->upgrade = handle;
+	x->server->n_tls_upgrades += x->server->has_tls;
 	if (fd >= 0 && !x->is_gone) {
 		x->upgraded(&x->request, fd, sent, n_sent);
 		return;
@@ -311,6 +324,17 @@ void http_upgrade_end(struct http_request *r)
 	if (!handle)
 		return;
 	x->upgrade = NULL;
+	x->server->n_tls_upgrades -= x->server->has_tls;
 	MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+	http_server_run_soon(x->server);
+}
+
+void http_upgrade_moved(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+
+	if (!x->upgrade || !x->server->has_tls)
+		return;
+	http_server_note_moved(x->server);
 	http_server_run_soon(x->server);
 }

@@ -16,6 +16,7 @@
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 
 enum {
+	MOVING_NS = 100000000,
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
 	DISCARD_MAX = 1 << 20,        /* a body that is not wanted is read up to this size, to keep the connection */
 	DISCARD_PIECES_MAX =
@@ -35,7 +36,23 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
+	http_server_note_moved(poll->data);
 	run(poll->data);
+}
+
+/*
+ * With TLS the library stands between an upgraded connection and us. It hears of what comes once, takes a piece of it,
+ * and does not say that there is more: for a while after anything moved it runs again and again.
+ */
+static bool may_have_more(const struct http_server *s)
+{
+	return s->n_tls_upgrades && uv_hrtime() - s->moved_ns < MOVING_NS;
+}
+
+void http_server_note_moved(struct http_server *s)
+{
+	if (s->n_tls_upgrades)
+		s->moved_ns = uv_hrtime();
 }
 
 static void run(struct http_server *s)
@@ -46,6 +63,8 @@ static void run(struct http_server *s)
 	MHD_run(s->daemon);
 	if (s->must_run)
 		uv_timer_start(&s->timer, on_timer, 0, 0);
+	else if (may_have_more(s))
+		uv_timer_start(&s->timer, on_timer, 1, 0);
 	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
 		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 	else

@@ -38,7 +38,9 @@ enum {
 	POOL_MEMORY_MAX_MIB = 16384,
 	POOL_FILE_MAX_MIB = 16384,
 	POOL_IDENTITY_SIZE = 256, /* with its NUL */
-	POOL_PROCESSES_MIN = 64,  /* the interpreters themselves have a few dozen threads */
+	POOL_CONTAINER_SIZE = 16384,
+	POOL_SECRETS_SIZE = 16384,
+	POOL_PROCESSES_MIN = 64, /* the interpreters themselves have a few dozen threads */
 	POOL_PROCESSES_MAX = 896,
 	POOL_DISK_MIN_MIB = 16,
 	POOL_EXECUTION_MAX_S = UINT32_MAX / 1000,
@@ -79,6 +81,9 @@ struct pool_definition {
 	struct pool_session_limits limits;
 	bool mcp_is_enabled;      /* it has an MCP server */
 	bool mcp_key_is_disabled; /* which takes no key of its own */
+	char container_template
+		[POOL_CONTAINER_SIZE];   /* of POOL_CUSTOM_CONTAINER: JSON (container_template.h); else "" */
+	char secrets[POOL_SECRETS_SIZE]; /* likewise: JSON of names and values; "": none */
 };
 
 /* What hearthd's settings decide about all definitions. */

@@ -34,9 +34,9 @@
 
 enum {
 	AGENT_PROTOCOL_VERSION = 6,
-	AGENT_PORT = 1024,       /* vsock port in the guest */
-	AGENT_READY_PORT = 1025, /* vsock port on the host (CID 2) */
-	AGENT_TOKEN_PORT = 1026, /* vsock port on the host, and TCP port on the guest's loopback */
+	AGENT_PORT = 1024,         /* vsock port in the guest */
+	AGENT_READY_PORT = 1025,   /* vsock port on the host (CID 2) */
+	AGENT_TOKEN_PORT = 1026,   /* vsock port on the host, and TCP port on the guest's loopback */
 	AGENT_INGRESS_PORT = 1027, /* vsock port in the guest */
 	AGENT_HEADER_SIZE = 16,
 	AGENT_CODE_MAX = 8 << 20,          /* bytes of code in one execution */

@@ -4,15 +4,19 @@ the test's own, which stands where the container would.
 """
 
 import hashlib
+import json
 import os
 import re
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
 import pytest
 import requests
 
+from conftest import ROOT
 from container import Container
 from played import OPTIONS, Service
 
@@ -455,6 +459,44 @@ def test_a_protocol_that_nobody_asked_for(web):
     assert web.call().status_code == 502
     with upgrade(web) as client:
         assert receive_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 502 ")
+
+
+def test_an_upgrade_over_tls(start, tmp_path):
+    made = subprocess.run([os.path.join(ROOT, "build", "hearth"), "cert", "init", "--directory", str(tmp_path / "certs")],
+                          capture_output=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    hearthd = start(*OPTIONS, "--tls-certificate", f"{tmp_path}/certs/server.pem", "--tls-key", f"{tmp_path}/certs/server-key.pem")
+    container = Container(tmp_path)
+    context = ssl.create_default_context(cafile=str(next((tmp_path / "certs").glob("*ca*.pem"))))
+    host, port = hearthd.url.removeprefix("https://").rsplit(":", 1)
+    heads = []
+
+    def serve(connection):
+        heads.append(connection.read_head())
+        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\nhi")
+        while data := connection.receive():
+            connection.send(data)
+    container.serve = serve
+    authorization = f"Authorization: Bearer {hearthd.token}\r\n"
+    with context.wrap_socket(socket.create_connection((host, int(port)), timeout=20), server_hostname="localhost") as client:
+        client.sendall(f"PUT /{POOL} HTTP/1.1\r\nHost: h\r\n{authorization}Content-Length: {len(json.dumps(DEFINITION))}\r\n\r\n"
+                       f"{json.dumps(DEFINITION)}".encode())
+        assert receive_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 201 ")
+    with context.wrap_socket(socket.create_connection((host, int(port)), timeout=20), server_hostname="localhost") as client:
+        client.sendall(f"GET /{POOL}/?identifier=a HTTP/1.1\r\nHost: h\r\n{authorization}Connection: Upgrade\r\nUpgrade: raw\r\n\r\n".encode())
+        assert receive_until(client, b"\r\n\r\nhi").startswith(b"HTTP/1.1 101 ")
+        for size in 1, 1000, 10000:
+            body = os.urandom(size)
+            client.sendall(body)
+            got = b""
+            while len(got) < size:
+                data = client.recv(65536)
+                assert data
+                got += data
+            assert got == body
+    assert headers_of(heads[0])[1]["x-forwarded-proto"] == "https"
+    container.close()
+    assert hearthd.stop() == 0
 
 
 @pytest.mark.parametrize("end", ["stop", "session"])
