@@ -22,6 +22,8 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
+           api/http_fields.c api/response_parser.c \
+           api/proxy.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
@@ -37,7 +39,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/mcp_methods.c api/mcp_result.c api/mcp_tool.c api/rest_mcp.c \
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
-           api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/timestamp.c \
+           api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/container_template.c api/timestamp.c \
            api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
@@ -136,6 +138,10 @@ UNIT_TESTS += notebook
 UNIT_notebook := api/notebook.c api/notebook_output.c api/error_data.c api/mime_bundle.c api/guid.c api/json.c api/json_text.c \
                  api/utf8.c api/buffer.c
 
+UNIT_TESTS += response_parser proxy_route
+UNIT_proxy_route := api/proxy_route.c
+UNIT_response_parser := api/response_parser.c api/http_fields.c
+
 UNIT_TESTS += multipart content_disposition file_path byte_range
 UNIT_byte_range := api/byte_range.c
 UNIT_multipart := api/multipart.c
@@ -158,7 +164,7 @@ UNIT_rest_keys := $(UNIT_http)
 UNIT_router_fuzz := $(UNIT_http)
 UNIT_pool_definition := api/pool_definition.c api/egress_policy.c
 UNIT_pool_store := api/database.c api/pool_store.c api/pool_definition.c api/egress_policy.c
-UNIT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
+UNIT_pool_resource := api/pool_resource.c api/container_template.c api/pool_definition.c api/egress_policy.c api/timestamp.c api/json.c api/json_text.c api/utf8.c \
                       api/buffer.c
 UNIT_pool_fuzz := $(UNIT_pool_resource)
 
@@ -218,6 +224,9 @@ FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
 FUZZ_container :=
 FUZZ_container_user := guest-agent/container_user.c
+
+FUZZ_TARGETS += response
+FUZZ_response := $(UNIT_response_parser)
 
 FUZZ_TARGETS += control virtqueue blk rng vsock net serial snapshot elf
 FUZZ_control := vmm/control.c vmm/event_loop.c $(UNIT_vmm_client)

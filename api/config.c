@@ -126,6 +126,10 @@ static const struct key keys[] = {
 		"time for a microVM to boot, and again for its interpreter to be warm, if it was not before"),
 	INTEGER("answer-grace-seconds", answer_grace_s, 10, 1, 3600,
 		"time for a guest to answer after an execution's time is over, before its microVM is ended"),
+	INTEGER("proxy-start-timeout-seconds", proxy_start_timeout_s, 120, 1, 3600,
+		"how long a request to a container waits for its session to start; then it is answered with 503"),
+	INTEGER("proxy-answer-timeout-seconds", proxy_answer_timeout_s, 240, 1, 86400,
+		"time for a container to begin its answer, once it has the request; then it is answered with 504"),
 	INTEGER("max-connections", max_connections, 4000, 8, 100000, "HTTP connections at a time"),
 	INTEGER("idle-timeout-seconds", idle_timeout_s, 60, 1, 3600,
 		"an HTTP connection that neither sends nor takes anything for so long is closed, and one that has not "

@@ -43,6 +43,8 @@ struct config {
 	int64_t session_vcpus;
 	int64_t max_sessions;
 	int64_t max_file_mib;
+	int64_t proxy_start_timeout_s;
+	int64_t proxy_answer_timeout_s;
 	int64_t max_queued;
 	int64_t cooldown_s;
 	int64_t max_alive_s;

@@ -290,6 +290,8 @@ static int start_service(struct hearthd *h, struct error *err)
 		.is_metrics_open = c->metrics_open,
 		.mcp_origins = c->mcp_allowed_origins,
 		.file_size_max = (uint64_t)c->max_file_mib << 20,
+		.proxy_start_timeout_ms = (uint64_t)c->proxy_start_timeout_s * 1000,
+		.proxy_answer_timeout_ms = (uint64_t)c->proxy_answer_timeout_s * 1000,
 		.started_ns = uv_hrtime(),
 		.started_ms = timestamp_now_ms(),
 		.pool_limits = { .min_cooldown_s = (uint32_t)c->min_cooldown_s },

@@ -8,8 +8,14 @@
 #include "api/hang_up_watch.h"
 #include "common/log.h"
 
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	STREAM_BLOCK = 32 << 10,
@@ -79,6 +85,55 @@ void http_add_header(struct http_request *r, const char *name, const char *value
 	x->headers[x->n_headers].name = strdup(name);
 	x->headers[x->n_headers].value = strdup(value);
 	x->n_headers++;
+}
+
+void http_clear_headers(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+
+	for (size_t i = 0; i < x->n_headers; i++) {
+		free(x->headers[i].name);
+		free(x->headers[i].value);
+	}
+	x->n_headers = 0;
+}
+
+struct fields {
+	http_field_cb each;
+	void *data;
+};
+
+static enum MHD_Result on_field(void *data, enum MHD_ValueKind kind, const char *name, size_t name_size,
+				const char *value, size_t value_size)
+{
+	struct fields *f = data;
+
+	(void)kind;
+	f->each(f->data, name, name_size, value ? value : "", value ? value_size : 0);
+	return MHD_YES;
+}
+
+void http_each_header(struct http_request *r, http_field_cb each, void *data)
+{
+	MHD_get_connection_values_n(exchange_of(r)->connection, MHD_HEADER_KIND, on_field,
+				    &(struct fields) { each, data });
+}
+
+void http_each_trailer(struct http_request *r, http_field_cb each, void *data)
+{
+	MHD_get_connection_values_n(exchange_of(r)->connection, MHD_FOOTER_KIND, on_field,
+				    &(struct fields) { each, data });
+}
+
+void http_client_address(struct http_request *r, char address[HTTP_ADDRESS_SIZE])
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(exchange_of(r)->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *from = info ? info->client_addr : NULL;
+	socklen_t size = from && from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	if (!from || getnameinfo(from, size, address, HTTP_ADDRESS_SIZE, NULL, 0, NI_NUMERICHOST) != 0)
+		snprintf(address, HTTP_ADDRESS_SIZE, "unknown");
 }
 
 void http_release_body(struct http_request *r)
@@ -163,6 +218,7 @@ void http_stream_begin_sized(struct http_request *r, unsigned int status, const 
 	x->status = status;
 	/* HTTP_SIZE_UNKNOWN is the library's word, too. */
 	x->response = MHD_create_response_from_callback(size, STREAM_BLOCK, read_stream, x, NULL);
+	x->streamed = x->response;
 	if (x->response)
 		add_headers(x, content_type);
 	else
@@ -178,6 +234,14 @@ void http_stream_write(struct http_request *r, const void *data, size_t size)
 
 	buffer_put(&x->stream, data, size);
 	exchange_resume(x);
+}
+
+void http_add_trailer(struct http_request *r, const char *name, const char *value)
+{
+	struct exchange *x = exchange_of(r);
+
+	if (x->streamed)
+		MHD_add_response_footer(x->streamed, name, value);
 }
 
 size_t http_stream_backlog(const struct http_request *r)
@@ -201,4 +265,76 @@ void http_stream_abort(struct http_request *r)
 {
 	exchange_of(r)->is_gone = true;
 	http_stream_end(r);
+}
+
+/* ---- upgrades ---------------------------------------------------------------------------------------------------- */
+
+/* The library may have left it waiting for full segments. */
+static void send_at_once(struct MHD_Connection *connection)
+{
+	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	int on = 1, off = 0;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+static void on_upgrade(void *data, struct MHD_Connection *connection, void *slot, const char *sent, size_t n_sent,
+		       MHD_socket socket, struct MHD_UpgradeResponseHandle *handle)
+{
+	struct exchange *x = data;
+	int fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+
+	(void)slot;
+	send_at_once(connection);
+	x->upgrade = handle;
+	x->server->n_tls_upgrades += x->server->has_tls;
+	if (fd >= 0 && !x->is_gone) {
+		x->upgraded(&x->request, fd, sent, n_sent);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	exchange_tell_gone(x);
+	http_upgrade_end(&x->request);
+}
+
+void http_upgrade(struct http_request *r, http_upgraded_cb upgraded)
+{
+	struct exchange *x = exchange_of(r);
+
+	x->status = MHD_HTTP_SWITCHING_PROTOCOLS;
+	x->upgraded = upgraded;
+	x->response = MHD_create_response_for_upgrade(on_upgrade, x);
+	if (x->response)
+		add_headers(x, NULL);
+	else
+		x->is_gone = true;
+	exchange_resume(x);
+}
+
+void http_upgrade_end(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+	struct MHD_UpgradeResponseHandle *handle = x->upgrade;
+
+	x->is_handled = false;
+	x->is_gone = true;
+	if (!handle)
+		return;
+	x->upgrade = NULL;
+	x->server->n_tls_upgrades -= x->server->has_tls;
+	MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+	http_server_run_soon(x->server);
+}
+
+void http_upgrade_moved(struct http_request *r)
+{
+	struct exchange *x = exchange_of(r);
+
+	if (!x->upgrade || !x->server->has_tls)
+		return;
+	http_server_note_moved(x->server);
+	http_server_run_soon(x->server);
 }

@@ -21,9 +21,11 @@ struct http_server {
 	uv_poll_t poll;   /* the library's epoll descriptor */
 	uv_timer_t timer; /* when the library wants to run next */
 	struct header_watch *header_watch;
-	bool must_run;     /* a connection was resumed, perhaps while the library ran */
-	int n_open;        /* handles that libuv still uses */
-	size_t body_bytes; /* of all bodies in memory */
+	unsigned int n_tls_upgrades; /* connections that were handed over, whose bytes the library en- and decrypts */
+	uint64_t moved_ns;           /* when bytes last went through any of them */
+	bool must_run;               /* a connection was resumed, perhaps while the library ran */
+	int n_open;                  /* handles that libuv still uses */
+	size_t body_bytes;           /* of all bodies in memory */
 	struct exchange *exchanges;
 	unsigned int n_exchanges;
 };
@@ -49,14 +51,21 @@ struct exchange {
 	} headers[HTTP_HEADERS_MAX];
 	size_t n_headers;
 	bool stream_ended;
-	struct buffer stream; /* written by the handler */
-	size_t n_stream_sent; /* bytes of it that the library took */
+	struct buffer stream;          /* written by the handler */
+	size_t n_stream_sent;          /* bytes of it that the library took */
+	struct MHD_Response *streamed; /* which the library holds, for its trailers */
+	char *target;
+	http_upgraded_cb upgraded;
+	struct MHD_UpgradeResponseHandle *upgrade; /* while the connection is the handler's */
 };
 
 static inline struct exchange *exchange_of(const struct http_request *r)
 {
 	return (struct exchange *)(uintptr_t)r; /* its first member */
 }
+
+/* Bytes went through an upgraded connection, or may have. */
+void http_server_note_moved(struct http_server *s);
 
 /* Makes the library run soon: a connection was resumed. */
 void http_server_run_soon(struct http_server *s);

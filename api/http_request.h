@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	HTTP_HEADERS_MAX = 24, /* of an answer */
+	HTTP_HEADERS_MAX = 128, /* of an answer, its trailers included */
 };
 
 struct principal;
@@ -28,7 +28,10 @@ struct http_request {
 	struct url url;
 	int url_error;        /* 0, or what url_split() returned */
 	bool has_two_lengths; /* its headers say twice how long its body is: nothing behind it can be believed */
-	size_t body_max;      /* bytes that are taken; http_handler.begin may set it, 0 at first */
+	bool has_odd_coding;  /* or its length is coded in a way that is not known, or not in its version of HTTP */
+	bool is_http_10;
+	const char *target; /* as it came: percent-encoded, with its query; NULL if there was no memory */
+	size_t body_max;    /* bytes that are taken; http_handler.begin may set it, 0 at first */
 	enum http_body_refused body_refused;
 	struct buffer body; /* complete when http_handler.complete is called */
 	uint64_t received_ns;
@@ -62,6 +65,15 @@ struct http_request {
 /* The value of a request header, or NULL. Valid as long as the request. */
 const char *http_request_header(const struct http_request *r, const char *name);
 
+/* Calls `each` with all headers, or all trailers once the body is complete. The texts may have any bytes, NUL included. */
+typedef void (*http_field_cb)(void *data, const char *name, size_t name_size, const char *value, size_t value_size);
+void http_each_header(struct http_request *r, http_field_cb each, void *data);
+void http_each_trailer(struct http_request *r, http_field_cb each, void *data);
+
+/* The address of whoever sent it, without a port: "192.0.2.1", "2001:db8::1"; "unknown" if there is none. */
+enum { HTTP_ADDRESS_SIZE = 64 };
+void http_client_address(struct http_request *r, char address[HTTP_ADDRESS_SIZE]);
+
 /* Frees the body before the answer is due: a handler that has read it does not keep its memory while it works. */
 void http_release_body(struct http_request *r);
 
@@ -70,6 +82,12 @@ void http_body_resume(struct http_request *r);
 
 /* Adds a header to the answer (both copied); before http_respond() or http_stream_begin(). */
 void http_add_header(struct http_request *r, const char *name, const char *value);
+
+/* Forgets the headers that were added: the answer will be another one. */
+void http_clear_headers(struct http_request *r);
+
+/* Adds a trailer to a stream of unknown size; before http_stream_end(). */
+void http_add_trailer(struct http_request *r, const char *name, const char *value);
 
 /* Answers with a whole body, which is taken over and left empty. The request is not the handler's any more. */
 void http_respond(struct http_request *r, unsigned int status, const char *content_type, struct buffer *body);
@@ -87,5 +105,19 @@ size_t http_stream_backlog(const struct http_request *r);
 void http_stream_end(struct http_request *r);
 /* Something is wrong with what was to come: the connection is closed, so that the client sees that it is not all. */
 void http_stream_abort(struct http_request *r);
+
+/*
+ * Answers with 101 and the headers that were added, Upgrade among them; not to HTTP/1.0. Then the connection is the
+ * handler's: `upgraded` is called with a descriptor of it, which is the callee's to close, and with what the client has
+ * already sent on it. Until http_upgrade_end() gone() may be called, which that follows as well.
+ */
+typedef void (*http_upgraded_cb)(struct http_request *r, int fd, const char *sent, size_t n_sent);
+void http_upgrade(struct http_request *r, http_upgraded_cb upgraded);
+
+/* Bytes went through the descriptor: with TLS the library may have more to do than its descriptor tells. */
+void http_upgrade_moved(struct http_request *r);
+
+/* The connection is not used any more, and its descriptor closed or about to be. The request is not the handler's then. */
+void http_upgrade_end(struct http_request *r);
 
 #endif

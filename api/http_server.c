@@ -16,6 +16,7 @@
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 
 enum {
+	MOVING_NS = 100000000,
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
 	DISCARD_MAX = 1 << 20,        /* a body that is not wanted is read up to this size, to keep the connection */
 	DISCARD_PIECES_MAX =
@@ -35,7 +36,23 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
+	http_server_note_moved(poll->data);
 	run(poll->data);
+}
+
+/*
+ * With TLS the library stands between an upgraded connection and us. It hears of what comes once, takes a piece of it,
+ * and does not say that there is more: for a while after anything moved it runs again and again.
+ */
+static bool may_have_more(const struct http_server *s)
+{
+	return s->n_tls_upgrades && uv_hrtime() - s->moved_ns < MOVING_NS;
+}
+
+void http_server_note_moved(struct http_server *s)
+{
+	if (s->n_tls_upgrades)
+		s->moved_ns = uv_hrtime();
 }
 
 static void run(struct http_server *s)
@@ -46,6 +63,8 @@ static void run(struct http_server *s)
 	MHD_run(s->daemon);
 	if (s->must_run)
 		uv_timer_start(&s->timer, on_timer, 0, 0);
+	else if (may_have_more(s))
+		uv_timer_start(&s->timer, on_timer, 1, 0);
 	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
 		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 	else
@@ -99,6 +118,7 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
 	x->request.received_ns = uv_hrtime();
 	x->request.has_tls = s->has_tls;
 	x->request.url_error = url_split(&x->request.url, target);
+	x->request.target = x->target = strdup(target);
 	x->next = s->exchanges;
 	if (x->next)
 		x->next->previous = x;
@@ -133,10 +153,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	s->n_exchanges--;
 	if (x->response)
 		MHD_destroy_response(x->response);
-	for (size_t i = 0; i < x->n_headers; i++) {
-		free(x->headers[i].name);
-		free(x->headers[i].value);
-	}
+	http_clear_headers(&x->request);
+	free(x->target);
 	http_release_body(&x->request);
 	buffer_fini(&x->stream);
 	url_fini(&x->request.url);
@@ -158,6 +176,8 @@ static enum MHD_Result deliver(struct exchange *x)
 	rc = MHD_queue_response(x->connection, x->status, x->response);
 	MHD_destroy_response(x->response); /* the library holds a reference of its own */
 	x->response = NULL;
+	if (rc == MHD_NO)
+		x->streamed = NULL;
 	return rc;
 }
 
@@ -185,7 +205,18 @@ static bool has_two_lengths(const struct exchange *x)
 	return n_lengths > 1;
 }
 
-static enum MHD_Result begin(struct exchange *x, const char *method)
+/*
+ * The library takes any other word than chunked for a body without an end, and chunks in HTTP/1.0, which has none: a
+ * proxy in front may see the end of this request elsewhere (RFC 9112, 6.1).
+ */
+static bool has_odd_coding(const struct exchange *x)
+{
+	const char *coding = http_request_header(&x->request, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+
+	return coding && (x->request.is_http_10 || strcasecmp(coding, "chunked") != 0);
+}
+
+static enum MHD_Result begin(struct exchange *x, const char *method, const char *version)
 {
 	const char *text = http_request_header(&x->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
@@ -195,7 +226,9 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 		header_watch_end(x->server->header_watch, wait);
 	x->has_begun = true;
 	x->request.method = method;
+	x->request.is_http_10 = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
 	x->request.has_two_lengths = has_two_lengths(x);
+	x->request.has_odd_coding = has_odd_coding(x);
 	x->server->handler.begin(x->server->handler.data, &x->request);
 	if (!x->response && length > x->request.body_max) {
 		x->request.body_refused = HTTP_BODY_TOO_LARGE;
@@ -250,11 +283,10 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	(void)data;
 	(void)connection;
 	(void)url;
-	(void)version;
 	if (!x || x->is_gone)
 		return MHD_NO;
 	if (!x->has_begun)
-		return begin(x, method);
+		return begin(x, method, version);
 	if (*upload_size) {
 		size_t size = *upload_size;
 
@@ -290,7 +322,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int listen_fd, con
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
 		{ MHD_OPTION_END, 0, NULL },
 	};
-	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG |
+			     (tls ? MHD_USE_TLS : 0);
 
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
 				MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,

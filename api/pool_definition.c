@@ -9,6 +9,7 @@ static const char *const container_types[POOL_N_CONTAINER_TYPES] = {
 	[POOL_PYTHON_LTS] = "PythonLTS",
 	[POOL_NODE_LTS] = "NodeLTS",
 	[POOL_SHELL] = "Shell",
+	[POOL_CUSTOM_CONTAINER] = "CustomContainer",
 };
 
 static const char *const lifecycles[POOL_N_LIFECYCLES] = {
@@ -164,6 +165,10 @@ int pool_definition_check(const struct pool_definition *d, const struct pool_lim
 				 "'%s' is no name of a template: that is 2 to 63 letters, digits and hyphens, and "
 				 "begins with no hyphen.",
 				 d->template_name);
+	if ((d->container_type == POOL_CUSTOM_CONTAINER) != (d->container_template[0] != '\0'))
+		return error_set(err, EINVAL,
+				 "A pool of type CustomContainer needs the property 'customContainerTemplate', and no "
+				 "other has it.");
 	rc = check_range("maxConcurrentSessions", d->max_concurrent_sessions, 1, POOL_SESSIONS_MAX, err);
 	if (rc == 0)
 		rc = check_range("readySessionInstances", d->ready_session_instances, 0, d->max_concurrent_sessions,

@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Which code a session runs when a request names no language; the image is the same. */
-enum pool_container_type { POOL_PYTHON_LTS, POOL_NODE_LTS, POOL_SHELL, POOL_N_CONTAINER_TYPES };
+/*
+ * Which code a session runs when a request names no language; the image is the same. Of a custom container: what its own
+ * image says, and requests go to it.
+ */
+enum pool_container_type { POOL_PYTHON_LTS, POOL_NODE_LTS, POOL_SHELL, POOL_CUSTOM_CONTAINER, POOL_N_CONTAINER_TYPES };
 
 /* What ends a session by itself. */
 enum pool_lifecycle {
@@ -35,7 +38,9 @@ enum {
 	POOL_MEMORY_MAX_MIB = 16384,
 	POOL_FILE_MAX_MIB = 16384,
 	POOL_IDENTITY_SIZE = 256, /* with its NUL */
-	POOL_PROCESSES_MIN = 64,  /* the interpreters themselves have a few dozen threads */
+	POOL_CONTAINER_SIZE = 16384,
+	POOL_SECRETS_SIZE = 16384,
+	POOL_PROCESSES_MIN = 64, /* the interpreters themselves have a few dozen threads */
 	POOL_PROCESSES_MAX = 896,
 	POOL_DISK_MIN_MIB = 16,
 	POOL_EXECUTION_MAX_S = UINT32_MAX / 1000,
@@ -76,6 +81,9 @@ struct pool_definition {
 	struct pool_session_limits limits;
 	bool mcp_is_enabled;      /* it has an MCP server */
 	bool mcp_key_is_disabled; /* which takes no key of its own */
+	char container_template
+		[POOL_CONTAINER_SIZE];   /* of POOL_CUSTOM_CONTAINER: JSON (container_template.h); else "" */
+	char secrets[POOL_SECRETS_SIZE]; /* likewise: JSON of names and values; "": none */
 };
 
 /* What hearthd's settings decide about all definitions. */

@@ -1,5 +1,6 @@
 #include "api/pool_resource.h"
 
+#include "api/container_template.h"
 #include "api/json.h"
 #include "api/timestamp.h"
 
@@ -77,8 +78,8 @@ static int read_types(struct pool_definition *d, const json_t *properties, struc
 {
 	int container_type = (int)d->container_type, management_type = 0;
 
-	if (read_word(properties, "containerType", pool_container_type_from_name, "PythonLTS, NodeLTS, Shell",
-		      &container_type, err) < 0 ||
+	if (read_word(properties, "containerType", pool_container_type_from_name,
+		      "PythonLTS, NodeLTS, Shell, CustomContainer", &container_type, err) < 0 ||
 	    read_word(properties, "poolManagementType", management_type_from_name, "Dynamic", &management_type, err) <
 		    0)
 		return -err->code;
@@ -275,6 +276,21 @@ static int read_mcp(struct pool_definition *d, const json_t *properties, struct 
 	return json_get_bool(settings, "isMcpServerApiKeyDisabled", &d->mcp_key_is_disabled, err);
 }
 
+/* Its one container's resources are those of the session. */
+static int read_container(struct pool_definition *d, const json_t *properties, struct error *err)
+{
+	const json_t *template = json_find(properties, "customContainerTemplate");
+	const json_t *resources;
+
+	if (container_template_read(d, properties, err) < 0)
+		return -err->code;
+	resources =
+		find_object(json_array_get(template ? json_find(template, "containers") : NULL, 0), "resources", err);
+	if (!resources || read_quantity(resources, "cpu", "", 1000, &d->cpu_milli, err) < 0)
+		return -err->code;
+	return read_size(resources, "memory", &d->memory_mib, err);
+}
+
 /* As with Azure, None is an identity that code in sessions does not see. */
 static int read_identity(struct pool_definition *d, const json_t *properties, struct error *err)
 {
@@ -307,8 +323,8 @@ static int read_identity(struct pool_definition *d, const json_t *properties, st
 static int read_properties(struct pool_definition *d, const json_t *properties, struct error *err)
 {
 	static int (*const parts[])(struct pool_definition *, const json_t *, struct error *) = {
-		read_types,     read_scale,  read_lifecycle, read_network,
-		read_resources, read_limits, read_mcp,       read_identity,
+		read_types,  read_scale, read_lifecycle, read_network,   read_resources,
+		read_limits, read_mcp,   read_identity,  read_container,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -446,9 +462,20 @@ static json_t *write_network(const struct pool_definition *d)
 	return network;
 }
 
+static json_t *write_container(const struct pool_definition *d)
+{
+	json_t *template = container_template_json(d);
+
+	if (!template)
+		return json_null();
+	json_object_set_new(json_array_get(json_object_get(template, "containers"), 0), "resources",
+			    write_resources(d));
+	return template;
+}
+
 static json_t *write_properties(const struct pool_definition *d, const char *endpoint, bool is_old_form)
 {
-	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:I, s:o, s:s, s:[], s:n, s:o, s:o, s:s, s:s}",
+	return json_pack("{s:n, s:s, s:s, s:{s:I, s:I}, s:o, s:o, s:o, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s}",
 			 "environmentId", "poolManagementType", "Dynamic", "containerType",
 			 pool_container_type_name(d->container_type), "scaleConfiguration", "maxConcurrentSessions",
 			 (json_int_t)d->max_concurrent_sessions, "readySessionInstances",
@@ -456,8 +483,9 @@ static json_t *write_properties(const struct pool_definition *d, const char *end
 			 write_lifecycle(d, is_old_form), "sessionNetworkConfiguration", write_network(d), "resources",
 			 write_resources(d), "maxFileSizeInMib", (json_int_t)d->max_file_mib, "sessionLimits",
 			 write_limits(&d->limits), "templateName", d->template_name, "secrets",
-			 "customContainerTemplate", "managedIdentitySettings", write_identity(d), "mcpServerSettings",
-			 write_mcp(d, endpoint), "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
+			 container_secrets_json(d), "customContainerTemplate", write_container(d),
+			 "managedIdentitySettings", write_identity(d), "mcpServerSettings", write_mcp(d, endpoint),
+			 "provisioningState", "Succeeded", "poolManagementEndpoint", endpoint);
 }
 
 static json_t *write_system_data(const struct pool_record *record)

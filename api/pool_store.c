@@ -19,7 +19,7 @@ enum statement { LOAD, GET, PUT, DELETE, N_STATEMENTS };
 	"cooldown_s, max_alive_s, cpu_milli, memory_mib, location, tags, created_ms, modified_ms, mcp_is_enabled, "    \
 	"mcp_key_is_disabled, max_file_mib, limit_processes, limit_disk_mib, limit_execution_s, limit_output_bytes, "  \
 	"limit_session_rate, limit_pool_rate, identity, identity_is_offered, "                                         \
-	"egress_is_denied, egress_lines"
+	"egress_is_denied, egress_lines, container_template, secrets"
 
 /* As `enum column` counts them. */
 enum column {
@@ -51,13 +51,15 @@ enum column {
 	IDENTITY_IS_OFFERED,
 	EGRESS_IS_DENIED,
 	EGRESS_LINES,
+	CONTAINER_TEMPLATE,
+	SECRETS,
 };
 
 static const char *const statements[N_STATEMENTS] = {
 	[LOAD] = "SELECT " COLUMNS " FROM pools ORDER BY name",
 	[GET] = "SELECT " COLUMNS " FROM pools WHERE name = ?1",
 	[PUT] = "REPLACE INTO pools (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-		"?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+		"?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
 	[DELETE] = "DELETE FROM pools WHERE name = ?1",
 };
 
@@ -111,6 +113,8 @@ static const char *const migrations[] = {
 	"ALTER TABLE pools ADD COLUMN limit_pool_rate INTEGER NOT NULL DEFAULT 0",
 	"ALTER TABLE pools ADD COLUMN egress_is_denied INTEGER NOT NULL DEFAULT 0; "
 	"ALTER TABLE pools ADD COLUMN egress_lines TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE pools ADD COLUMN container_template TEXT NOT NULL DEFAULT ''; "
+	"ALTER TABLE pools ADD COLUMN secrets TEXT NOT NULL DEFAULT ''",
 };
 
 enum {
@@ -273,6 +277,8 @@ static int read_row(const struct pool_store *s, sqlite3_stmt *row, struct pool_r
 	    !copy_text(d->name, sizeof(d->name), text_of(row, NAME)) ||
 	    !copy_text(d->template_name, sizeof(d->template_name), text_of(row, TEMPLATE_NAME)) ||
 	    !copy_text(d->identity, sizeof(d->identity), text_of(row, IDENTITY)) ||
+	    !copy_text(d->container_template, sizeof(d->container_template), text_of(row, CONTAINER_TEMPLATE)) ||
+	    !copy_text(d->secrets, sizeof(d->secrets), text_of(row, SECRETS)) ||
 	    !copy_text(record->location, sizeof(record->location), text_of(row, LOCATION)) ||
 	    !copy_text(record->tags, sizeof(record->tags), text_of(row, TAGS)))
 		return error_set(err, EIO, "database %s: the row of pool '%.64s' makes no sense", s->database.path,
@@ -385,6 +391,8 @@ int pool_store_put(struct pool_store *s, const struct pool_record *record, struc
 	bind_number(put, LIMIT_POOL_RATE, d->limits.pool_rate);
 	bind_number(put, EGRESS_IS_DENIED, d->egress.is_denied_by_default);
 	bind_text(put, EGRESS_LINES, d->egress.lines);
+	bind_text(put, CONTAINER_TEMPLATE, d->container_template);
+	bind_text(put, SECRETS, d->secrets);
 	return database_run(&s->database, PUT, err);
 }
 

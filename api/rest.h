@@ -36,11 +36,15 @@ struct service {
 	struct pool_limits pool_limits;
 	uint32_t default_timeout_s; /* of an execution that names none */
 	uint32_t max_timeout_s;
-	uint64_t output_limit;  /* bytes of each of stdout and stderr */
-	uint64_t file_size_max; /* bytes of a file that is uploaded */
-	uint64_t started_ns;    /* of uv_hrtime() */
-	int64_t started_ms;     /* of CLOCK_REALTIME */
-	bool is_metrics_open;   /* they are shown without a token */
+	uint64_t output_limit;            /* bytes of each of stdout and stderr */
+	uint64_t file_size_max;           /* bytes of a file that is uploaded */
+	uint64_t started_ns;              /* of uv_hrtime() */
+	int64_t started_ms;               /* of CLOCK_REALTIME */
+	uint64_t proxy_start_timeout_ms;  /* a request waits so long for its session's machine */
+	uint64_t proxy_answer_timeout_ms; /* and so long for its container to begin to answer */
+	/* Writes what the container of a session wrote last; returns how many bytes that are. NULL: nobody knows. */
+	size_t (*container_log)(const struct microvm *vm, char *text, size_t size);
+	bool is_metrics_open; /* they are shown without a token */
 	bool is_stopping;
 };
 

@@ -3,6 +3,8 @@
 #include "api/guid.h"
 #include "api/metrics.h"
 #include "api/pool_resource.h"
+#include "api/proxy.h"
+#include "api/proxy_route.h"
 #include "api/timestamp.h"
 #include "common/cleanup.h"
 
@@ -20,6 +22,7 @@ enum permission {
 	READ_ALL,   /* readers of all pools, since what is shown is of all */
 	READ_NAMED, /* readers of the pool that the path names; without one, of all pools */
 	METRICS,    /* as READ_ALL, unless the settings open them to everybody */
+	EXECUTE,    /* executors, by whatever method */
 	MCP,        /* executors, and who has the key of the pool's MCP server */
 	MANAGE,     /* managers */
 	MANAGE_ALL, /* managers of all pools */
@@ -38,7 +41,7 @@ enum place {
 #define BODY_NOTEBOOK (32u << 20)
 #define BODY_NONE     (64u << 10) /* some clients send an empty object */
 #define BODY_POOL     (1u << 20)
-#define BODY_PIECES   0 /* an upload: taken as it comes, as much as rest_upload.c says */
+#define BODY_PIECES   0 /* taken as it comes, as much as the handler says */
 
 struct route {
 	enum place place;
@@ -125,6 +128,9 @@ enum {
 	N_ROUTES = sizeof(routes) / sizeof(routes[0]),
 };
 
+/* What a pool of containers does not answer itself: any method and path. */
+static const struct route to_container = { DATA, EXECUTE, "", "", BODY_PIECES, rest_proxy };
+
 /* Names match in any case, as with Azure. Notes in r which segments the stars stand for. */
 static bool path_matches(const char *path, char *const *segments, size_t n_segments, struct http_request *r)
 {
@@ -202,6 +208,21 @@ static const struct route *find(struct http_request *r, char *allowed, size_t si
 	return NULL;
 }
 
+/* After find(). */
+static bool is_to_container(const struct service *s, const struct http_request *r)
+{
+	const struct pool *pool = pools_find(s->pools, r->pool);
+	const struct url *u = &r->url;
+
+	/* Neither is about one pool: …/sessionPools, and what is around the pools. */
+	if (!pool || (r->n_pool_segments && !r->pool) ||
+	    (!r->pool && u->n_segments && strcasecmp(u->segments[0], "subscriptions") == 0))
+		return false;
+	return proxy_takes(pool_definition_of(pool)->container_type, r->pool != NULL,
+			   url_parameter(u, "identifier") != NULL, u->segments + r->n_pool_segments,
+			   u->n_segments - r->n_pool_segments);
+}
+
 /* What is counted together. The first that fits. */
 static enum metrics_route class_of(const struct route *route)
 {
@@ -266,6 +287,8 @@ static enum role role_for(const struct route *route, const char *method)
 	case MANAGE:
 	case MANAGE_ALL:
 		return ROLE_MANAGER;
+	case EXECUTE:
+		return ROLE_EXECUTOR;
 	default:
 		if (method_matches("GET", method))
 			return ROLE_READER;
@@ -354,6 +377,12 @@ void router_begin(void *data, struct http_request *r)
 			   "other, and each may be there once.");
 		return;
 	}
+	if (r->has_odd_coding) {
+		http_add_header(r, "Connection", "close");
+		rest_error(r, 400, "SessionRequestValidationFailed",
+			   "The only Transfer-Encoding that is understood is chunked, in HTTP/1.1.");
+		return;
+	}
 	if (r->url_error) {
 		rest_error(r, r->url_error == -E2BIG ? 414 : 400, "SessionRequestValidationFailed",
 			   r->url_error == -E2BIG ? "The URL has too many segments or parameters."
@@ -361,6 +390,8 @@ void router_begin(void *data, struct http_request *r)
 		return;
 	}
 	route = find(r, allowed, sizeof(allowed));
+	if (is_to_container(s, r))
+		route = &to_container;
 	if (route && route->place != DATA)
 		add_arm_headers(r);
 	if (route) {
@@ -386,7 +417,9 @@ void router_complete(void *data, struct http_request *r)
 	struct service *s = data;
 	const struct route *route = r->route;
 
-	if (route->body_max == BODY_PIECES)
+	if (route == &to_container)
+		rest_proxy_complete(r);
+	else if (route->body_max == BODY_PIECES)
 		rest_upload_complete(r);
 	else if (r->body_refused == HTTP_BODY_TOO_LARGE)
 		rest_error(r, 413, "RequestBodyTooLarge", "The body is larger than %zu bytes.", r->body_max);

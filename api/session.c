@@ -188,6 +188,17 @@ void session_keep(const struct execution *e, struct session_keepsake *keepsake)
 	e->session->keepsakes = keepsake;
 }
 
+void session_use_keep(const struct session_use *u, struct session_keepsake *keepsake)
+{
+	keepsake->next = u->session->keepsakes;
+	u->session->keepsakes = keepsake;
+}
+
+struct session_keepsake *session_use_kept(const struct session_use *u)
+{
+	return u->session->keepsakes;
+}
+
 struct session_keepsake **sessions_kept(const struct sessions *all, const char *identifier)
 {
 	struct session *s = session_find(all, identifier);

@@ -91,7 +91,7 @@ int sessions_execute(struct sessions *sessions, const char *identifier, struct e
 
 /*
  * A use of a session's machine beside its executions: of its files. While one goes on the session is neither idle nor
- * saved; orders wait for its end. The caller's, who fills in the first three.
+ * saved; orders wait for its end. The caller's, who fills in what comes before the session's.
  */
 struct session_use {
 	/*
@@ -101,6 +101,8 @@ struct session_use {
 	/* It cannot be, or not any more: the use is over. Not called from within sessions_use(). */
 	void (*failed)(struct session_use *u, const struct error *err);
 	void *data;
+
+	bool is_proxied; /* a connection into the guest's container, of which there may be more than of the others */
 
 	/* the session's */
 	struct session *session;
@@ -146,10 +148,16 @@ struct session_keepsake {
 	struct session_keepsake *next;
 	/* The session is over, and the keepsake in no list any more. Its executions have finished or are another's. */
 	void (*ended)(struct session_keepsake *keepsake);
+	/* Its machine is about to be saved: connections into it must end. Leaves the list as it is. May be NULL. */
+	void (*rests)(struct session_keepsake *keepsake);
 };
 
 /* Keeps it first in the list of the session of a submitted execution that is not finished. */
 void session_keep(const struct execution *e, struct session_keepsake *keepsake);
+
+/* Likewise, of the session of an active use; and the first keepsake of it. */
+void session_use_keep(const struct session_use *u, struct session_keepsake *keepsake);
+struct session_keepsake *session_use_kept(const struct session_use *u);
 
 /* The place of the first keepsake of that identifier's session, by which the list may be changed; NULL: no session. */
 struct session_keepsake **sessions_kept(const struct sessions *sessions, const char *identifier);

@@ -156,6 +156,14 @@ static int open_writer(struct session *s, struct error *err)
 }
 
 /* The session is ready or idle. */
+/* What is kept of it may hold connections into its machine, which a snapshot cannot. */
+static void let_keepsakes_rest(struct session *s)
+{
+	for (struct session_keepsake *k = s->keepsakes; k; k = k->next)
+		if (k->rests)
+			k->rests(k);
+}
+
 static void begin_saving(struct session *s, struct session_job *job)
 {
 	static const char *const reasons[] = { "it is forked", "it is suspended", "", "it is made a template" };
@@ -166,6 +174,7 @@ static void begin_saving(struct session *s, struct session_job *job)
 		session_go_on(s);
 		return;
 	}
+	let_keepsakes_rest(s);
 	uv_timer_stop(&s->timer);
 	session_move(s, SESSION_SAVING, reasons[job->kind]);
 	session_enter_foreground(s);

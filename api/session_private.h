@@ -65,6 +65,7 @@ struct session {
 	unsigned int n_queued;
 	struct session_use *uses; /* those that wait or go on, oldest first */
 	unsigned int n_active_uses;
+	unsigned int n_proxied_uses; /* of the active ones */
 	unsigned int n_waiting_uses;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;

@@ -1,8 +1,12 @@
-/* What uses a session's machine beside its executions: operations on its files. They run at the same time as code. */
+/*
+ * What uses a session's machine beside its executions: operations on its files, and requests to its container. They run
+ * at the same time as code.
+ */
 #include "api/session_private.h"
 
 enum {
-	ACTIVE_MAX = 8, /* uses of a session at a time: its agent serves 16 connections */
+	ACTIVE_MAX = 8,    /* uses of a session at a time: its agent serves 16 connections */
+	PROXIED_MAX = 240, /* likewise: and 256 to the container, of which some may be idle */
 };
 
 static void unlink_use(struct session *s, struct session_use *u)
@@ -14,10 +18,12 @@ static void unlink_use(struct session *s, struct session_use *u)
 	*link = u->next;
 	u->next = NULL;
 	u->session = NULL;
-	if (u->is_active)
+	if (u->is_active) {
 		s->n_active_uses--;
-	else
+		s->n_proxied_uses -= u->is_proxied;
+	} else {
 		s->n_waiting_uses--;
+	}
 	u->is_active = false;
 }
 
@@ -29,7 +35,7 @@ static void begin_to_use(struct session *s)
 	s->was_used = true;
 	s->next_source = SESSION_REUSED;
 	if (s->state == SESSION_READY)
-		session_move(s, SESSION_IDLE, "its files are used");
+		session_move(s, SESSION_IDLE, "its files or its container are used");
 	if (s->state == SESSION_IDLE)
 		uv_timer_stop(&s->timer);
 	if (!s->has_record)
@@ -38,11 +44,16 @@ static void begin_to_use(struct session *s)
 		session_record_touch(microvm_directory_of(s->microvm)->session, true);
 }
 
+static bool has_place(const struct session *s, const struct session_use *u)
+{
+	return u->is_proxied ? s->n_proxied_uses < PROXIED_MAX : s->n_active_uses - s->n_proxied_uses < ACTIVE_MAX;
+}
+
 static struct session_use *next_waiting(const struct session *s)
 {
 	struct session_use *u = s->uses;
 
-	while (u && u->is_active)
+	while (u && (u->is_active || !has_place(s, u)))
 		u = u->next;
 	return u;
 }
@@ -52,9 +63,10 @@ void session_begin_uses(struct session *s)
 	struct session_use *u;
 
 	/* What is called may end uses, and even the session, which then has none that waits. */
-	while (s->n_active_uses < ACTIVE_MAX && (u = next_waiting(s))) {
+	while ((u = next_waiting(s))) {
 		s->n_waiting_uses--;
 		s->n_active_uses++;
+		s->n_proxied_uses += u->is_proxied;
 		u->is_active = true;
 		begin_to_use(s);
 		u->ready(u, s->microvm, s->guid);

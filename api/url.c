@@ -67,9 +67,9 @@ static int split_query(struct url *u, char *query)
 }
 
 /* A proxy sends the absolute form; its scheme and authority say nothing to us. */
-static char *skip_authority(char *target)
+static const char *skip_authority(const char *target)
 {
-	char *slash;
+	const char *slash;
 
 	if (strncasecmp(target, "http://", 7) == 0)
 		target += 7;
@@ -81,6 +81,17 @@ static char *skip_authority(char *target)
 	return slash ? slash : target + strlen(target);
 }
 
+const char *url_after_segments(const char *target, size_t n)
+{
+	const char *at = skip_authority(target);
+
+	while (n-- && *at) {
+		at += strspn(at, "/");
+		at += strcspn(at, "/?#");
+	}
+	return at;
+}
+
 int url_split(struct url *u, const char *target)
 {
 	char *path, *query;
@@ -89,7 +100,7 @@ int url_split(struct url *u, const char *target)
 	*u = (struct url) { .storage = strdup(target) };
 	if (!u->storage)
 		return -ENOMEM;
-	path = skip_authority(u->storage);
+	path = u->storage + (skip_authority(u->storage) - u->storage);
 	path[strcspn(path, "#")] = '\0';
 	query = strchr(path, '?');
 	if (query)

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 enum {
-	URL_SEGMENTS_MAX = 32,
-	URL_PARAMETERS_MAX = 32,
+	URL_SEGMENTS_MAX = 64,
+	URL_PARAMETERS_MAX = 64,
 };
 
 struct url {
@@ -29,6 +29,12 @@ struct url {
  */
 int url_split(struct url *u, const char *target);
 void url_fini(struct url *u);
+
+/*
+ * What follows the first `n` segments of a raw target, as it stands: it begins with a slash or a question mark, or is
+ * empty. A fragment is not cut off.
+ */
+const char *url_after_segments(const char *target, size_t n);
 
 /* The value of the first parameter of that name, in any case; NULL if there is none. */
 const char *url_parameter(const struct url *u, const char *name);

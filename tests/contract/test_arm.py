@@ -66,10 +66,29 @@ def test_azure_sdk_makes_changes_lists_and_deletes_a_pool(pools):
     pools.begin_delete(GROUP, "analysis").result(timeout=30)
 
 
+def test_azure_sdk_makes_a_pool_of_containers(pools):
+    made = pools.begin_create_or_update(GROUP, "containers", {"location": "East Asia", "properties": {
+        "containerType": "CustomContainer", "environmentId": "/e", "secrets": [{"name": "key", "value": "hidden"}],
+        "scaleConfiguration": {"maxConcurrentSessions": 5, "readySessionInstances": 0},
+        "customContainerTemplate": {"containers": [{
+            "image": "registry.example/app:1", "name": "app", "command": ["/app"], "args": ["--serve"],
+            "env": [{"name": "KEY", "secretRef": "key"}], "resources": {"cpu": 0.5, "memory": "1Gi"}}],
+            "ingress": {"targetPort": 8080}}}}).result(timeout=30)
+    shown = pools.get(GROUP, "containers")
+    for pool in made, shown:
+        container = pool.custom_container_template.containers[0]
+        assert (pool.container_type, container.image, container.command) == ("CustomContainer", "registry.example/app:1", ["/app"])
+        assert (container.env[0].secret_ref, container.resources.cpu) == ("key", 0.5)
+        assert pool.custom_container_template.ingress.target_port == 8080
+        assert [secret.name for secret in pool.secrets] == ["key"]
+        assert "hidden" not in str(pool.as_dict())
+    pools.begin_delete(GROUP, "containers").result(timeout=30)
+
+
 def test_azure_sdk_reads_what_is_refused(pools):
     with pytest.raises(HttpResponseError) as refused:
         pools.begin_create_or_update(GROUP, "analysis", {"location": "East Asia", "properties": {
-            "containerType": "CustomContainer"}})
+            "containerType": "GpuBase"}})
     assert refused.value.status_code == 400
     assert "Valid types are" in refused.value.error.message
     with pytest.raises(HttpResponseError) as refused:

@@ -2,9 +2,10 @@
 """
 In hearth-vmm's place: takes hearthd's orders and serves the vsock socket as if a guest ran, whose agent lies. Which lie
 it tells is named by the code of an execution, by a file's path, or, for how it starts, by the file `start` beside the
-image.
+image. In the place of a container's target port it connects to the TCP port in the file `ingress` there.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -19,6 +20,7 @@ EXECUTE, INTERRUPT, SETTLE, ADOPT = range(1, 5)
 FILE_LIST, FILE_STAT, FILE_READ, FILE_WRITE, FILE_DELETE, FILE_DATA, FILE_COMMIT = range(5, 12)
 READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED, FILE_INFO, FILE_DONE = range(16, 27)
 OK, ERROR = 0, 1
+INGRESS = b"CONNECT 1027\n"
 BOOT, STOP, QUERY, ANSWER, ENDED = 1, 4, 6, 32, 33
 LONGEST = 2 ** 64 - 1
 
@@ -76,6 +78,9 @@ class Agent:
                 line += self.receive(1)
             if not self.answer_connect():
                 return
+            if line == INGRESS:
+                self.serve_ingress()
+                return
             while True:
                 length, kind, _, request = struct.unpack("<IHHQ", self.receive(16))
                 body = self.receive(length)
@@ -88,6 +93,20 @@ class Agent:
             pass
         finally:
             self.connection.close()
+
+    def serve_ingress(self):
+        """As the agent does: one byte, then both ways, each of which ends by itself."""
+        try:
+            container = socket.create_connection(("127.0.0.1", int(beside_the_image("ingress", "1"))))
+        except OSError as error:
+            self.send(bytes([error.errno]))
+            return
+        self.send(b"\0")
+        back = threading.Thread(target=relay, args=(container, self.connection), daemon=True)
+        back.start()
+        relay(self.connection, container)
+        back.join()
+        container.close()
 
     def answer_connect(self):
         answer = {"connect_refused": b"NO\n", "connect_without_end": b"OK " + b"1" * 4096}.get(how_to_start(), b"OK 1\n")
@@ -256,12 +275,28 @@ def option(name):
     return sys.argv[sys.argv.index(name) + 1]
 
 
-def how_to_start():
+def beside_the_image(name, otherwise):
     try:
-        with open(os.path.join(os.path.dirname(option("--disk")), "start")) as file:
+        with open(os.path.join(os.path.dirname(option("--disk")), name)) as file:
             return file.read().strip()
     except FileNotFoundError:
-        return "honest"
+        return otherwise
+
+
+def how_to_start():
+    return beside_the_image("start", "honest")
+
+
+def relay(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        # Whoever broke it is to be seen as broken from the other side, too.
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def start_guest():

@@ -249,7 +249,7 @@ static void words_are_found_in_any_case(void **state)
 		assert_int_equal(pool_network_from_name(pool_network_name((enum pool_network)i)), i);
 	assert_int_equal(pool_container_type_from_name("pythonlts"), POOL_PYTHON_LTS);
 	assert_int_equal(pool_lifecycle_from_name("onContainerExit"), POOL_MAX_LIFETIME);
-	assert_int_equal(pool_container_type_from_name("CustomContainer"), -1);
+	assert_int_equal(pool_container_type_from_name("CSharpLTS"), -1);
 	assert_int_equal(pool_network_from_name(""), -1);
 }
 

@@ -176,8 +176,8 @@ static void wrong_types_and_values_name_the_property(void **state)
 		    "'maxConcurrentSessions'");
 	check_error("{\"properties\":{\"scaleConfiguration\":{\"readySessionInstances\":99999999999}}}",
 		    "'readySessionInstances'");
-	check_error("{\"properties\":{\"containerType\":\"CustomContainer\"}}",
-		    "Valid types are: [PythonLTS, NodeLTS, Shell]");
+	check_error("{\"properties\":{\"containerType\":\"GpuBase\"}}",
+		    "Valid types are: [PythonLTS, NodeLTS, Shell, CustomContainer]");
 	check_error("{\"properties\":{\"containerType\":7}}", "'containerType'");
 	check_error("{\"properties\":{\"containerType\":\"Shell\\u0000x\"}}", "'containerType'");
 	check_error("{\"properties\":{\"poolManagementType\":\"Manual\"}}", "'poolManagementType'");
@@ -193,6 +193,110 @@ static void wrong_types_and_values_name_the_property(void **state)
 	check_error("{\"location\":[\"x\"]}", "'location'");
 	check_error("{\"location\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
 		    "'location'");
+}
+
+#define CONTAINER(template, more)                                                                                      \
+	"{\"properties\":{\"containerType\":\"CustomContainer\"," more "\"customContainerTemplate\":" template "}}"
+#define INGRESS ",\"ingress\":{\"targetPort\":8080}}"
+
+static void a_container_is_read_and_written(void **state)
+{
+	const struct pool_address address = { "/id", "http://e" };
+	const struct pool_definition *d = read_new(CONTAINER(
+		"{\"registryCredentials\":null,\"containers\":[{\"name\":\"web\",\"image\":\"r.example/"
+		"web:1\",\"command\":["
+		"\"/bin/"
+		"sh\",\"\"],\"args\":[\"-c\"],\"env\":[{\"name\":\"A\",\"value\":\"\"},{\"name\":\"B\",\"secretRef\":"
+		"\"s1\"}],\"resources\":{\"cpu\":0.5,\"memory\":\"2Gi\"},\"probes\":[{\"type\":\"startup\",\"httpGet\":"
+		"{"
+		"\"path\":\"/"
+		"h\",\"port\":8080,\"httpHeaders\":[{\"name\":\"X\",\"value\":\"1\"}]},\"periodSeconds\":2},{"
+		"\"type\":\"Liveness\",\"tcpSocket\":{\"port\":\"81\"}}]}]" INGRESS,
+		"\"secrets\":[{\"name\":\"s1\",\"value\":\"hidden\"}],"));
+	json_t *resource, *template;
+	struct error err = { 0 };
+	char *text;
+
+	(void)state;
+	assert_int_equal(d->container_type, POOL_CUSTOM_CONTAINER);
+	assert_int_equal(d->cpu_milli, 500);
+	assert_int_equal(d->memory_mib, 2048);
+	assert_string_equal(d->secrets, "{\"s1\":\"hidden\"}");
+	resource = pool_resource_write(&record, &address, false);
+	text = json_dumps(resource, 0);
+	assert_null(strstr(text, "hidden"));
+	template = json_object_get(json_object_get(resource, "properties"), "customContainerTemplate");
+	free(text);
+	text = json_dumps(template, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_string_equal(text, "{\"containers\":[{\"args\":[\"-c\"],\"command\":[\"/bin/"
+				  "sh\",\"\"],\"env\":[{\"name\":\"A\",\"value\":\"\"},{"
+				  "\"name\":\"B\",\"secretRef\":\"s1\"}],\"image\":\"r.example/"
+				  "web:1\",\"name\":\"web\",\"probes\":[{\"httpGet\":{"
+				  "\"httpHeaders\":[{\"name\":\"X\",\"value\":\"1\"}],\"path\":\"/"
+				  "h\",\"port\":8080},\"periodSeconds\":2,\"type\":"
+				  "\"Startup\"},{\"tcpSocket\":{\"port\":81},\"type\":\"Liveness\"}],\"resources\":{"
+				  "\"cpu\":0.5,\"memory\":\"2Gi\"}}],"
+				  "\"ingress\":{\"targetPort\":8080}}");
+	free(text);
+	/* What was shown may be sent back, and a part alone be changed. */
+	assert_int_equal(pool_resource_read(&record, resource, &err), 0);
+	assert_string_equal(record.definition.secrets, "{\"s1\":\"hidden\"}");
+	json_decref(resource);
+	assert_int_equal(
+		read_text("{\"properties\":{\"customContainerTemplate\":{\"ingress\":{\"targetPort\":81}}}}", &err), 0);
+	assert_non_null(strstr(record.definition.container_template, "\"targetPort\":81"));
+	assert_non_null(strstr(record.definition.container_template, "web:1"));
+	assert_int_equal(record.definition.cpu_milli, 500);
+	assert_true(read_text("{\"properties\":{\"secrets\":[]}}", &err) < 0);
+	assert_non_null(strstr(err.text, "'s1'"));
+}
+
+static void what_is_no_container_is_refused(void **state)
+{
+	static const char *const parts[][2] = {
+		{ "\"image\":\"\"", "'image'" },
+		{ "\"image\":\"a b\"", "'image'" },
+		{ "\"name\":\"n\"", "'image'" },
+		{ "\"image\":\"a\",\"command\":\"sh\"", "'command'" },
+		{ "\"image\":\"a\",\"args\":[1]", "'args'" },
+		{ "\"image\":\"a\",\"args\":[\"a\\u0000b\"]", "'args'" },
+		{ "\"image\":\"a\",\"env\":[{\"value\":\"x\"}]", "'name'" },
+		{ "\"image\":\"a\",\"env\":[{\"name\":\"A=B\"}]", "'env'" },
+		{ "\"image\":\"a\",\"env\":[{\"name\":\"A\",\"secretRef\":\"none\"}]", "'none'" },
+		{ "\"image\":\"a\",\"env\":[1]", "'env'" },
+		{ "\"image\":\"a\",\"probes\":[{\"type\":\"Odd\"}]", "'type'" },
+		{ "\"image\":\"a\",\"probes\":[{\"type\":\"Startup\"}]", "'httpGet'" },
+		{ "\"image\":\"a\",\"probes\":[{\"type\":\"Startup\",\"tcpSocket\":{\"port\":0}}]", "'port'" },
+		{ "\"image\":\"a\",\"probes\":[{\"type\":\"Startup\",\"tcpSocket\":{}}]", "'port'" },
+		{ "\"image\":\"a\",\"probes\":[{\"type\":\"Startup\",\"tcpSocket\":{\"port\":1},"
+		  "\"failureThreshold\":0}]",
+		  "'failureThreshold'" },
+		{ "\"image\":\"a\",\"resources\":{\"cpu\":\"much\"}", "'cpu'" },
+	};
+	struct error err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), CONTAINER("{\"containers\":[{%s}]" INGRESS, ""), parts[i][0]);
+		check_error(text, parts[i][1]);
+	}
+	check_error(CONTAINER("[]", ""), "'customContainerTemplate'");
+	check_error(CONTAINER("{}", ""), "'containers'");
+	check_error(CONTAINER("{\"containers\":[]" INGRESS, ""), "'containers'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"},{\"image\":\"b\"}]" INGRESS, ""), "'containers'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}]}", ""), "'ingress.targetPort'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}],\"ingress\":{\"targetPort\":65536}}", ""),
+		    "'targetPort'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}]" INGRESS, "\"secrets\":[{\"name\":\"s\"}],"), "'s'");
+	read_new("{\"properties\":{\"containerType\":\"CustomContainer\"}}");
+	assert_true(pool_definition_check(&record.definition, &(struct pool_limits) { .min_cooldown_s = 60 }, &err) <
+		    0);
+	assert_non_null(strstr(err.text, "'customContainerTemplate'"));
+	read_new("{\"properties\":{\"customContainerTemplate\":{\"containers\":[{\"image\":\"a\"}]" INGRESS "}}");
+	assert_true(pool_definition_check(&record.definition, &(struct pool_limits) { .min_cooldown_s = 60 }, &err) <
+		    0);
 }
 
 static void wrong_quantities_are_refused(void **state)
@@ -347,6 +451,8 @@ int main(void)
 		cmocka_unit_test(processors_and_memory_are_rounded_up),
 		cmocka_unit_test(wrong_types_and_values_name_the_property),
 		cmocka_unit_test(wrong_quantities_are_refused),
+		cmocka_unit_test(a_container_is_read_and_written),
+		cmocka_unit_test(what_is_no_container_is_refused),
 		cmocka_unit_test(many_tags_are_refused),
 		cmocka_unit_test(an_identity_is_offered_if_its_lifecycle_says_so),
 		cmocka_unit_test(limits_below_what_will_do_are_raised),

@@ -246,7 +246,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 	pool_store_close(s);
 	execute("PRAGMA user_version = 99");
 	check_open_error(EPROTO, "schema version 99");
-	execute("PRAGMA user_version = 7");
+	execute("PRAGMA user_version = 8");
 	s = open_store();
 	check_names(s, "aa ");
 	pool_store_close(s);
@@ -267,6 +267,7 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 		"DROP TABLE mcp_keys; ALTER TABLE pools DROP COLUMN max_file_mib; ALTER TABLE pools DROP COLUMN "
 		"identity; "
 		"ALTER TABLE pools DROP COLUMN identity_is_offered; "
+		"ALTER TABLE pools DROP COLUMN container_template; ALTER TABLE pools DROP COLUMN secrets; "
 		"ALTER TABLE pools DROP COLUMN egress_is_denied; ALTER TABLE pools DROP COLUMN egress_lines; "
 		"ALTER TABLE pools DROP COLUMN limit_processes; ALTER TABLE pools DROP COLUMN limit_disk_mib; "
 		"ALTER TABLE pools DROP COLUMN limit_execution_s; ALTER TABLE pools DROP COLUMN limit_output_bytes; "
@@ -283,6 +284,9 @@ static void an_older_schema_is_brought_up_to_date(void **state)
 	first.definition.max_file_mib = 300;
 	strcpy(first.definition.identity, "billing");
 	first.definition.identity_is_offered = true;
+	first.definition.container_type = POOL_CUSTOM_CONTAINER;
+	strcpy(first.definition.container_template, "{\"containers\":[]}");
+	strcpy(first.definition.secrets, "{\"a\":\"b\"}");
 	put(s, &first);
 	assert_int_equal(pool_store_get(s, "aa", &out, &err), 1);
 	assert_memory_equal(&out.definition, &first.definition, sizeof(first.definition));
