@@ -218,7 +218,7 @@ static int remove_image(struct service *s, const struct options *o, struct error
 
 static int prune(struct service *s, const struct options *o, struct error *err)
 {
-	uint64_t n_files = 0, n_bytes = 0;
+	struct image_pruned pruned = { 0 };
 	struct image_store store;
 	struct image_work work;
 	int ret;
@@ -230,11 +230,13 @@ static int prune(struct service *s, const struct options *o, struct error *err)
 	ret = image_work_begin(&work, &store, err);
 	image_work_end(&work);
 	if (ret == 0)
-		ret = image_store_prune(&store, &n_files, &n_bytes, err);
+		ret = image_store_prune(&store, &pruned, err);
 	image_store_close(&store);
 	if (ret < 0)
 		return failed(err);
-	printf("Removed %" PRIu64 " layers, %" PRIu64 " MiB.\n", n_files, n_bytes >> 20);
+	printf("Removed %" PRIu64 " layers, %" PRIu64 " MiB.\n", pruned.n_files, pruned.n_bytes >> 20);
+	if (pruned.n_held > 0)
+		printf("%" PRIu64 " more stay: hearthd uses them for a pool.\n", pruned.n_held);
 	return 0;
 }
 

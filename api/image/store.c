@@ -282,26 +282,48 @@ static bool is_needed(const json_t *images, const char *file)
 	return false;
 }
 
-int image_store_prune(const struct image_store *store, uint64_t *n_files, uint64_t *n_bytes, struct error *err)
+int image_store_hold_layer(const struct image_store *store, const char key[IMAGE_HEX_SIZE], char path[PATH_MAX])
+{
+	int ret = image_store_layer_path(store, key, path);
+	AUTO_FD int fd = ret < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (ret < 0)
+		return ret;
+	/* Only who prunes has it exclusively, and has the whole store so. */
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+/* Removes a layer, unless it is held. */
+static void prune_layer(const char *path, struct image_pruned *pruned)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat status;
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pruned->n_held++;
+	} else if (fd >= 0 && fstat(fd, &status) == 0 && unlink(path) == 0) {
+		pruned->n_files++;
+		pruned->n_bytes += (uint64_t)status.st_blocks * 512;
+	}
+}
+
+int image_store_prune(const struct image_store *store, struct image_pruned *pruned, struct error *err)
 {
 	json_t *images = image_store_list(store, err);
 	struct name_list list;
 	char path[PATH_MAX];
-	struct stat status;
 	int ret;
 
+	*pruned = (struct image_pruned) { 0 };
 	if (!images)
 		return -err->code;
 	ret = list_names(store, "layers", ".erofs", &list, err);
-	for (size_t i = 0; i < list.n && ret == 0; i++) {
-		if (is_needed(images, list.names[i]) ||
-		    snprintf(path, PATH_MAX, "%s/layers/%s", store->folder, list.names[i]) >= PATH_MAX)
-			continue;
-		if (stat(path, &status) == 0 && unlink(path) == 0) {
-			++*n_files;
-			*n_bytes += (uint64_t)status.st_blocks * 512;
-		}
-	}
+	for (size_t i = 0; i < list.n && ret == 0; i++)
+		if (!is_needed(images, list.names[i]) &&
+		    snprintf(path, PATH_MAX, "%s/layers/%s", store->folder, list.names[i]) < PATH_MAX)
+			prune_layer(path, pruned);
 	name_list_fini(&list);
 	json_decref(images);
 	return ret;

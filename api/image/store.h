@@ -6,6 +6,8 @@
  *   work/XXXXXX        where an import works; locked while it does
  *   lock               shared by those who use layers, exclusive for who removes some
  *
+ * Whoever goes on using a layer without the store's lock has its file locked: image_store_hold_layer().
+ *
  * All of it may be used by several processes at once. What is in layers/ and images/ is whole, whenever one is killed.
  */
 #ifndef HEARTH_API_IMAGE_STORE_H
@@ -52,10 +54,19 @@ int image_store_layer_path(const struct image_store *store, const char key[IMAGE
 int image_store_keep_layer(const struct image_store *store, const char *file, const char key[IMAGE_HEX_SIZE]);
 
 /*
- * Removes the layers that no image needs; the store must be open exclusively. Adds up how many files and bytes. 0, or
- * negative with *err set.
+ * Opens a layer's file and writes its path. Until the descriptor is closed, also by the end of the process, nobody prunes
+ * that layer, even if no image needs it any more. A descriptor that says O_CLOEXEC, or -errno: -ENOENT if it is not there.
  */
-int image_store_prune(const struct image_store *store, uint64_t *n_files, uint64_t *n_bytes, struct error *err);
+int image_store_hold_layer(const struct image_store *store, const char key[IMAGE_HEX_SIZE], char path[PATH_MAX]);
+
+struct image_pruned {
+	uint64_t n_files;
+	uint64_t n_bytes;
+	uint64_t n_held; /* files that stay, though no image needs them: somebody holds them */
+};
+
+/* Removes the layers that no image needs; the store must be open exclusively. 0, or negative with *err set. */
+int image_store_prune(const struct image_store *store, struct image_pruned *pruned, struct error *err);
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 

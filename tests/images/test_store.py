@@ -1,5 +1,6 @@
 """The folder with images: what is kept, what is shared, what is removed, and who may work on it at once."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -72,6 +73,18 @@ def test_layers_are_shared_and_pruned(store, layout):
     store.run("rm", "two")
     assert store.run("prune").stdout == "Removed 3 layers, 1 MiB.\n"
     assert store.files() == []
+
+
+def test_layers_that_somebody_uses_are_not_pruned(store, layout):
+    image = store.image(layout(layer(file("a")), layer(file("b"))), "app")
+    used, other = store.layer_files(image)
+    store.run("rm", "app")
+    with open(used, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        assert store.run("prune").stdout == ("Removed 1 layers, 0 MiB.\n"
+                                             "1 more stay: hearthd uses them for a pool.\n")
+        assert os.path.exists(used) and not os.path.exists(other)
+    assert store.run("prune").stdout == "Removed 1 layers, 0 MiB.\n"
 
 
 def test_large_images_share_their_first_layers_and_the_same_rest(store, layout):
