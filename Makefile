@@ -40,6 +40,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/multipart.c api/content_disposition.c api/agent_file.c \
            api/json.c api/json_text.c api/utf8.c api/buffer.c api/guid.c \
            api/pool_definition.c api/egress_policy.c api/database.c api/pool_store.c api/pool_resource.c api/container_template.c api/timestamp.c \
+           api/container_spec.c api/container_start.c api/signal_name.c api/image/store.c api/image/image_name.c \
            api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
@@ -200,6 +201,10 @@ UNIT_TESTS += image_file_tree image_entry_name image_description
 UNIT_image_file_tree := api/image/file_tree.c
 UNIT_image_entry_name := api/image/entry_name.c api/image/image_name.c
 UNIT_image_description := api/image/description.c
+
+UNIT_TESTS += container_spec
+UNIT_container_spec := api/container_spec.c api/container_start.c api/signal_name.c api/image/store.c api/image/work.c \
+                       api/image/image_name.c api/folder_make.c $(UNIT_pool_resource)
 
 UNIT_TESTS += sse cli cli_options cli_view
 UNIT_sse := api/cli/sse.c api/cli/buffer.c

@@ -238,23 +238,56 @@ static int read_container(json_t *out, const json_t *container, const json_t *se
 	return read_probes(out, container, err);
 }
 
+/* When the snapshot is taken that sessions are clones of. Nothing is kept where nothing was said: the image may say it. */
+static int read_snapshot(json_t *out, const json_t *template, struct error *err)
+{
+	static const char *const words[] = { "Running", "BeforeEntrypoint" };
+	const char *text = "";
+	size_t size = 0;
+
+	if (json_get_text(template, "snapshot", &text, &size, err) < 0)
+		return -err->code;
+	if (size == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(words[i], text) == 0)
+			return json_object_set_new(out, "snapshot", json_string(words[i]));
+	return error_set(err, EINVAL,
+			 "The property 'snapshot' in 'customContainerTemplate' must be Running or BeforeEntrypoint.");
+}
+
+/* Where it serves. Nothing is kept where nothing was said: the image may say it. */
+static int read_ingress(json_t *out, const json_t *template, struct error *err)
+{
+	const json_t *ingress = json_find(template, "ingress");
+	json_t *port;
+
+	if (!ingress)
+		return 0;
+	if (!json_is_object(ingress))
+		return error_set(err, EINVAL, "The property 'ingress' must be an object.");
+	if (!json_find(ingress, "targetPort"))
+		return 0;
+	port = json_object();
+	json_object_set_new(out, "ingress", port);
+	return copy_number(port, ingress, "targetPort", 1, 65535, err);
+}
+
 static int read_template(json_t *out, const json_t *template, const json_t *secrets, struct error *err)
 {
 	const json_t *list = find_array(template, "containers", 1, err);
-	const json_t *ingress = json_find(template, "ingress");
-	json_t *container = json_object(), *port = json_object();
+	json_t *container = json_object();
 
 	json_object_set_new(out, "containers", json_pack("[o]", container));
-	json_object_set_new(out, "ingress", port);
 	if (err->code)
 		return -err->code;
 	if (json_array_size(list) != 1)
 		return error_set(err, EINVAL, "The property 'containers' must have one entry.");
 	if (read_container(container, json_array_get(list, 0), secrets, err) < 0)
 		return -err->code;
-	if (!json_is_object(ingress) || !json_find(ingress, "targetPort"))
-		return error_set(err, EINVAL, "The property 'ingress.targetPort' is missing.");
-	return copy_number(port, ingress, "targetPort", 1, 65535, err);
+	if (read_snapshot(out, template, err) < 0)
+		return -err->code;
+	return read_ingress(out, template, err);
 }
 
 /* ---- secrets ----------------------------------------------------------------------------------------------------- */
@@ -366,6 +399,22 @@ int container_template_read(struct pool_definition *d, const json_t *properties,
 json_t *container_template_json(const struct pool_definition *d)
 {
 	return d->container_template[0] ? load(d->container_template) : NULL;
+}
+
+json_t *container_secrets_open(const struct pool_definition *d)
+{
+	return load(d->secrets);
+}
+
+void container_secrets_close(json_t *secrets)
+{
+	const char *name;
+	json_t *value;
+
+	/* The library has no means for it; the texts are nobody else's. */
+	json_object_foreach(secrets, name, value) if (json_is_string(value))
+		explicit_bzero((char *)(uintptr_t)json_string_value(value), json_string_length(value));
+	json_decref(secrets);
 }
 
 json_t *container_secrets_json(const struct pool_definition *d)

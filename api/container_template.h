@@ -26,6 +26,10 @@ int container_template_read(struct pool_definition *d, const json_t *properties,
 /* The template as an object, for the caller to release; NULL if there is none. */
 json_t *container_template_json(const struct pool_definition *d);
 
+/* The secrets, each with its value, as an object that container_secrets_close() overwrites and releases. */
+json_t *container_secrets_open(const struct pool_definition *d);
+void container_secrets_close(json_t *secrets);
+
 /* The names of the secrets, as objects of an array, for the caller to release: values are never shown. */
 json_t *container_secrets_json(const struct pool_definition *d);
 

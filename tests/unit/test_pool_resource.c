@@ -251,6 +251,27 @@ static void a_container_is_read_and_written(void **state)
 	assert_non_null(strstr(err.text, "'s1'"));
 }
 
+/* Where the pool says nothing, the image may say it: nothing is kept then. */
+static void a_container_may_leave_port_and_snapshot_to_its_image(void **state)
+{
+	const struct pool_definition *d = read_new(CONTAINER("{\"containers\":[{\"image\":\"a\"}]}", ""));
+	struct error err = { 0 };
+
+	(void)state;
+	assert_string_equal(d->container_template, "{\"containers\":[{\"image\":\"a\"}]}");
+	assert_int_equal(
+		read_text("{\"properties\":{\"customContainerTemplate\":{\"snapshot\":\"beforeEntrypoint\"}}}", &err),
+		0);
+	assert_string_equal(d->container_template,
+			    "{\"containers\":[{\"image\":\"a\"}],\"snapshot\":\"BeforeEntrypoint\"}");
+	assert_int_equal(
+		read_text("{\"properties\":{\"customContainerTemplate\":{\"ingress\":{\"targetPort\":80}}}}", &err), 0);
+	assert_string_equal(d->container_template, "{\"containers\":[{\"image\":\"a\"}],\"ingress\":{\"targetPort\":"
+						   "80},\"snapshot\":\"BeforeEntrypoint\"}");
+	assert_int_equal(read_text("{\"properties\":{\"customContainerTemplate\":{\"snapshot\":null}}}", &err), 0);
+	assert_null(strstr(d->container_template, "snapshot"));
+}
+
 static void what_is_no_container_is_refused(void **state)
 {
 	static const char *const parts[][2] = {
@@ -286,7 +307,9 @@ static void what_is_no_container_is_refused(void **state)
 	check_error(CONTAINER("{}", ""), "'containers'");
 	check_error(CONTAINER("{\"containers\":[]" INGRESS, ""), "'containers'");
 	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"},{\"image\":\"b\"}]" INGRESS, ""), "'containers'");
-	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}]}", ""), "'ingress.targetPort'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}],\"ingress\":80}", ""), "'ingress'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}],\"snapshot\":\"Later\"}", ""), "'snapshot'");
+	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}],\"snapshot\":true}", ""), "'snapshot'");
 	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}],\"ingress\":{\"targetPort\":65536}}", ""),
 		    "'targetPort'");
 	check_error(CONTAINER("{\"containers\":[{\"image\":\"a\"}]" INGRESS, "\"secrets\":[{\"name\":\"s\"}],"), "'s'");
@@ -452,6 +475,7 @@ int main(void)
 		cmocka_unit_test(wrong_types_and_values_name_the_property),
 		cmocka_unit_test(wrong_quantities_are_refused),
 		cmocka_unit_test(a_container_is_read_and_written),
+		cmocka_unit_test(a_container_may_leave_port_and_snapshot_to_its_image),
 		cmocka_unit_test(what_is_no_container_is_refused),
 		cmocka_unit_test(many_tags_are_refused),
 		cmocka_unit_test(an_identity_is_offered_if_its_lifecycle_says_so),
