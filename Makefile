@@ -26,7 +26,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/proxy.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
-           api/rest_session.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
+           api/rest_session.c api/rest_session_logs.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/rest_arm.c api/pool_address.c api/stored_pools.c \
            api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
            api/error_data.c api/event_stream.c \
@@ -43,10 +43,11 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/container_spec.c api/container_start.c api/signal_name.c api/image/store.c api/image/image_name.c \
            api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
-           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c \
+           api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c api/session_container.c \
+           api/container_client.c api/container_log.c api/container_farewell.c common/agent_container.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
-           api/template.c api/template_user.c api/template_build.c api/template_key.c api/snapshot.c api/folder.c api/folder_make.c \
+           api/template.c api/template_user.c api/template_build.c api/template_container.c api/template_key.c api/snapshot.c api/folder.c api/folder_make.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
            api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
            api/mime_bundle.c

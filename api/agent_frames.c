@@ -1,5 +1,6 @@
 #include "api/agent_frames.h"
 
+#include "common/agent_container.h"
 #include "common/bytes.h"
 
 #include <errno.h>
@@ -28,7 +29,12 @@ static size_t longest_body(uint16_t type)
 	case AGENT_SETTLED:
 	case AGENT_ADOPTED:
 	case AGENT_FILE_DONE:
+	case AGENT_CONTAINER_STATE:
+	case AGENT_CONTAINER_REFUSED:
+	case AGENT_CONTAINER_EXITED:
 		return 64 << 10;
+	case AGENT_CONTAINER_DROPPED:
+		return 8;
 	case AGENT_FILE_INFO:
 		return FILE_INFO_PREFIX + AGENT_FILE_PATH_MAX;
 	case AGENT_FILE_DATA:
@@ -167,6 +173,37 @@ int agent_file_done_decode(enum agent_file_status *status, char sentence[AGENT_S
 	*status = (enum agent_file_status)value;
 	length = bytes_left(&b);
 	agent_sentence_decode(sentence, bytes_take(&b, length), length);
+	return 0;
+}
+
+int agent_container_state_decode(enum agent_container_state *state, char sentence[AGENT_SENTENCE_MAX + 1],
+				 const void *body, size_t size)
+{
+	static const uint8_t zeros[7];
+	struct bytes b = bytes_from(body, size);
+	uint8_t value = bytes_get_u8(&b);
+	const uint8_t *padding = bytes_take(&b, sizeof(zeros));
+	size_t length = bytes_left(&b);
+
+	if (b.failed || value > AGENT_CONTAINER_ENDED || memcmp(padding, zeros, sizeof(zeros)) != 0)
+		return -EPROTO;
+	*state = value;
+	agent_sentence_decode(sentence, bytes_take(&b, length), length);
+	return 0;
+}
+
+int agent_container_exit_decode(struct agent_container_exit *exit, const void *body, size_t size)
+{
+	struct bytes b = bytes_from(body, size);
+	size_t length;
+
+	exit->status = bytes_get_u32(&b);
+	exit->signal = bytes_get_u32(&b);
+	exit->ran_us = bytes_get_u64(&b);
+	length = bytes_left(&b);
+	if (b.failed || exit->signal > AGENT_SIGNAL_MAX)
+		return -EPROTO;
+	agent_sentence_decode(exit->sentence, bytes_take(&b, length), length);
 	return 0;
 }
 

@@ -70,6 +70,21 @@ int agent_file_info_decode(struct agent_file_info *info, const void *body, size_
 int agent_file_done_decode(enum agent_file_status *status, char sentence[AGENT_SENTENCE_MAX + 1], const void *body,
 			   size_t size);
 
+/* Body of AGENT_CONTAINER_STATE: the state and a sentence about it, as above. -EPROTO. */
+int agent_container_state_decode(enum agent_container_state *state, char sentence[AGENT_SENTENCE_MAX + 1],
+				 const void *body, size_t size);
+
+/* How a container ended. */
+struct agent_container_exit {
+	uint32_t status; /* of its entrypoint */
+	uint32_t signal; /* that ended it, or 0 */
+	uint64_t ran_us;
+	char sentence[AGENT_SENTENCE_MAX + 1]; /* as above */
+};
+
+/* Body of AGENT_CONTAINER_EXITED. -EPROTO. */
+int agent_container_exit_decode(struct agent_container_exit *exit, const void *body, size_t size);
+
 /* The header of a frame into `out`. */
 void agent_header_encode(uint8_t out[AGENT_HEADER_SIZE], enum agent_frame_type type, uint64_t request, size_t size);
 

@@ -225,6 +225,7 @@ static int start_pools(struct hearthd *h, struct error *err)
 			.used_data = h->service.usage,
 		},
 		.tokens = h->tokens,
+		.image_folder = c->image_dir,
 		.refill_concurrency = (unsigned int)(c->refill_concurrency ? c->refill_concurrency : n_cpus / 2),
 	};
 	int rc;

@@ -1,3 +1,4 @@
+#include "api/container_spec.h"
 #include "api/microvm_private.h"
 #include "api/vmm_cgroups.h"
 #include "common/log.h"
@@ -104,6 +105,7 @@ static void close_all(struct microvm *vm)
 		close(vm->deaf_fd);
 	agent_client_close(vm->agent);
 	snapshot_release(vm->snapshot);
+	container_spec_release(vm->container);
 }
 
 static void let_go(struct microvm *vm)
@@ -363,6 +365,7 @@ struct microvm *microvm_create(struct microvm_host *host, const struct microvm_s
 	vm->spawned_ns = uv_hrtime();
 	vm->must_adopt = is_restore;
 	vm->identity = start->identity;
+	vm->container = !is_restore && start->container ? container_spec_hold(start->container) : NULL;
 	vm->must_park = is_restore && start->is_parked;
 	if (microvm_spawn(vm, start, err) < 0) {
 		dispose(vm);
@@ -450,6 +453,11 @@ const struct microvm_shape *microvm_shape_of(const struct microvm *vm)
 struct snapshot *microvm_snapshot(const struct microvm *vm)
 {
 	return vm->snapshot;
+}
+
+struct container_spec *microvm_container(const struct microvm *vm)
+{
+	return vm->container;
 }
 
 void microvm_limit(struct microvm *vm, const struct microvm_limits *limits)

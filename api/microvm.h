@@ -24,6 +24,7 @@ enum {
 	MICROVM_ID_SIZE = 13, /* 12 hexadecimal digits and NUL */
 };
 
+struct container_spec;
 struct microvm;
 struct microvm_directory;
 struct token_source;
@@ -94,13 +95,14 @@ enum microvm_way { MICROVM_BOOT, MICROVM_RESTORE };
 
 struct microvm_start {
 	enum microvm_way way;
-	struct microvm_shape shape;   /* of a boot */
-	struct snapshot *snapshot;    /* to restore; held as long as the microVM is */
-	enum agent_identity identity; /* who a restored guest is */
-	bool is_parked;               /* a restored one is paused when it is ready, until its first execution */
-	struct token_source *tokens;  /* that its code may ask for, which lives longer; NULL: none */
-	const char *network;          /* the policy of its network, copied; NULL: it reaches nobody */
-	const char *working_set;      /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
+	struct microvm_shape shape;       /* of a boot */
+	struct snapshot *snapshot;        /* to restore; held as long as the microVM is */
+	enum agent_identity identity;     /* who a restored guest is */
+	bool is_parked;                   /* a restored one is paused when it is ready, until its first execution */
+	struct token_source *tokens;      /* that its code may ask for, which lives longer; NULL: none */
+	const char *network;              /* the policy of its network, copied; NULL: it reaches nobody */
+	struct container_spec *container; /* of a boot: that its guest is for; held. NULL: for interpreters */
+	const char *working_set;          /* where it writes which pages it used, when it is destroyed; NULL: nowhere */
 };
 
 /* Starts a microVM; ready() or lost() follows. NULL on failure, with *err filled. */
@@ -131,6 +133,15 @@ const struct microvm_shape *microvm_shape_of(const struct microvm *vm);
 
 /* What it was restored from, NULL if it was booted. Its memory is a difference over this. */
 struct snapshot *microvm_snapshot(const struct microvm *vm);
+
+/* The container that the guest was booted for, NULL if it was restored or is for interpreters. */
+struct container_spec *microvm_container(const struct microvm *vm);
+
+/*
+ * Adds the disks of its container to a snapshot that is to be made of it, if those of what it was restored from are not
+ * there already. 0, or negative with *err filled.
+ */
+int microvm_add_disks(const struct microvm *vm, const struct snapshot_writer *w, struct error *err);
 
 /* What it may take; 0: what its shape and its image say. */
 struct microvm_limits {

@@ -39,7 +39,8 @@ struct microvm {
 	char id[MICROVM_ID_SIZE];
 	struct microvm_directory directory;
 	struct microvm_shape shape;
-	struct snapshot *snapshot; /* held */
+	struct snapshot *snapshot;        /* held */
+	struct container_spec *container; /* held; of one that was booted for it */
 	enum agent_identity identity;
 	bool must_adopt; /* before it is ready */
 	bool must_park;

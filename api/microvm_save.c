@@ -2,6 +2,7 @@
  * How a microVM is saved: its agent's connection is closed (a snapshot without connections needs no reset of the vsock
  * device when it is restored), then it is paused, written by its VMM, and resumed unless it is to end.
  */
+#include "api/container_spec.h"
 #include "api/microvm_private.h"
 #include "common/log.h"
 
@@ -39,6 +40,18 @@ static void on_save_timeout(uv_timer_t *timer)
 	} else {
 		microvm_lose(vm, "its snapshot was not written in time");
 	}
+}
+
+int microvm_add_disks(const struct microvm *vm, const struct snapshot_writer *w, struct error *err)
+{
+	for (unsigned int i = 0; vm->container && i < container_spec_n_disks(vm->container); i++) {
+		int rc = snapshot_writer_add_disk(w, i, container_spec_disk(vm->container, i));
+
+		if (rc < 0)
+			return error_set(err, -rc, "cannot link %s into a snapshot: %s",
+					 container_spec_disk(vm->container, i), strerror(-rc));
+	}
+	return 0;
 }
 
 void microvm_save(struct microvm *vm, const struct snapshot_writer *w, bool is_end)

@@ -1,4 +1,5 @@
 /* How hearth-vmm is started: the directory, the flags, and for a boot the agent's first word. */
+#include "api/container_spec.h"
 #include "api/microvm_private.h"
 #include "api/vmm_cgroups.h"
 #include "common/cleanup.h"
@@ -12,7 +13,7 @@
 
 enum {
 	/* id, control, orphan timeout, disk, vsock, console; kernel, cmdline, memory, vcpus; or state and layers */
-	ARGUMENTS_MAX = 80,
+	ARGUMENTS_MAX = 100,
 	VMM_MEMORY_MIB =
 		256, /* beside the guest's: buffers of its streams, a snapshot's list of pages, the page cache */
 	NETWORK_MEMORY_MIB = 64, /* hearth-netd and passt */
@@ -23,8 +24,8 @@ enum {
 struct arguments {
 	char *list[ARGUMENTS_MAX + 1];
 	unsigned int n;
-	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + 4) + VMM_CGROUPS_MAX * VMM_CGROUP_PATH_MAX +
-		   8192]; /* what was made for this process */
+	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + SNAPSHOT_DISKS_MAX + 4) +
+		   VMM_CGROUPS_MAX * VMM_CGROUP_PATH_MAX + 8192]; /* what was made for this process */
 	size_t n_text;
 };
 
@@ -56,7 +57,8 @@ static void add_made(struct arguments *a, const char *flag, const char *format, 
 static void add_boot(struct arguments *a, const struct microvm *vm)
 {
 	add_made(a, "--kernel", "%s", vm->host->kernel);
-	add_made(a, "--cmdline", "root=/dev/vda rootfstype=erofs ro init=/sbin/init %s", vm->host->kernel_arguments);
+	add_made(a, "--cmdline", "root=/dev/vda rootfstype=erofs ro init=/sbin/init %s%s", vm->host->kernel_arguments,
+		 vm->container ? " HEARTH_CONTAINER=1" : "");
 	add_made(a, "--memory", "%u", vm->shape.memory_mib);
 	add_made(a, "--vcpus", "%u", vm->shape.n_vcpus);
 }
@@ -74,6 +76,19 @@ static void add_restore(struct arguments *a, const struct snapshot *s, const cha
 		add_made(a, "--record-working-set", "%s", working_set);
 	else if (s->has_working_set)
 		add_made(a, "--working-set", "%s/working-set", s->folder);
+}
+
+static void add_disks(struct arguments *a, const struct microvm *vm)
+{
+	char path[SNAPSHOT_PATH_MAX + 32];
+
+	add_made(a, "--disk", "%s,ro", vm->host->image);
+	for (unsigned int i = 0; vm->snapshot && i < vm->snapshot->n_disks; i++) {
+		snapshot_disk_path(vm->snapshot, i, path, sizeof(path));
+		add_made(a, "--disk", "%s,ro", path);
+	}
+	for (unsigned int i = 0; vm->container && i < container_spec_n_disks(vm->container); i++)
+		add_made(a, "--disk", "%s,ro", container_spec_disk(vm->container, i));
 }
 
 static int make_cgroups(const struct microvm *vm, struct vmm_cgroup_entrances *entrances, struct error *err)
@@ -221,7 +236,7 @@ int microvm_spawn(struct microvm *vm, const struct microvm_start *start, struct 
 		add_restore(&a, vm->snapshot, start->working_set);
 	else
 		add_boot(&a, vm);
-	add_made(&a, "--disk", "%s,ro", host->image);
+	add_disks(&a, vm);
 	add_made(&a, "--vsock", "%s", vm->directory.vsock);
 	add_made(&a, "--console", "%s", vm->directory.console);
 	if (net_fd >= 0)

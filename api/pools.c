@@ -1,5 +1,6 @@
 #include "api/pools.h"
 
+#include "api/container_spec.h"
 #include "api/network.h"
 #include "api/session_pool.h"
 #include "api/stock.h"
@@ -17,8 +18,9 @@ struct pool {
 	struct pools *all;
 	struct pool *next;
 	struct pool_definition definition;
-	char *network;             /* the policy, for hearth-netd; NULL: no network */
-	struct template *template; /* NULL: the user's template that it names does not exist */
+	char *network;                    /* the policy, for hearth-netd; NULL: no network */
+	struct template *template;        /* NULL: the user's template that it names does not exist */
+	struct container_spec *container; /* of a pool of containers */
 	struct stock *stock;
 	struct sessions *sessions;
 };
@@ -86,6 +88,18 @@ static bool update_network(struct pool *p, char **old)
 	return p->network || p->definition.network == POOL_EGRESS_DISABLED;
 }
 
+static struct template *find_template(const struct pool *p, const struct microvm_shape *shape)
+{
+	const struct pool_definition *d = &p->definition;
+
+	if (p->container)
+		return templates_container(p->all->templates, shape, p->container);
+	if (d->template_name[0])
+		return templates_user(p->all->templates, d->template_name);
+	return templates_builtin(p->all->templates, shape,
+				 d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
+}
+
 /* Makes what runs agree with the definition, and with the templates that there are. */
 static void apply(struct pool *p)
 {
@@ -105,20 +119,21 @@ static void apply(struct pool *p)
 		.tokens = d->identity_is_offered ? token_sources_find(p->all->settings.tokens, d->identity) : NULL,
 	};
 
+	struct template *old_template;
 	char *old_network;
 
 	if (!update_network(p, &old_network))
 		log_error("pool=%s has no network: out of memory", d->name);
 	rules.network = p->network;
 	memcpy(rules.pool, d->name, sizeof(rules.pool));
-	p->template = d->template_name[0]
-			      ? templates_user(p->all->templates, d->template_name)
-			      : templates_builtin(p->all->templates, &rules.shape,
-						  d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
+	old_template = p->template;
+	p->template = find_template(p, &rules.shape);
 	rules.template = p->template;
+	rules.container = p->container;
 	sessions_set_rules(p->sessions, &rules);
 	stock_set(p->stock, p->template, rules.tokens, rules.network, d->ready_session_instances);
 	free(old_network);
+	template_let_go(old_template);
 }
 
 void pools_templates_changed(struct pools *all)
@@ -184,22 +199,44 @@ static struct pool *create(struct pools *all)
 	return p;
 }
 
+/* What a pool of containers runs, NULL for others. 0, or negative with *err filled. */
+static int make_container(const struct pools *all, const struct pool_definition *d, struct container_spec **container,
+			  struct error *err)
+{
+	*container = NULL;
+	if (d->container_type != POOL_CUSTOM_CONTAINER)
+		return 0;
+	*container = container_spec_make(d, all->settings.image_folder, err);
+	if (*container)
+		return 0;
+	err->code = err->code == ENOMEM ? ENOMEM : POOLS_NO_IMAGE;
+	return -err->code;
+}
+
 int pools_put(struct pools *all, const struct pool_definition *definition, struct error *err)
 {
 	struct pool *p = pools_find(all, definition->name);
+	struct container_spec *container = NULL, *old_container;
 	int rc = check(all, definition, err);
 
+	if (rc == 0)
+		rc = make_container(all, definition, &container, err);
 	if (rc < 0)
 		return rc;
 	if (!p)
 		p = create(all);
-	if (!p)
+	if (!p) {
+		container_spec_release(container);
 		return error_set(err, ENOMEM, "out of memory");
+	}
+	old_container = p->container;
+	p->container = container;
 	p->definition = *definition;
 	log_info("pool=%s max=%u ready=%u memory_mib=%u cpu=%g template=%s", definition->name,
 		 definition->max_concurrent_sessions, definition->ready_session_instances, definition->memory_mib,
 		 definition->cpu_milli / 1000.0, definition->template_name[0] ? definition->template_name : "built-in");
 	apply(p);
+	container_spec_release(old_container);
 	return 0;
 }
 
@@ -207,6 +244,8 @@ static void destroy(struct pool *p)
 {
 	stock_destroy(p->stock);
 	sessions_destroy(p->sessions);
+	template_let_go(p->template);
+	container_spec_release(p->container);
 	free(p->network);
 	free(p);
 }

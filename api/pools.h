@@ -18,6 +18,7 @@ struct token_sources;
 struct pools_settings {
 	struct sessions_settings sessions;
 	const struct token_sources *tokens; /* the identities that definitions may name */
+	const char *image_folder;           /* where imported images of containers are; lives longer */
 	unsigned int refill_concurrency;    /* microVMs that all stocks together prepare at a time */
 };
 
@@ -25,6 +26,7 @@ struct pools_settings {
 enum pools_error {
 	POOLS_NOT_FOUND = 1100,
 	POOLS_NO_TEMPLATE,   /* the definition names a user's template that there is not */
+	POOLS_NO_IMAGE,      /* its container cannot be made: there is no such image, or it makes no sense */
 	POOLS_NO_IDENTITY,   /* the definition names an identity that there is not */
 	POOLS_NOT_SUPPORTED, /* e.g. a container type that this version has no interpreter for */
 	POOLS_IS_DEFAULT,    /* the default pool cannot be deleted */

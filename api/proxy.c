@@ -113,7 +113,7 @@ static void fail(struct proxy *p, unsigned int status, const char *code, const c
 static void fail_with_log(struct proxy *p, unsigned int status, const char *code, const char *message)
 {
 	char log[LOG_SIZE];
-	size_t n = p->service->container_log ? p->service->container_log(p->microvm, log, sizeof(log)) : 0;
+	size_t n = session_use_log(&p->use, log, sizeof(log));
 
 	fail(p, status, code, "%s%s%.*s", message, n ? " The container wrote last: " : "", (int)n, log);
 }

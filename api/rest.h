@@ -42,8 +42,6 @@ struct service {
 	int64_t started_ms;               /* of CLOCK_REALTIME */
 	uint64_t proxy_start_timeout_ms;  /* a request waits so long for its session's machine */
 	uint64_t proxy_answer_timeout_ms; /* and so long for its container to begin to answer */
-	/* Writes what the container of a session wrote last; returns how many bytes that are. NULL: nobody knows. */
-	size_t (*container_log)(const struct microvm *vm, char *text, size_t size);
 	bool is_metrics_open; /* they are shown without a token */
 	bool is_stopping;
 };
@@ -119,6 +117,7 @@ void rest_management_stop_session(struct service *s, struct http_request *r);
 void rest_session_fork(struct service *s, struct http_request *r);
 void rest_session_suspend(struct service *s, struct http_request *r);
 void rest_session_resume(struct service *s, struct http_request *r);
+void rest_session_logs(struct service *s, struct http_request *r);
 
 void rest_files_list(struct service *s, struct http_request *r);
 void rest_files_get(struct service *s, struct http_request *r);

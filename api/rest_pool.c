@@ -99,6 +99,7 @@ static void respond_pools_error(struct http_request *r, const struct error *err)
 	case POOLS_NO_TEMPLATE:
 		rest_error(r, 404, "TemplateNotFound", "%s", err->text);
 		break;
+	case POOLS_NO_IMAGE:
 	case POOLS_NOT_SUPPORTED:
 		rest_error(r, 400, "SessionRequestValidationFailed", "%s", err->text);
 		break;

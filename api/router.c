@@ -83,6 +83,13 @@ static const struct route routes[] = {
 	{ DATA, READ, "POST", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
 	{ DATA, TOKEN, "GET", ".management/listSessions", BODY_NONE, rest_management_list_sessions },
 	{ DATA, TOKEN, "POST", ".management/stopSession", BODY_NONE, rest_management_stop_session },
+	/* The same as above, where the other paths are the container's. */
+	{ DATA, TOKEN, "GET", ".management/session", BODY_NONE, rest_session_get },
+	{ DATA, TOKEN, "DELETE", ".management/session", BODY_NONE, rest_session_delete },
+	{ DATA, TOKEN, "POST", ".management/session/fork", BODY_NONE, rest_session_fork },
+	{ DATA, TOKEN, "POST", ".management/session/suspend", BODY_NONE, rest_session_suspend },
+	{ DATA, TOKEN, "POST", ".management/session/resume", BODY_NONE, rest_session_resume },
+	{ DATA, TOKEN, "GET", ".management/session/logs", BODY_NONE, rest_session_logs },
 
 	{ DATA, TOKEN, "GET", "files", BODY_NONE, rest_files_list },
 	{ DATA, TOKEN, "POST", "files", BODY_PIECES, rest_upload_new },

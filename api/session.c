@@ -1,3 +1,4 @@
+#include "api/container_farewell.h"
 #include "api/metrics.h"
 #include "api/session_private.h"
 #include "common/log.h"
@@ -121,7 +122,10 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 
 static void on_life_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct session *s = handle->data;
+
+	session_container_discard(s);
+	free(s);
 }
 
 static void on_foreground_closed(uv_handle_t *handle)
@@ -220,8 +224,13 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 {
 	struct execution *current = s->current, *queue = s->queue;
 	struct microvm *vm = s->microvm;
+	struct container_client *container = NULL;
 
 	session_account(s);
+	/* A service that stops waits for nobody. */
+	if (end != EXECUTION_STOPPING)
+		container = session_container_take(s);
+	session_container_keep(s, reason);
 	session_move(s, SESSION_COOLING, reason);
 	metrics_count_ending(1);
 	unlink_session(s);
@@ -235,7 +244,9 @@ void session_end(struct session *s, enum execution_end end, const char *reason, 
 	s->current = NULL;
 	s->queue = NULL;
 	/* First, so that nobody who is told below finds it half there. */
-	if (vm)
+	if (vm && container)
+		container_farewell(s->all->host->loop, vm, container, on_microvm_gone, s);
+	else if (vm)
 		microvm_destroy(vm, on_microvm_gone, s);
 	session_fail_jobs(s, reason);
 	session_fail_uses(s, end == EXECUTION_STOPPING ? SESSIONS_STOPPING : SESSIONS_NO_MICROVM, reason);
@@ -282,6 +293,7 @@ static void leave(struct session *s)
 	if (s->microvm && microvm_snapshot(s->microvm))
 		microvm_snapshot(s->microvm)->is_temporary = false;
 	uv_timer_stop(&s->foreground);
+	session_container_leave(s);
 	if (s->microvm)
 		microvm_leave(s->microvm);
 	session_fail_jobs(s, "hearthd is stopping");
@@ -338,6 +350,8 @@ void sessions_set_rules(struct sessions *all, const struct sessions_rules *rules
 
 void sessions_destroy(struct sessions *all)
 {
+	if (all)
+		sessions_forget_containers(all);
 	free(all);
 }
 

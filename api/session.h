@@ -22,6 +22,7 @@
 #include "api/session_usage.h"
 #include "common/error.h"
 
+struct container_log;
 struct sessions;
 
 enum {
@@ -161,6 +162,25 @@ struct session_keepsake *session_use_kept(const struct session_use *u);
 
 /* The place of the first keepsake of that identifier's session, by which the list may be changed; NULL: no session. */
 struct session_keepsake **sessions_kept(const struct sessions *sessions, const char *identifier);
+
+/* The container of a session. */
+struct session_container {
+	char guid[GUID_SIZE];                    /* the session's */
+	bool is_over;                            /* it was kept of a session that has ended */
+	int64_t ended_ms;                        /* CLOCK_REALTIME */
+	const char *reason;                      /* why the session has ended, "" while it has not */
+	const struct agent_container_exit *exit; /* NULL: it did not end by itself */
+	const struct container_log *log;         /* these three are valid until the loop runs again */
+};
+
+/*
+ * That of the session of that identifier, or of the last one in an hour; with `guid` only of the session that has it. False
+ * if there is none, or it has no container.
+ */
+bool sessions_container(struct sessions *sessions, const char *identifier, const char *guid, struct session_container *c);
+
+/* Copies the last bytes that the container of an active use has written, at most `size`. Returns how many. */
+size_t session_use_log(const struct session_use *u, char *text, size_t size);
 
 /*
  * How an order below ended, told once and never from within the call that gave it. `info` is the session that it was

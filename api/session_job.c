@@ -141,6 +141,8 @@ static void fail_job(struct session *s, int code, const char *problem)
 static void stop_saving(struct session *s, const char *reason)
 {
 	session_move(s, s->was_used ? SESSION_IDLE : SESSION_READY, reason);
+	if (s->all->rules.container)
+		session_container_begin(s);
 }
 
 static int open_writer(struct session *s, struct error *err)
@@ -151,11 +153,14 @@ static int open_writer(struct session *s, struct error *err)
 		return error_set(err, ENOENT, "what its memory is a difference over is not there any more");
 	if (file_identity(s->all->host->image, machine.disk, sizeof(machine.disk), err) < 0)
 		return -err->code;
-	return snapshot_writer_open(&s->writer, templates_workspace(s->all->templates), microvm_snapshot(s->microvm),
-				    &machine, err);
+	if (snapshot_writer_open(&s->writer, templates_workspace(s->all->templates), microvm_snapshot(s->microvm),
+				 &machine, err) < 0)
+		return -err->code;
+	if (microvm_add_disks(s->microvm, &s->writer, err) < 0)
+		snapshot_writer_abort(&s->writer, s->all->host->loop);
+	return -err->code;
 }
 
-/* The session is ready or idle. */
 /* What is kept of it may hold connections into its machine, which a snapshot cannot. */
 static void let_keepsakes_rest(struct session *s)
 {
@@ -164,6 +169,7 @@ static void let_keepsakes_rest(struct session *s)
 			k->rests(k);
 }
 
+/* The session is ready or idle. */
 static void begin_saving(struct session *s, struct session_job *job)
 {
 	static const char *const reasons[] = { "it is forked", "it is suspended", "", "it is made a template" };
@@ -175,6 +181,7 @@ static void begin_saving(struct session *s, struct session_job *job)
 		return;
 	}
 	let_keepsakes_rest(s);
+	session_container_leave(s);
 	uv_timer_stop(&s->timer);
 	session_move(s, SESSION_SAVING, reasons[job->kind]);
 	session_enter_foreground(s);
@@ -378,6 +385,8 @@ static int check_order(struct sessions *all, const struct session *s, enum sessi
 		return error_set(err, SESSIONS_NOT_FOUND, "There is no such session.");
 	if (kind == JOB_FORK)
 		return check_new(all, name, err) < 0 ? -err->code : check_depth(s, err);
+	if (kind == JOB_TEMPLATE && all->rules.container)
+		return error_set(err, EINVAL, "The template of a pool of containers is its image.");
 	if (kind == JOB_TEMPLATE && !pool_name_is_valid(name))
 		return error_set(err, EINVAL, "'%.64s' is no name for a template.", name);
 	if (kind == JOB_TEMPLATE && templates_find(all->templates, name, &info))

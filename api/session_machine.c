@@ -17,6 +17,7 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 
 	session_account(s);
 	s->microvm = vm;
+	s->has_container = !microvm_container(vm);
 	s->source = s->next_source = source;
 	microvm_name_session(vm, s->guid, s->pool);
 	/* What a stock or a template holds was settled; a fork or a suspended session is as it was. */
@@ -53,6 +54,7 @@ static int boot(struct session *s, struct error *err)
 		.shape = s->all->rules.shape,
 		.tokens = s->all->rules.tokens,
 		.network = s->all->rules.network,
+		.container = s->all->rules.container,
 	};
 	struct microvm *vm = microvm_create(s->all->host, &start, &session_microvm_callbacks, s, err);
 
@@ -71,6 +73,11 @@ int session_start(struct session *s, struct error *err)
 	if (vm) {
 		microvm_hand_over(vm, &session_microvm_callbacks, s);
 		use(s, vm, SESSION_WARM);
+		if (all->rules.container) {
+			microvm_run(vm);
+			session_container_begin(s);
+			return 0;
+		}
 		s->ready_ns = s->idle_since_ns = uv_hrtime();
 		session_move(s, SESSION_READY, "a microVM was ready");
 		session_limit(s);
@@ -118,10 +125,8 @@ static void forget_suspended(struct session *s)
 	s->suspended = NULL;
 }
 
-static void vm_ready(void *owner)
+void session_become_usable(struct session *s)
 {
-	struct session *s = owner;
-
 	tell_template(s, "");
 	s->ready_ns = uv_hrtime();
 	if (s->source != SESSION_REUSED)
@@ -134,6 +139,16 @@ static void vm_ready(void *owner)
 		forget_suspended(s);
 	session_finish_jobs(s, JOB_RESUME, NULL);
 	session_go_on(s);
+}
+
+static void vm_ready(void *owner)
+{
+	struct session *s = owner;
+
+	if (s->all->rules.container)
+		session_container_begin(s);
+	else
+		session_become_usable(s);
 }
 
 /* A template that cannot be restored costs its session time, not its execution. */
@@ -188,6 +203,7 @@ static void vm_lost(void *owner, const char *reason)
 	tell_template(s, reason);
 	metrics_count_error(METRICS_SESSION_LOST);
 	session_account(s);
+	session_container_leave(s);
 	s->microvm = NULL;
 	s->has_record = false;
 	if (boot_instead(s, reason) || suspend_again(s, reason))
@@ -244,6 +260,7 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 			snapshot->is_temporary = true;
 	}
 	session_account(s);
+	s->has_container = true;
 	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, all->rules.tokens,
 				    &session_microvm_callbacks, s, &err);
 	snapshot_release(snapshot);

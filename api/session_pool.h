@@ -16,11 +16,12 @@ struct sessions_rules {
 	uint64_t max_alive_ms;      /* time after which a session ends, used or not; 0: never */
 	struct microvm_shape shape; /* of machines that are booted */
 	struct microvm_limits limits;
-	uint32_t session_rate;       /* requests a minute to one session; 0: any */
-	uint32_t pool_rate;          /* to all of them; 0: any */
-	struct token_source *tokens; /* that code may ask for; NULL: none */
-	const char *network;         /* the policy of their network; NULL: none. Lives until the next rules */
-	struct template *template;   /* NULL: the user's template that the pool names does not exist */
+	uint32_t session_rate;            /* requests a minute to one session; 0: any */
+	uint32_t pool_rate;               /* to all of them; 0: any */
+	struct token_source *tokens;      /* that code may ask for; NULL: none */
+	const char *network;              /* the policy of their network; NULL: none. Lives until the next rules */
+	struct template *template;        /* NULL: the user's template that the pool names does not exist */
+	struct container_spec *container; /* that they run. NULL: interpreters. Lives until the next rules */
 };
 
 /*

@@ -69,6 +69,10 @@ struct session {
 	unsigned int n_waiting_uses;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;
+	struct container_client *container;  /* of one that runs a container */
+	bool has_container;                  /* its machine's container was started */
+	struct container_log *log;           /* what that wrote; NULL: nothing */
+	struct container_end *container_end; /* it has ended; NULL: not, as far as is known */
 	struct {
 		uint64_t since_ns; /* up to which its machine's time is counted */
 		uint64_t vcpu_us, mib_us, ran_us, n_executions;
@@ -88,8 +92,9 @@ struct sessions {
 	void (*changed)(void *data);
 	void *data;
 	struct session *list;
-	struct rate_limit rate;   /* of the requests to all */
-	unsigned int rate_wait_s; /* after which the one that was refused last would not have been */
+	struct container_end *ended; /* containers of sessions that are over, the latest first */
+	struct rate_limit rate;      /* of the requests to all */
+	unsigned int rate_wait_s;    /* after which the one that was refused last would not have been */
 	bool is_stopping;
 };
 
@@ -140,6 +145,32 @@ int session_wake(struct session *s, struct error *err);
 
 /* It is what lies in s->suspended from now on. */
 void session_become_suspended(struct session *s, const char *reason);
+
+/* It can be used from now on. */
+void session_become_usable(struct session *s);
+
+/* ---- session_container.c: the container that it runs ---- */
+
+/*
+ * Starts the container of its machine, or takes it up, hands over what is the session's, and calls
+ * session_become_usable() if it is booting.
+ */
+void session_container_begin(struct session *s);
+
+/* The connection about it, the caller's from now on; NULL if it does not run. */
+struct container_client *session_container_take(struct session *s);
+
+/* Lets go of it: its machine is to be saved, or gone. */
+void session_container_leave(struct session *s);
+
+/* The session is over: what is known of its container is kept for an hour. */
+void session_container_keep(struct session *s, const char *reason);
+
+/* Frees what is not kept. */
+void session_container_discard(struct session *s);
+
+/* Forgets what is kept. */
+void sessions_forget_containers(struct sessions *all);
 
 /* ---- session_limit.c: what it may take ---- */
 

@@ -98,14 +98,15 @@ static int read_machine(const char *folder, struct snapshot_machine *machine)
 
 /* ---- one that is there ------------------------------------------------------------------------------------------- */
 
-static unsigned int count_bases(const char *folder)
+/* How many files kind.0, kind.1 … there are. */
+static unsigned int count_files(const char *folder, const char *kind, unsigned int max)
 {
 	char name[16];
 	unsigned int n = 0;
 
 	for (;; n++) {
-		snprintf(name, sizeof(name), "base.%u", n);
-		if (n == SNAPSHOT_LAYERS_MAX || !has_file(folder, name))
+		snprintf(name, sizeof(name), "%s.%u", kind, n);
+		if (n == max || !has_file(folder, name))
 			return n;
 	}
 }
@@ -136,7 +137,8 @@ struct snapshot *snapshot_open(uv_loop_t *loop, const char *folder, struct error
 		error_set(err, -rc, "%s holds no whole snapshot: %s", folder, strerror(-rc));
 		return NULL;
 	}
-	s->n_layers = count_bases(folder) + 1;
+	s->n_layers = count_files(folder, "base", SNAPSHOT_LAYERS_MAX) + 1;
+	s->n_disks = count_files(folder, "disk", SNAPSHOT_DISKS_MAX);
 	s->has_working_set = has_file(folder, "working-set");
 	s->n_holders = 1;
 	s->loop = loop;
@@ -192,6 +194,11 @@ void snapshot_memory_path(const struct snapshot *s, unsigned int layer, char *pa
 		snprintf(path, size, "%s/memory", s->folder);
 	else
 		snprintf(path, size, "%s/base.%u", s->folder, layer);
+}
+
+void snapshot_disk_path(const struct snapshot *s, unsigned int i, char *path, size_t size)
+{
+	snprintf(path, size, "%s/disk.%u", s->folder, i);
 }
 
 uint64_t snapshot_own_bytes(const struct snapshot *s)
@@ -257,6 +264,33 @@ static int link_bases(const char *folder, const struct snapshot *parent)
 	return 0;
 }
 
+/* Where it cannot be a hard link it is a symbolic one: it does not stay then if the file is removed. */
+static int link_disk(const char *folder, unsigned int i, const char *path)
+{
+	AUTO_FREE char *real = realpath(path, NULL);
+	char to[SNAPSHOT_PATH_MAX + 32];
+
+	snprintf(to, sizeof(to), "%s/disk.%u", folder, i);
+	if (!real)
+		return -errno;
+	if (link(real, to) == 0)
+		return 0;
+	return symlink(real, to) < 0 ? -errno : 0;
+}
+
+static int link_disks(const char *folder, const struct snapshot *parent)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; rc == 0 && i < parent->n_disks; i++) {
+		char from[SNAPSHOT_PATH_MAX + 32];
+
+		snapshot_disk_path(parent, i, from, sizeof(from));
+		rc = link_disk(folder, i, from);
+	}
+	return rc;
+}
+
 /* Its parent's, which tells well enough what a session touches. One that cannot be linked is done without. */
 static void link_working_set(const char *folder, const struct snapshot *parent)
 {
@@ -290,6 +324,8 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 	if (rc == 0 && parent)
 		rc = link_bases(w->folder, parent);
 	if (rc == 0 && parent)
+		rc = link_disks(w->folder, parent);
+	if (rc == 0 && parent)
 		link_working_set(w->folder, parent);
 	if (rc == 0)
 		rc = write_machine(w->folder, machine);
@@ -304,6 +340,11 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 		folder_remove(w->folder);
 	w->folder[0] = '\0';
 	return error_set(err, -rc, "cannot make a snapshot in %s: %s", root, strerror(-rc));
+}
+
+int snapshot_writer_add_disk(const struct snapshot_writer *w, unsigned int i, const char *path)
+{
+	return link_disk(w->folder, i, path);
 }
 
 /*

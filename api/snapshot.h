@@ -5,6 +5,8 @@
  *     memory        the memory file that was written with it
  *     base.0 …      the memory files that `memory` is a difference over, lowest first; hard links, so that a folder
  *                   stands for itself and the files stay as long as any folder has them
+ *     disk.0 …      the machine's disks beside the image, if there are: links to the layers of a container's image,
+ *                   which stay likewise where they are on the same file system
  *     working-set   pages to prefetch; optional
  *     machine       what the machine consists of, text
  *
@@ -25,6 +27,7 @@ enum {
 	SNAPSHOT_LAYERS_MAX = 8, /* memory files of one snapshot, its own included */
 	SNAPSHOT_PATH_MAX = 768,
 	SNAPSHOT_DISK_MAX = 1024, /* bytes of snapshot_machine.disk */
+	SNAPSHOT_DISKS_MAX = 7,   /* disks beside the image */
 };
 
 /* What a machine consists of, as far as machines differ. */
@@ -43,6 +46,7 @@ struct snapshot {
 	char folder[SNAPSHOT_PATH_MAX];
 	struct snapshot_machine machine;
 	unsigned int n_layers;
+	unsigned int n_disks;
 	bool has_working_set;
 
 	unsigned int n_holders;
@@ -78,6 +82,9 @@ int snapshot_rename(const char *from, const char *to);
 /* The path of memory file `layer`, 0 the lowest. */
 void snapshot_memory_path(const struct snapshot *s, unsigned int layer, char *path, size_t size);
 
+/* The path of disk `i` beside the image. */
+void snapshot_disk_path(const struct snapshot *s, unsigned int i, char *path, size_t size);
+
 /* Bytes on disk of its own files, those that it shares with others left out. */
 uint64_t snapshot_own_bytes(const struct snapshot *s);
 
@@ -90,10 +97,13 @@ struct snapshot_writer {
 
 /*
  * Makes a folder with a name of its own in `root`, with empty files, and the memory files of `parent` (NULL for none)
- * as its base. 0, or negative with *err filled; -EMLINK if the chain would be too long.
+ * as its base, and its disks. 0, or negative with *err filled; -EMLINK if the chain would be too long.
  */
 int snapshot_writer_open(struct snapshot_writer *w, const char *root, const struct snapshot *parent,
 			 const struct snapshot_machine *machine, struct error *err);
+
+/* Adds the file at `path`, a disk beside the image, as number `i`; those of a parent are there. 0 or -errno. */
+int snapshot_writer_add_disk(const struct snapshot_writer *w, unsigned int i, const char *path);
 
 /*
  * It is complete: gives the folder its name. Replaces nothing: -EEXIST. -EBUSY if somebody could still write its files:

@@ -1,3 +1,4 @@
+#include "api/container_spec.h"
 #include "api/folder.h"
 #include "api/folder_make.h"
 #include "api/template_private.h"
@@ -144,6 +145,12 @@ static void open_builtin(struct template *t, const char *inputs)
 	template_record(t);
 }
 
+static int inputs_of(const struct template *t, char text[TEMPLATE_INPUTS_MAX], struct error *err)
+{
+	return template_inputs(t->all->host, &t->shape, t->language,
+			       t->container ? container_spec_inputs(t->container) : "", text, TEMPLATE_INPUTS_MAX, err);
+}
+
 static struct snapshot *use_builtin(struct template *t)
 {
 	char inputs[TEMPLATE_INPUTS_MAX], key[TEMPLATE_KEY_SIZE];
@@ -152,7 +159,7 @@ static struct snapshot *use_builtin(struct template *t)
 	if (t->state == TEMPLATE_BUILDING || t->state == TEMPLATE_FAILED || t->all->is_stopping ||
 	    t->all->has_no_builtin)
 		return NULL;
-	if (template_inputs(t->all->host, &t->shape, t->language, inputs, sizeof(inputs), &err) < 0) {
+	if (inputs_of(t, inputs, &err) < 0) {
 		template_build_failed(t, err.text);
 		return NULL;
 	}
@@ -216,15 +223,19 @@ struct template *template_add(struct templates *all)
 	return t;
 }
 
+static bool is_of_shape(const struct template *t, const struct microvm_shape *shape)
+{
+	return t->shape.memory_mib == shape->memory_mib && t->shape.n_vcpus == shape->n_vcpus &&
+	       t->shape.has_network == shape->has_network;
+}
+
 struct template *templates_builtin(struct templates *all, const struct microvm_shape *shape,
 				   enum agent_language language)
 {
 	struct template *t;
 
 	for (t = all->list; t; t = t->next)
-		if (!template_is_user(t) && t->shape.memory_mib == shape->memory_mib &&
-		    t->shape.n_vcpus == shape->n_vcpus && t->shape.has_network == shape->has_network &&
-		    t->language == language)
+		if (!template_is_user(t) && !t->container && is_of_shape(t, shape) && t->language == language)
 			return t;
 	t = template_add(all);
 	if (t) {
@@ -232,6 +243,57 @@ struct template *templates_builtin(struct templates *all, const struct microvm_s
 		t->language = language;
 	}
 	return t;
+}
+
+struct template *templates_container(struct templates *all, const struct microvm_shape *shape,
+				     struct container_spec *container)
+{
+	struct template *t = all->list;
+
+	while (t && !(t->container && is_of_shape(t, shape) && container_spec_equal(t->container, container)))
+		t = t->next;
+	if (!t) {
+		t = template_add(all);
+		if (!t)
+			return NULL;
+		t->shape = *shape;
+		t->container = container_spec_hold(container);
+	}
+	t->n_users++;
+	return t;
+}
+
+static void on_retry_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void template_free(struct template *t)
+{
+	container_spec_release(t->container);
+	uv_close((uv_handle_t *)&t->retry, on_retry_closed);
+}
+
+/* Its snapshot goes when nobody runs over it. */
+void template_let_go(struct template *t)
+{
+	struct template **link;
+
+	if (!t || !t->container || --t->n_users || t->all->is_stopping)
+		return;
+	for (link = &t->all->list; *link != t;)
+		link = &(*link)->next;
+	*link = t->next;
+	t->is_gone = true;
+	template_build_abort(t);
+	if (t->snapshot) {
+		template_hide(t);
+		t->snapshot->is_temporary = true;
+		snapshot_release(STEAL(&t->snapshot));
+	}
+	/* Else it is freed when the machine that is ending has told that it is gone. */
+	if (!t->is_recorder_ending)
+		template_free(t);
 }
 
 /* ---- start and end ----------------------------------------------------------------------------------------------- */
@@ -337,6 +399,29 @@ static bool is_out_of_date(const char *inputs)
 	return false;
 }
 
+static bool is_of_container(const char *inputs)
+{
+	size_t length;
+
+	return find_input(inputs, "container=", &length) != NULL;
+}
+
+/* A pool has it, by a name that it may not have been asked for yet. */
+static bool is_wanted(const struct templates *all, const char *name)
+{
+	for (const struct template *t = all->list; t; t = t->next) {
+		char inputs[TEMPLATE_INPUTS_MAX], key[TEMPLATE_KEY_SIZE];
+		struct error err = { 0 };
+
+		if (!t->container || inputs_of(t, inputs, &err) < 0)
+			continue;
+		template_key(inputs, key);
+		if (strcmp(key, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void sweep_builtin(struct templates *all, const char *name)
 {
 	char folder[SNAPSHOT_PATH_MAX + 256], path[SNAPSHOT_PATH_MAX + 288], inputs[TEMPLATE_INPUTS_MAX] = "";
@@ -351,9 +436,9 @@ static void sweep_builtin(struct templates *all, const char *name)
 		inputs[fread(inputs, 1, sizeof(inputs) - 1, file)] = '\0';
 		fclose(file);
 	}
-	if (!is_out_of_date(inputs))
+	if (!is_out_of_date(inputs) && (!is_of_container(inputs) || is_wanted(all, name)))
 		return;
-	log_info("template=%.8s is out of date and is removed", name);
+	log_info("template=%.8s is out of date, or no pool's any more, and is removed", name);
 	snapshot_remove(all->host->loop, folder);
 }
 
@@ -388,6 +473,7 @@ void templates_destroy(struct templates *all)
 
 		all->list = t->next;
 		snapshot_release(t->snapshot);
+		container_spec_release(t->container);
 		free(t);
 	}
 	rmdir(all->workspace);

@@ -1,11 +1,12 @@
 /*
  * Templates: snapshots that microVMs are cloned from. A built-in one is a booted machine with warm interpreters that ran
  * nothing yet; it is made once for each kernel, image, hearth-vmm and shape of machine (template_key.h), when it is first
- * wanted, and made anew when one of them changes. A user's own is made of a session (sessions_make_template()).
+ * wanted, and made anew when one of them changes. One of a container is likewise: a machine in which the container runs
+ * and answers, or waits before its entrypoint. A user's own is made of a session (sessions_make_template()).
  *
  * On disk, in the template directory:
  *
- *     <key>/            a built-in template: a snapshot (snapshot.h) and `inputs`, the text that the key was made from
+ *     <key>/            a built-in template, or one of a container: a snapshot (snapshot.h) and `inputs`, the text that the key was made from
  *     user/<name>/      a user's template
  *     instance-<n>/     snapshots of the sessions of one hearthd, and what is being written
  */
@@ -18,6 +19,7 @@
 
 #include <stdint.h>
 
+struct container_spec;
 struct templates;
 struct template;
 
@@ -51,6 +53,14 @@ const char *templates_workspace(const struct templates *templates);
 struct template *templates_builtin(struct templates *templates, const struct microvm_shape *shape,
 				   enum agent_language language);
 struct template *templates_user(struct templates *templates, const char *name);
+
+/*
+ * The template for machines of that shape with that container, for a pool, which lets go of it in the end: when no pool
+ * has it, it is removed. NULL if there is no memory.
+ */
+struct template *templates_container(struct templates *templates, const struct microvm_shape *shape,
+				     struct container_spec *container);
+void template_let_go(struct template *t); /* NULL and those of other kinds are fine */
 
 /*
  * What to restore from, not held for the caller. NULL while it cannot be used; a built-in one is then built, if it is

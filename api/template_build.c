@@ -2,6 +2,7 @@
  * How a built-in template is made: boot ▶ ready ▶ settled ▶ saved ▶ named; then a clone of it runs a first execution
  * and writes down which pages that touched, so that later clones have them ready.
  */
+#include "api/container_spec.h"
 #include "api/folder.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
@@ -30,6 +31,7 @@ void template_build_abort(struct template *t)
 {
 	struct microvm *vm = t->microvm;
 
+	template_container_abort(t);
 	clear(t);
 	microvm_destroy(vm, NULL, NULL);
 }
@@ -40,18 +42,35 @@ static void fail(struct template *t, const char *problem)
 	template_build_failed(t, problem);
 }
 
+static void settle(struct template *t)
+{
+	if (microvm_settle(t->microvm) < 0)
+		fail(t, "its agent cannot be given orders");
+}
+
 static void vm_ready(void *owner)
 {
 	struct template *t = owner;
 
-	if (microvm_settle(t->microvm) < 0)
-		fail(t, "its agent cannot be given orders");
+	if (t->container)
+		template_container_start(t);
+	else
+		settle(t);
+}
+
+void template_container_started(struct template *t, const char *problem)
+{
+	if (problem)
+		fail(t, problem);
+	else
+		settle(t);
 }
 
 static void vm_lost(void *owner, const char *reason)
 {
 	struct template *t = owner;
 
+	template_container_abort(t);
 	clear(t);
 	template_build_failed(t, reason);
 }
@@ -69,7 +88,8 @@ static void vm_settled(void *owner, const char *problem)
 		return;
 	}
 	if (file_identity(t->all->host->image, machine.disk, sizeof(machine.disk), &err) < 0 ||
-	    snapshot_writer_open(&t->writer, t->all->workspace, NULL, &machine, &err) < 0) {
+	    snapshot_writer_open(&t->writer, t->all->workspace, NULL, &machine, &err) < 0 ||
+	    microvm_add_disks(t->microvm, &t->writer, &err) < 0) {
 		fail(t, err.text);
 		return;
 	}
@@ -145,6 +165,11 @@ static void recorder_gone(void *data)
 	char fresh[SNAPSHOT_PATH_MAX + 32], path[SNAPSHOT_PATH_MAX + 32];
 	struct stat status;
 
+	t->is_recorder_ending = false;
+	if (t->is_gone) {
+		template_free(t);
+		return;
+	}
 	if (t->all->is_stopping || !t->snapshot)
 		return;
 	fresh_path(t, fresh);
@@ -155,9 +180,24 @@ static void recorder_gone(void *data)
 	template_recorded(t);
 }
 
-static void recorder_ready(void *owner)
+static void end_recorder(struct template *t)
 {
-	struct template *t = owner;
+	struct microvm *vm = t->microvm;
+
+	t->microvm = NULL;
+	t->is_recorder_ending = true;
+	microvm_destroy(vm, recorder_gone, t);
+}
+
+void template_container_asked(struct template *t, const char *problem)
+{
+	if (problem)
+		log_warn("template=%s its container did not answer in a clone: %s", template_label(t), problem);
+	end_recorder(t);
+}
+
+static void record_execution(struct template *t)
+{
 	const char *code = t->language == AGENT_NODE ? "console.log(1)" : "print(1)";
 	const struct agent_order order = {
 		.language = t->language,
@@ -171,10 +211,21 @@ static void recorder_ready(void *owner)
 		log_debug("template=%s: nothing can be recorded", template_label(t)); /* it is being lost */
 }
 
+static void recorder_ready(void *owner)
+{
+	struct template *t = owner;
+
+	if (t->container)
+		template_container_ask(t);
+	else
+		record_execution(t);
+}
+
 static void recorder_lost(void *owner, const char *reason)
 {
 	struct template *t = owner;
 
+	template_container_abort(t);
 	log_warn("template=%s has no working set, first executions are slower: %s", template_label(t), reason);
 	t->microvm = NULL;
 	template_recorded(t);
@@ -205,15 +256,12 @@ static void recorder_display(void *owner, const struct mime_bundle *bundle, bool
 static void recorder_done(void *owner, const struct agent_done *done)
 {
 	struct template *t = owner;
-	struct microvm *vm = t->microvm;
 
 	(void)done;
-	if (++t->n_runs < RECORDED_RUNS) {
-		recorder_ready(t);
-		return;
-	}
-	t->microvm = NULL;
-	microvm_destroy(vm, recorder_gone, t);
+	if (++t->n_runs < RECORDED_RUNS)
+		record_execution(t);
+	else
+		end_recorder(t);
 }
 
 static const struct microvm_owner recorder_callbacks = {
@@ -247,13 +295,15 @@ void template_record(struct template *t)
 
 void template_build(struct template *t, const char *inputs)
 {
-	const struct microvm_start start = { .way = MICROVM_BOOT, .shape = t->shape };
+	const struct microvm_start start = { .way = MICROVM_BOOT, .shape = t->shape, .container = t->container };
 	struct error err = { 0 };
 
 	t->inputs = strdup(inputs);
 	t->began_ns = uv_hrtime();
 	t->state = TEMPLATE_BUILDING;
-	log_info("template=%.8s state=building memory_mib=%u vcpus=%u", t->key, t->shape.memory_mib, t->shape.n_vcpus);
+	log_info("template=%.8s state=building memory_mib=%u vcpus=%u%s%s", t->key, t->shape.memory_mib,
+		 t->shape.n_vcpus, t->container ? " image=" : "",
+		 t->container ? container_spec_image(t->container) : "");
 	if (t->inputs)
 		t->microvm = microvm_create(t->all->host, &start, &callbacks, t, &err);
 	if (!t->microvm)

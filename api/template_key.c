@@ -29,7 +29,7 @@ static void read_cpu(char *name, size_t size)
 }
 
 int template_inputs(const struct microvm_host *host, const struct microvm_shape *shape, enum agent_language language,
-		    char *text, size_t size, struct error *err)
+		    const char *container, char *text, size_t size, struct error *err)
 {
 	char kernel[SNAPSHOT_DISK_MAX], image[SNAPSHOT_DISK_MAX], vmm[SNAPSHOT_DISK_MAX], cpu[128];
 	struct utsname host_kernel = { 0 };
@@ -43,9 +43,9 @@ int template_inputs(const struct microvm_host *host, const struct microvm_shape 
 	read_cpu(cpu, sizeof(cpu));
 	length = snprintf(text, size,
 			  "format=%d\nkernel=%s\nimage=%s\nvmm=%s\nkernel_arguments=%s\nmemory_mib=%u\nvcpus=%u\n"
-			  "network=%d\nlanguage=%d\nhost_kernel=%s\nhost_cpu=%s\n",
+			  "network=%d\nlanguage=%d\nhost_kernel=%s\nhost_cpu=%s\n%s",
 			  TEMPLATE_FORMAT, kernel, image, vmm, host->kernel_arguments, shape->memory_mib,
-			  shape->n_vcpus, shape->has_network, language, host_kernel.release, cpu);
+			  shape->n_vcpus, shape->has_network, language, host_kernel.release, cpu, container);
 	if ((size_t)length >= size)
 		return error_set(err, E2BIG, "kernel-arguments are too long");
 	return 0;

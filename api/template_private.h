@@ -14,6 +14,9 @@ struct template
 	char name[64];              /* of a user's; "" for a built-in one */
 	struct microvm_shape shape; /* of a built-in one */
 	enum agent_language language;
+	struct container_spec *container; /* held: what its guest runs; NULL: interpreters */
+	unsigned int n_users;             /* of one of a container: pools; without any it goes */
+	bool is_gone;                     /* in no list any more */
 	enum template_state state;
 	char key[TEMPLATE_KEY_SIZE];
 	struct snapshot *snapshot; /* held while ready */
@@ -28,6 +31,10 @@ struct template
 	struct microvm *microvm;
 	struct snapshot_writer writer;
 	unsigned int n_runs; /* of code while its working set is recorded */
+	bool is_recorder_ending;
+	struct container_client *client;
+	struct ingress *ingress;
+	struct container_log *log;
 };
 
 struct templates {
@@ -48,6 +55,9 @@ const char *template_label(const struct template *t);
 /* A new entry of the list; NULL if there is no memory. */
 struct template *template_add(struct templates *all);
 
+/* Frees one that is gone. */
+void template_free(struct template *t);
+
 /* It cannot be used for a while. */
 void template_fail(struct template *t, const char *problem);
 
@@ -66,6 +76,18 @@ void template_find_user(struct templates *all, const char *name);
 /* template_build.c: begins to build it; what it came to is told by the last two. */
 void template_build(struct template *t, const char *inputs);
 void template_build_abort(struct template *t);
+
+/*
+ * template_container.c: starts the container of t->microvm, which can be used; template_container_started() follows.
+ * And asks the container of a clone for something, as a first request does; template_container_asked() follows.
+ */
+void template_container_start(struct template *t);
+void template_container_ask(struct template *t);
+void template_container_abort(struct template *t);
+
+/* `problem` is NULL, or says what is wrong. */
+void template_container_started(struct template *t, const char *problem);
+void template_container_asked(struct template *t, const char *problem);
 
 /*
  * Begins to find out which pages of t->snapshot a first execution touches; template_recorded() follows, whatever comes.

@@ -203,3 +203,13 @@ const char *agent_container_decode(const void *body, size_t size, struct agent_c
 		return "the description is cut off, or longer than it says";
 	return check(container);
 }
+
+void agent_container_set_hold(void *body, bool is_held)
+{
+	uint8_t *flags = body; /* little-endian: the least bits come first */
+
+	if (is_held)
+		flags[0] |= AGENT_CONTAINER_HOLD;
+	else
+		flags[0] &= (uint8_t)~AGENT_CONTAINER_HOLD;
+}

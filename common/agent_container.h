@@ -13,6 +13,7 @@
 #ifndef HEARTH_COMMON_AGENT_CONTAINER_H
 #define HEARTH_COMMON_AGENT_CONTAINER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -85,5 +86,8 @@ size_t agent_container_encode(const struct agent_container *container, void *bod
  * end with NULL.
  */
 const char *agent_container_decode(const void *body, size_t size, struct agent_container *container);
+
+/* Sets or clears AGENT_CONTAINER_HOLD in a body that was encoded. */
+void agent_container_set_hold(void *body, bool is_held);
 
 #endif

@@ -33,7 +33,7 @@ static void key_of(enum agent_language language, char key[TEMPLATE_KEY_SIZE])
 	char inputs[TEMPLATE_INPUTS_MAX];
 	struct error err;
 
-	assert_int_equal(template_inputs(&host, &shape, language, inputs, sizeof(inputs), &err), 0);
+	assert_int_equal(template_inputs(&host, &shape, language, "", inputs, sizeof(inputs), &err), 0);
 	template_key(inputs, key);
 	assert_int_equal(strlen(key), TEMPLATE_KEY_SIZE - 1);
 	assert_int_equal(strspn(key, "0123456789abcdef"), TEMPLATE_KEY_SIZE - 1);
@@ -122,7 +122,7 @@ static void a_file_that_is_not_there_is_told(void **state)
 
 	(void)state;
 	host.image = "/nonexistent/image";
-	assert_true(template_inputs(&host, &shape, AGENT_PYTHON, inputs, sizeof(inputs), &err) < 0);
+	assert_true(template_inputs(&host, &shape, AGENT_PYTHON, "", inputs, sizeof(inputs), &err) < 0);
 	assert_non_null(strstr(err.text, "/nonexistent/image"));
 	host.image = image;
 }

@@ -1,0 +1,39 @@
+/* The end of what a container wrote: pieces of its stdout and stderr in their order, the oldest dropped first. */
+#ifndef HEARTH_API_CONTAINER_LOG_H
+#define HEARTH_API_CONTAINER_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	CONTAINER_LOG_MAX = 64 << 10, /* bytes that are kept */
+};
+
+/* Zeroed is empty. */
+struct container_log {
+	uint8_t *data; /* pieces, each behind a header */
+	size_t size;
+	uint64_t first;     /* the position of the first piece: how many bytes of pieces were dropped before */
+	uint64_t n_dropped; /* bytes of output that nobody will see */
+};
+
+/* What does not find memory is dropped. */
+void container_log_append(struct container_log *log, bool is_stderr, const void *data, size_t size);
+void container_log_note_dropped(struct container_log *log, uint64_t n_bytes);
+
+struct container_log_piece {
+	bool is_stderr;
+	const char *text; /* as it was written; valid until the log changes */
+	size_t size;
+};
+
+/* The piece at *position (0: the oldest), which is moved behind it. False if there is none (yet). */
+bool container_log_next(const struct container_log *log, uint64_t *position, struct container_log_piece *piece);
+
+/* Copies the last bytes of all pieces, at most `size`, from the beginning of a line if that leaves any. How many. */
+size_t container_log_tail(const struct container_log *log, char *text, size_t size);
+
+void container_log_fini(struct container_log *log);
+
+#endif
