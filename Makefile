@@ -229,6 +229,8 @@ FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
 FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
 FUZZ_container :=
+FUZZ_TARGETS += container_start
+FUZZ_container_start := api/container_start.c api/signal_name.c api/image/description.c $(UNIT_pool_resource)
 FUZZ_container_user := guest-agent/container_user.c
 
 FUZZ_TARGETS += response
@@ -262,6 +264,7 @@ SUBJECT_config := api/config.c api/toml.c
 SUBJECT_file_name := api/content_disposition.c api/file_path.c
 SUBJECT_sse := api/cli/sse.c
 SUBJECT_container := common/agent_container.c
+SUBJECT_container_start := api/container_start.c api/signal_name.c api/container_template.c
 SUBJECT_url := api/url.c
 SUBJECT_identity := api/identity_request.c
 SUBJECT_control := vmm/control.c
