@@ -487,7 +487,7 @@ clean:
 # The clock of the progress lines starts here.
 BEGIN := export HEARTH_BEGAN_US=$$(date +%s%6N)
 
-.PHONY: run demo test unit contract e2e test-clients test-images test-hostile test-faults lint format bench fuzz help
+.PHONY: run demo test unit contract e2e test-clients test-images test-containers test-hostile test-faults lint format bench fuzz help
 
 run: ## install, build, show the demo, serve on 127.0.0.1:8080 until Ctrl-C
 	@$(BEGIN); scripts/prepare && exec scripts/serve --demo
@@ -512,6 +512,9 @@ test-clients: ## real clients of Azure's Dynamic Sessions alone; ARGS="-k files"
 
 test-images: ## container images: what is imported, what is refused; ARGS="-k whiteouts" goes to pytest
 	@scripts/test images -- $(ARGS)
+
+test-containers: ## sessions of container images alone; ARGS="-k logs" goes to pytest
+	@scripts/test containers -- $(ARGS)
 
 test-hostile: ## the guests that attack hearth-vmm alone
 	@scripts/test e2e -- tests/e2e/test_hostile_guests.py $(ARGS)
