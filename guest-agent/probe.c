@@ -11,11 +11,17 @@
 
 enum {
 	DRAIN_BYTES = 64 << 10, /* of an answer that is not needed, as Kubernetes has a limit too */
+	LOOK_AGAIN_US = 20000,  /* a try is one system call for the server's kernel; a start waits for it */
 	HTTP_OK_FIRST = 200,
 	HTTP_OK_END = 400,
 };
 
 static void plan_next(struct probe *probe);
+
+static uint64_t period_us(const struct probe *probe)
+{
+	return (uint64_t)probe->what->period_ms * 1000;
+}
 
 /* The try is over, what the server said included. */
 static void end_try(struct probe *probe)
@@ -47,6 +53,15 @@ static void fail(struct probe *probe, const char *how, const char *why)
 	snprintf(probe->fault, sizeof(probe->fault), "%s%s", how, why);
 	judge(probe, false);
 	end_try(probe);
+}
+
+/* Between those that count, a try that finds nobody is none. */
+static void find_nobody(struct probe *probe, int problem)
+{
+	if (probe->has_met || probe->began_us == probe->counted_us)
+		fail(probe, "found nobody: ", strerror(problem));
+	else
+		end_try(probe);
 }
 
 /* ---- HTTP -------------------------------------------------------------------------------------------------------- */
@@ -129,8 +144,12 @@ static void on_connected(struct probe *probe)
 
 	getsockopt(probe->socket.fd, SOL_SOCKET, SO_ERROR, &problem, &size);
 	if (problem) {
-		fail(probe, "found nobody: ", strerror(problem));
-	} else if (probe->what->action == AGENT_PROBE_TCP) {
+		find_nobody(probe, problem);
+		return;
+	}
+	probe->has_met = true;
+	probe->counted_us = probe->began_us;
+	if (probe->what->action == AGENT_PROBE_TCP) {
 		judge(probe, true);
 		end_try(probe);
 	} else if (!send_request(probe)) {
@@ -163,6 +182,8 @@ static void try_once(struct probe *probe)
 	probe->received = 0;
 	memset(probe->answer, 0, sizeof(probe->answer));
 	probe->began_us = loop_now_us();
+	if (probe->has_met || !probe->counted_us || probe->began_us >= probe->counted_us + period_us(probe))
+		probe->counted_us = probe->began_us;
 	loop_timer_start(&probe->timer, (uint64_t)probe->what->timeout_ms * 1000);
 	probe->socket = (struct loop_source) {
 		.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
@@ -172,7 +193,7 @@ static void try_once(struct probe *probe)
 	    (connect(probe->socket.fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
 	     errno != EINPROGRESS) ||
 	    loop_watch(&probe->socket, EPOLLOUT) < 0)
-		fail(probe, "found nobody: ", strerror(errno));
+		find_nobody(probe, errno);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -190,11 +211,14 @@ static void on_timer(struct loop_timer *timer)
 	}
 }
 
-/* A period after the last try began, or now. */
+/* A period after the last try began that counts, or now. */
 static void plan_next(struct probe *probe)
 {
-	uint64_t due_us = probe->began_us + (uint64_t)probe->what->period_ms * 1000, now_us = loop_now_us();
+	uint64_t due_us = probe->counted_us + period_us(probe), now_us = loop_now_us();
+	uint64_t soon_us = probe->began_us + LOOK_AGAIN_US;
 
+	if (!probe->has_met && soon_us < due_us)
+		due_us = soon_us;
 	loop_timer_start(&probe->timer, due_us > now_us ? due_us - now_us : 0);
 }
 
@@ -204,6 +228,8 @@ void probe_start(struct probe *probe, uint32_t delay_ms)
 	if (probe->is_trying)
 		end_try(probe);
 	probe->is_on = true;
+	probe->has_met = false;
+	probe->counted_us = 0;
 	probe->in_a_row = 0;
 	probe->timer.on_expiry = on_timer;
 	loop_timer_start(&probe->timer, (uint64_t)delay_ms * 1000);

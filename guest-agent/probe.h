@@ -1,6 +1,7 @@
 /*
  * A probe of Kubernetes' kind: tries a TCP connection or an HTTP GET on the guest's loopback, again and again, and says
- * when enough tries in a row went one way.
+ * when enough tries in a row went one way. Until somebody listens it looks much more often than once a period, so that a
+ * long period does not delay a start; what it finds then counts once a period all the same.
  */
 #ifndef HEARTH_AGENT_PROBE_H
 #define HEARTH_AGENT_PROBE_H
@@ -17,11 +18,13 @@ struct probe {
 	void (*judged)(struct probe *probe, bool is_good);
 
 	bool is_on;
-	bool is_trying;    /* a try is under way */
-	bool is_judged;    /* its outcome is known; what the server still says is read and dropped */
-	bool was_good;     /* the last try */
-	uint32_t in_a_row; /* tries that had the same outcome as the last */
-	uint64_t began_us; /* the last try */
+	bool is_trying;      /* a try is under way */
+	bool is_judged;      /* its outcome is known; what the server still says is read and dropped */
+	bool was_good;       /* the last try */
+	uint32_t in_a_row;   /* tries that had the same outcome as the last */
+	bool has_met;        /* somebody has listened */
+	uint64_t began_us;   /* the last try */
+	uint64_t counted_us; /* when the last one began that counts whatever comes of it */
 	size_t received;
 	char answer[64]; /* its first bytes */
 	char fault[256]; /* of the last try that was not good: the rest of a sentence that begins with what it was */

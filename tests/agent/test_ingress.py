@@ -18,8 +18,8 @@ from container import (ATTACH, ENDED, ENDING, HOLD, HTTP, LIVENESS, READINESS, R
 class Server:
     """What listens on the container's port. The network is the guest's own: here, the test's."""
 
-    def __init__(self, serve, backlog=512):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    def __init__(self, serve, backlog=512, port=0):
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
         self.port = self.listener.getsockname()[1]
         self.serve = serve
         self.accepted = 0
@@ -464,6 +464,32 @@ def test_tcp_startup(agent):
     watch = agent.start(["sleep", "1000"], probes=[probe(STARTUP, TCP, port, period=100, failures=3)])
     heard = watch.exit()
     assert f"the startup probe (TCP on port {port}) found nobody: Connection refused" in heard.sentence
+
+
+@pytest.mark.parametrize("kind", [STARTUP, READINESS])
+def test_a_long_period_does_not_delay_a_start(agent, serve, kind):
+    web, port = Web(status(503)), free_port()
+    watch = agent.start(["sleep", "1000"], probes=[probe(kind, HTTP, port, period=2000)])
+    assert states(watch, 0.5) == [STARTING]
+    serve(web, port=port)
+    deadline = time.monotonic() + 1
+    while not web.requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    # It has been met: from now on it is asked once a period.
+    web.answer = status(200)
+    assert states(watch, 1) == []
+    watch.until(READY)
+    assert len(web.requests) == 2 and 1.5 < web.requests[1][0] - web.requests[0][0] < 3
+
+
+def test_who_is_not_there_is_missed_once_a_period(agent):
+    port = free_port()
+    began = time.monotonic()
+    watch = agent.start(["sleep", "1000"], probes=[probe(STARTUP, HTTP, port, period=400, failures=3)])
+    heard = watch.exit()
+    assert 0.75 < time.monotonic() - began < 4
+    assert "found nobody: Connection refused" in heard.sentence
 
 
 def test_a_failure_below_the_threshold_is_none(agent, serve):
