@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	PIECE_MAX = 4096,             /* so that not too much goes at once */
+	ROOM = CONTAINER_LOG_MAX / 8, /* that is made at a time */
+};
+
 struct header {
 	uint32_t size;
 	bool is_stderr;
@@ -16,16 +21,21 @@ static struct header header_at(const struct container_log *log, size_t offset)
 	return h;
 }
 
-/* Until `size` bytes more have room. */
-static void drop_oldest(struct container_log *log, size_t size)
+/*
+ * Makes room for `size` bytes more, and for some of what comes after them: a container that writes byte by byte must not
+ * have all of the others moved for each.
+ */
+static void forget_oldest(struct container_log *log, size_t size)
 {
 	size_t offset = 0;
 
-	while (offset < log->size && log->size - offset + size > CONTAINER_LOG_MAX) {
+	if (log->size + size <= CONTAINER_LOG_MAX)
+		return;
+	while (offset < log->size && log->size - offset + size > CONTAINER_LOG_MAX - ROOM) {
 		struct header h = header_at(log, offset);
 
 		offset += sizeof(h) + h.size;
-		log->n_dropped += h.size;
+		log->n_forgotten += h.size;
 	}
 	memmove(log->data, log->data + offset, log->size - offset);
 	log->size -= offset;
@@ -34,7 +44,6 @@ static void drop_oldest(struct container_log *log, size_t size)
 
 void container_log_append(struct container_log *log, bool is_stderr, const void *data, size_t size)
 {
-	enum { PIECE_MAX = 4096 }; /* so that not too much goes at once */
 	const uint8_t *bytes = data;
 
 	if (!log->data)
@@ -43,7 +52,7 @@ void container_log_append(struct container_log *log, bool is_stderr, const void 
 		struct header h = { .size = (uint32_t)(size < PIECE_MAX ? size : PIECE_MAX), .is_stderr = is_stderr };
 
 		if (log->data) {
-			drop_oldest(log, sizeof(h) + h.size);
+			forget_oldest(log, sizeof(h) + h.size);
 			memcpy(log->data + log->size, &h, sizeof(h));
 			memcpy(log->data + log->size + sizeof(h), bytes, h.size);
 			log->size += sizeof(h) + h.size;
@@ -60,14 +69,18 @@ void container_log_note_dropped(struct container_log *log, uint64_t n_bytes)
 	log->n_dropped += n_bytes;
 }
 
-bool container_log_next(const struct container_log *log, uint64_t *position, struct container_log_piece *piece)
+bool container_log_next(const struct container_log *log, struct container_log_reader *reader,
+			struct container_log_piece *piece)
 {
 	struct header h;
 	size_t offset;
 
-	if (*position < log->first)
-		*position = log->first;
-	offset = (size_t)(*position - log->first);
+	if (reader->position < log->first) {
+		reader->position = log->first;
+		reader->n_missed += log->n_forgotten - reader->n_passed;
+		reader->n_passed = log->n_forgotten;
+	}
+	offset = (size_t)(reader->position - log->first);
 	if (offset >= log->size)
 		return false;
 	h = header_at(log, offset);
@@ -76,19 +89,25 @@ bool container_log_next(const struct container_log *log, uint64_t *position, str
 		.text = (const char *)log->data + offset + sizeof(h),
 		.size = h.size,
 	};
-	*position += sizeof(h) + h.size;
+	reader->position += sizeof(h) + h.size;
+	reader->n_passed += h.size;
 	return true;
+}
+
+uint64_t container_log_missed(const struct container_log *log, const struct container_log_reader *reader)
+{
+	return log->n_dropped + reader->n_missed;
 }
 
 size_t container_log_tail(const struct container_log *log, char *text, size_t size)
 {
 	struct container_log_piece piece;
-	uint64_t position = 0;
+	struct container_log_reader reader = { 0 };
 	size_t n = 0;
 	bool is_cut = log->first != 0;
 	const char *line;
 
-	while (container_log_next(log, &position, &piece)) {
+	while (container_log_next(log, &reader, &piece)) {
 		size_t more = piece.size < size ? piece.size : size;
 		size_t kept = n < size - more ? n : size - more;
 

@@ -14,8 +14,9 @@ enum {
 struct container_log {
 	uint8_t *data; /* pieces, each behind a header */
 	size_t size;
-	uint64_t first;     /* the position of the first piece: how many bytes of pieces were dropped before */
-	uint64_t n_dropped; /* bytes of output that nobody will see */
+	uint64_t first;       /* the position of the first piece: how many bytes of pieces were forgotten before */
+	uint64_t n_forgotten; /* bytes of output in those */
+	uint64_t n_dropped;   /* bytes of output that never were here */
 };
 
 /* What does not find memory is dropped. */
@@ -28,8 +29,19 @@ struct container_log_piece {
 	size_t size;
 };
 
-/* The piece at *position (0: the oldest), which is moved behind it. False if there is none (yet). */
-bool container_log_next(const struct container_log *log, uint64_t *position, struct container_log_piece *piece);
+/* Where somebody stands who reads a log from its oldest piece on. Zeroed at the beginning. */
+struct container_log_reader {
+	uint64_t position;
+	uint64_t n_passed; /* bytes of output up to there */
+	uint64_t n_missed; /* of these, what was forgotten before it was read */
+};
+
+/* The next piece. False if there is none (yet). */
+bool container_log_next(const struct container_log *log, struct container_log_reader *reader,
+			struct container_log_piece *piece);
+
+/* Bytes of output that the reader has not seen and never will. */
+uint64_t container_log_missed(const struct container_log *log, const struct container_log_reader *reader);
 
 /* Copies the last bytes of all pieces, at most `size`, from the beginning of a line if that leaves any. How many. */
 size_t container_log_tail(const struct container_log *log, char *text, size_t size);

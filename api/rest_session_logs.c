@@ -7,6 +7,7 @@
 #include "api/rest.h"
 #include "api/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -25,7 +26,8 @@ struct follower {
 	char guid[GUID_SIZE];
 	bool is_json;
 	bool goes_on;
-	uint64_t position, n_dropped;
+	struct container_log_reader reader;
+	uint64_t n_missed; /* that it was told of */
 	struct utf8_decoder decoders[2];
 };
 
@@ -47,6 +49,16 @@ static void on_gone(struct http_request *r)
 
 /* ---- one object a line ------------------------------------------------------------------------------------------- */
 
+static void put_text(struct buffer *out, bool is_stderr, struct buffer *text)
+{
+	if (text->size) {
+		buffer_put_format(out, "{\"stream\":\"%s\",\"text\":", is_stderr ? "stderr" : "stdout");
+		json_put_string(out, text->data, text->size);
+		buffer_put_text(out, "}\n");
+	}
+	buffer_fini(text);
+}
+
 static void put_piece(struct follower *f, struct buffer *out, const struct container_log_piece *piece)
 {
 	struct buffer text = { 0 };
@@ -56,19 +68,27 @@ static void put_piece(struct follower *f, struct buffer *out, const struct conta
 		return;
 	}
 	utf8_decode(&f->decoders[piece->is_stderr], piece->text, piece->size, &text);
-	if (text.size) {
-		buffer_put_format(out, "{\"stream\":\"%s\",\"text\":", piece->is_stderr ? "stderr" : "stdout");
-		json_put_string(out, text.data, text.size);
-		buffer_put_text(out, "}\n");
-	}
-	buffer_fini(&text);
+	put_text(out, piece->is_stderr, &text);
 }
 
-static void put_dropped(struct follower *f, struct buffer *out, uint64_t n)
+/* What is still incomplete stays so. */
+static void put_rest(struct follower *f, struct buffer *out)
 {
-	if (f->is_json && n > f->n_dropped)
-		buffer_put_format(out, "{\"droppedBytes\":%llu}\n", (unsigned long long)(n - f->n_dropped));
-	f->n_dropped = n;
+	for (int i = 0; i < 2 && f->is_json; i++) {
+		struct buffer text = { 0 };
+
+		utf8_decode_end(&f->decoders[i], &text);
+		put_text(out, i == 1, &text);
+	}
+}
+
+static void put_missed(struct follower *f, struct buffer *out, const struct container_log *log)
+{
+	uint64_t n = container_log_missed(log, &f->reader);
+
+	if (f->is_json && n > f->n_missed)
+		buffer_put_format(out, "{\"droppedBytes\":%llu}\n", (unsigned long long)(n - f->n_missed));
+	f->n_missed = n;
 }
 
 static void put_end(struct follower *f, struct buffer *out, const struct session_container *c)
@@ -92,25 +112,32 @@ static bool write_news(struct follower *f)
 	struct session_container c;
 	struct container_log_piece piece;
 	struct buffer out = { 0 };
+	bool is_last;
 
 	if (!pool || !sessions_container(pool_sessions(pool), f->identifier, f->guid, &c))
 		return false;
-	put_dropped(f, &out, c.log->n_dropped);
-	while (container_log_next(c.log, &f->position, &piece))
+	while (container_log_next(c.log, &f->reader, &piece)) {
+		put_missed(f, &out, c.log);
 		put_piece(f, &out, &piece);
+	}
+	put_missed(f, &out, c.log);
+	is_last = !f->goes_on || c.is_over || f->service->is_stopping;
+	if (is_last)
+		put_rest(f, &out);
 	if (c.is_over)
 		put_end(f, &out, &c);
 	if (out.size)
 		http_stream_write(f->http, out.data, out.size);
 	buffer_fini(&out);
-	return f->goes_on && !c.is_over && !f->service->is_stopping;
+	return !is_last;
 }
 
 static void look(struct follower *f)
 {
 	struct http_request *r = f->http;
+	bool has_enough = http_stream_backlog(r) > BACKLOG_MAX && !f->service->is_stopping;
 
-	if (http_stream_backlog(r) > BACKLOG_MAX || write_news(f))
+	if (has_enough || write_news(f))
 		return;
 	end(f);
 	http_stream_end(r);
