@@ -18,7 +18,7 @@ enum request {
 };
 
 enum {
-	/* Of its output, at most so much is read in so long: the agent drops what is not. */
+	/* At most so much is read in so long. Of the container's output the agent drops what is not. */
 	READ_MAX = 256 << 10,
 	READ_PERIOD_MS = 250,
 };
@@ -32,6 +32,7 @@ struct container_client {
 
 	struct agent_write *watch, *hand_over; /* the first orders, until they are sent; the second may be NULL */
 	size_t watch_size, hand_over_size;
+	unsigned int unanswered; /* requests but WATCH that wait for their one answer: a bit each */
 	bool is_held;
 	bool is_handed_over;
 	bool has_run; /* RUN was sent */
@@ -63,8 +64,9 @@ static struct agent_write *make(enum agent_frame_type type, enum request request
 	return w;
 }
 
-static void send_order(struct container_client *c, struct agent_write *w, size_t size)
+static void send_order(struct container_client *c, enum request request, struct agent_write *w, size_t size)
 {
+	c->unanswered |= request == WATCH ? 0 : 1u << request;
 	if (!w || agent_connection_send(&c->connection, w, AGENT_HEADER_SIZE + size) < 0)
 		fail(c, "the agent cannot be given orders", false);
 }
@@ -75,15 +77,17 @@ void container_client_hand_over(struct container_client *c, const struct contain
 	c->owner = owner;
 }
 
-void container_client_stop(struct container_client *c, uint32_t grace_ms)
+bool container_client_stop(struct container_client *c, uint32_t grace_ms)
 {
 	uint8_t body[8];
 	struct bytes b = bytes_over(body, sizeof(body));
 
 	bytes_put_u32(&b, grace_ms);
 	bytes_put_u32(&b, 0);
-	if (c->connection.is_connected && !c->is_over)
-		send_order(c, make(AGENT_CONTAINER_STOP, STOP, body, sizeof(body)), sizeof(body));
+	if (!c->connection.is_connected || c->is_over || c->unanswered & 1u << STOP)
+		return false;
+	send_order(c, STOP, make(AGENT_CONTAINER_STOP, STOP, body, sizeof(body)), sizeof(body));
+	return true;
 }
 
 /* ---- what the agent says ----------------------------------------------------------------------------------------- */
@@ -102,17 +106,30 @@ static void go_on(struct container_client *c)
 		struct agent_write *w = c->hand_over;
 
 		c->hand_over = NULL;
-		send_order(c, w, c->hand_over_size);
+		send_order(c, HAND_OVER, w, c->hand_over_size);
 	}
 	if (!c->is_handed_over || c->is_over)
 		return;
 	if (c->state == AGENT_CONTAINER_HELD && !c->is_held && !c->has_run) {
 		c->has_run = true;
-		send_order(c, make(AGENT_CONTAINER_RUN, RUN, NULL, 0), 0);
+		send_order(c, RUN, make(AGENT_CONTAINER_RUN, RUN, NULL, 0), 0);
 	} else if (!c->is_usable && (is_running || (c->is_held && c->state == AGENT_CONTAINER_HELD))) {
 		c->is_usable = true;
 		c->events->usable(c->owner);
 	}
+}
+
+/* True if the frame may be an answer: each order but the first one, of which more is heard, has one. */
+static bool take_answer(struct container_client *c)
+{
+	unsigned int request = 1u << c->connection.frames.request;
+
+	if (c->connection.frames.request == WATCH)
+		return true;
+	if (!(c->unanswered & request))
+		return false;
+	c->unanswered &= ~request;
+	return true;
 }
 
 static int take_state(struct container_client *c)
@@ -121,7 +138,7 @@ static int take_state(struct container_client *c)
 	char sentence[AGENT_SENTENCE_MAX + 1];
 	enum agent_container_state state;
 
-	if (agent_container_state_decode(&state, sentence, f->body, f->size) < 0)
+	if (!take_answer(c) || agent_container_state_decode(&state, sentence, f->body, f->size) < 0)
 		return -EPROTO;
 	if (f->request == HAND_OVER)
 		c->is_handed_over = true;
@@ -137,6 +154,8 @@ static int take_refusal(struct container_client *c)
 	const struct agent_frames *f = &c->connection.frames;
 	char sentence[AGENT_SENTENCE_MAX + 1];
 
+	if (!take_answer(c))
+		return -EPROTO;
 	if (c->state >= AGENT_CONTAINER_ENDING)
 		return 0;
 	agent_sentence_decode(sentence, f->body, f->size);
@@ -161,9 +180,19 @@ static int take_dropped(struct container_client *c)
 	struct bytes b = bytes_from(c->connection.frames.body, c->connection.frames.size);
 	uint64_t n = bytes_get_u64(&b);
 
-	if (b.failed || bytes_left(&b) || c->connection.frames.request != WATCH)
+	if (b.failed || bytes_left(&b) || n == 0 || c->connection.frames.request != WATCH)
 		return -EPROTO;
 	c->events->dropped(c->owner, n);
+	return 0;
+}
+
+static int take_output(struct container_client *c)
+{
+	const struct agent_frames *f = &c->connection.frames;
+
+	if (f->request != WATCH || f->size == 0)
+		return -EPROTO;
+	c->events->output(c->owner, f->type == AGENT_STDERR, f->body, f->size);
 	return 0;
 }
 
@@ -175,26 +204,21 @@ static void on_period_over(uv_timer_t *timer)
 	agent_connection_pause(&c->connection, false);
 }
 
-static int take_output(struct container_client *c)
+/* Whatever it is: a flood of anything would keep hearthd from its other work. */
+static void count_read(struct container_client *c)
 {
-	const struct agent_frames *f = &c->connection.frames;
-
-	/* Frames of nothing could go on without an end. */
-	if (f->request != WATCH || f->size == 0)
-		return -EPROTO;
 	if (!uv_is_active((uv_handle_t *)&c->reading))
 		uv_timer_start(&c->reading, on_period_over, READ_PERIOD_MS, 0);
-	c->n_read += f->size;
+	c->n_read += AGENT_HEADER_SIZE + c->connection.frames.size;
 	if (c->n_read > READ_MAX)
 		agent_connection_pause(&c->connection, true);
-	c->events->output(c->owner, f->type == AGENT_STDERR, f->body, f->size);
-	return 0;
 }
 
 static int on_frame(void *owner)
 {
 	struct container_client *c = owner;
 
+	count_read(c);
 	if (c->is_over)
 		return 0;
 	if (c->connection.frames.request == 0 || c->connection.frames.request >= N_REQUESTS)
@@ -224,7 +248,7 @@ static void on_connected(void *owner)
 	struct agent_write *w = c->watch;
 
 	c->watch = NULL;
-	send_order(c, w, c->watch_size);
+	send_order(c, WATCH, w, c->watch_size);
 }
 
 static void on_failed(void *owner, const char *reason, bool broke_protocol)

@@ -44,8 +44,8 @@ struct container_client *container_client_open(uv_loop_t *loop, const char *path
 /* Another owner's from now on. */
 void container_client_hand_over(struct container_client *c, const struct container_events *events, void *owner);
 
-/* Asks for the container's end: its stop signal, and SIGKILL after `grace_ms`. exited() follows. */
-void container_client_stop(struct container_client *c, uint32_t grace_ms);
+/* Asks once for the container's end: its stop signal, and SIGKILL after `grace_ms`. exited() follows. False if it cannot. */
+bool container_client_stop(struct container_client *c, uint32_t grace_ms);
 
 /* Closes and frees; the container goes on. NULL is fine. */
 void container_client_close(struct container_client *c);

@@ -98,5 +98,6 @@ void container_farewell(uv_loop_t *loop, struct microvm *vm, struct container_cl
 	uv_timer_start(&f->timer, on_timeout, CONTAINER_FAREWELL_MS + ANSWER_MS, 0);
 	microvm_hand_over(vm, &vm_callbacks, f);
 	container_client_hand_over(client, &client_events, f);
-	container_client_stop(client, CONTAINER_FAREWELL_MS);
+	if (!container_client_stop(client, CONTAINER_FAREWELL_MS))
+		finish(f);
 }
