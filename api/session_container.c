@@ -142,22 +142,43 @@ static void on_usable(void *owner)
 	session_become_usable(s);
 }
 
+static struct container_log *log_of(struct session *s)
+{
+	if (!s->log)
+		s->log = calloc(1, sizeof(*s->log));
+	return s->log;
+}
+
+/*
+ * Each connection hears the container's output from its beginning, or is told how much of that was dropped: of the next
+ * `size` bytes, those that an earlier connection did not hear.
+ */
+static uint64_t hear(struct session *s, uint64_t size)
+{
+	uint64_t at = s->log_position, n_new;
+
+	s->log_position = size < UINT64_MAX - at ? at + size : UINT64_MAX;
+	n_new = s->log_position > s->log_heard ? s->log_position - s->log_heard : 0;
+	s->log_heard += n_new;
+	return n_new < size ? n_new : size;
+}
+
 static void on_output(void *owner, bool is_stderr, const uint8_t *data, size_t size)
 {
 	struct session *s = owner;
+	size_t n = (size_t)hear(s, size);
 
-	if (!s->log)
-		s->log = calloc(1, sizeof(*s->log));
-	if (s->log)
-		container_log_append(s->log, is_stderr, data, size);
+	if (n && log_of(s))
+		container_log_append(s->log, is_stderr, data + size - n, n);
 }
 
 static void on_dropped(void *owner, uint64_t n_bytes)
 {
 	struct session *s = owner;
+	uint64_t n = hear(s, n_bytes);
 
-	if (s->log)
-		container_log_note_dropped(s->log, n_bytes);
+	if (n && log_of(s))
+		container_log_note_dropped(s->log, n);
 }
 
 /* It came to nothing: for a reason, and what it wrote last tells more. */
@@ -167,7 +188,8 @@ static void lose(struct session *s, const char *why)
 	size_t n = s->log ? container_log_tail(s->log, said, sizeof(said) - 1) : 0;
 
 	said[n] = '\0';
-	snprintf(reason, sizeof(reason), "its container was not to be had: %.512s%s%.900s", why,
+	snprintf(reason, sizeof(reason), "its container %s: %.512s%s%.900s",
+		 s->state == SESSION_BOOTING ? "was not to be had" : "cannot be watched any more", why,
 		 n ? "; it wrote last: " : "", n ? log_quote(quoted, sizeof(quoted), said) : "");
 	microvm_lose(s->microvm, reason);
 }
@@ -230,30 +252,52 @@ static size_t name_session(const struct session *s, char environment[ENVIRONMENT
 	return (size_t)n + 1;
 }
 
+static void on_no_memory(uv_timer_t *timer)
+{
+	lose(timer->data, "out of memory");
+}
+
+/* Another one than the session may have had before. */
+static void forget_earlier(struct session *s)
+{
+	free(STEAL(&s->container_end));
+	s->log_heard = 0;
+}
+
 void session_container_begin(struct session *s)
 {
 	char environment[ENVIRONMENT_SIZE];
 	struct container_order order = { .environment = environment, .environment_size = name_session(s, environment) };
 	int rc;
 
-	if (!s->has_container)
+	s->log_position = 0;
+	if (!s->has_container) {
+		forget_earlier(s);
 		order.start = container_spec_start(microvm_container(s->microvm), &order.start_size);
+	}
 	if (s->state == SESSION_BOOTING)
 		uv_timer_start(&s->timer, on_late, s->all->host->boot_timeout_ms, 0);
 	s->container = container_client_open(s->all->host->loop, microvm_directory_of(s->microvm)->vsock, &order,
 					     &events, s, &rc);
-	if (!s->container)
-		microvm_lose(s->microvm, strerror(-rc));
+	/* Not from within this call, whose caller goes on with the session. */
+	if (!s->container && s->state == SESSION_BOOTING)
+		uv_timer_start(&s->timer, on_no_memory, 0, 0);
+	else if (!s->container)
+		log_warn("session=%.8s nothing is heard of its container: %s", s->guid, strerror(-rc));
 }
 
 struct container_client *session_container_take(struct session *s)
 {
 	bool is_running = s->microvm && s->has_container && !(s->container_end && s->container_end->has_exited);
 
-	return is_running ? STEAL(&s->container) : NULL;
+	/* One that is not in use yet has nothing to bring in order. */
+	return is_running && s->state != SESSION_BOOTING ? STEAL(&s->container) : NULL;
 }
 
 void session_container_leave(struct session *s)
 {
+	/* What waited for it. */
+	if (s->state == SESSION_BOOTING)
+		uv_timer_stop(&s->timer);
 	container_client_close(STEAL(&s->container));
 }

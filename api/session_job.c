@@ -150,7 +150,7 @@ static int open_writer(struct session *s, struct error *err)
 	struct snapshot_machine machine = { .shape = *microvm_shape_of(s->microvm) };
 
 	if (s->cannot_be_saved)
-		return error_set(err, ENOENT, "what its memory is a difference over is not there any more");
+		return error_set(err, ENOENT, "what its memory is a difference over, or a disk, is not there any more");
 	if (file_identity(s->all->host->image, machine.disk, sizeof(machine.disk), err) < 0)
 		return -err->code;
 	if (snapshot_writer_open(&s->writer, templates_workspace(s->all->templates), microvm_snapshot(s->microvm),

@@ -259,6 +259,9 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 					strlen(templates_workspace(all->templates))) == 0)
 			snapshot->is_temporary = true;
 	}
+	/* Which disks it was booted with is not known any more. */
+	if (all->rules.container && !record->snapshot[0])
+		s->cannot_be_saved = true;
 	session_account(s);
 	s->has_container = true;
 	s->microvm = microvm_attach(all->host, vm_id, d, &record->shape, snapshot, all->rules.tokens,

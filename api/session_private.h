@@ -72,6 +72,7 @@ struct session {
 	struct container_client *container;  /* of one that runs a container */
 	bool has_container;                  /* its machine's container was started */
 	struct container_log *log;           /* what that wrote; NULL: nothing */
+	uint64_t log_position, log_heard;    /* bytes of that: what the present connection has told, and any did */
 	struct container_end *container_end; /* it has ended; NULL: not, as far as is known */
 	struct {
 		uint64_t since_ns; /* up to which its machine's time is counted */

@@ -25,6 +25,9 @@ enum {
 
 void template_container_abort(struct template *t)
 {
+	/* Of another the timer may be that of a retry: a user's template is in use while it is recorded. */
+	if (!t->container)
+		return;
 	uv_timer_stop(&t->retry);
 	container_client_close(STEAL(&t->client));
 	ingress_close(STEAL(&t->ingress));
