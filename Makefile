@@ -58,7 +58,7 @@ IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/pool_container.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/notebook.c api/cli/own_session.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c \
@@ -210,10 +210,11 @@ UNIT_TESTS += container_spec
 UNIT_container_spec := api/container_spec.c api/container_start.c api/signal_name.c api/image/store.c api/image/work.c \
                        api/image/image_name.c api/folder_make.c $(UNIT_pool_resource)
 
-UNIT_TESTS += sse cli cli_options cli_view
+UNIT_TESTS += sse cli cli_options cli_pool_container cli_view
 UNIT_sse := api/cli/sse.c api/cli/buffer.c
 UNIT_cli := api/cli/source.c api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c
 UNIT_cli_options := api/cli/options.c
+UNIT_cli_pool_container := api/cli/pool_container.c api/cli/options.c
 UNIT_cli_view := api/cli/view.c api/cli/report.c
 
 # A fuzz target is tests/fuzz/fuzz_NAME.c with the sources that it names here (scripts/fuzz, docs/testing.md).

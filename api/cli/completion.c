@@ -85,8 +85,9 @@ static void offer_values(const struct query *q, const char *option)
 		const char *values[6];
 	} known[] = {
 		{ "output", { "table", "json", "jsonc", "tsv", "none" } },
-		{ "container-type", { "PythonLTS", "NodeLTS" } },
+		{ "container-type", { "PythonLTS", "NodeLTS", "CustomContainer" } },
 		{ "lifecycle-type", { "Timed", "MaxLifetime", "OnContainerExit" } },
+		{ "snapshot", { "Running", "BeforeEntrypoint" } },
 		{ "network-status", { "EgressDisabled", "EgressEnabled" } },
 		{ "egress-default-action", { "Allow", "Deny" } },
 		{ "role", { "reader", "executor", "manager" } },

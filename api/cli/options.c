@@ -15,8 +15,8 @@ struct token {
 
 bool option_takes_value(enum option_kind kind)
 {
-	return kind == OPTION_TEXT || kind == OPTION_TEXT_OR_EMPTY || kind == OPTION_NUMBER || kind == OPTION_IGNORED ||
-	       kind == OPTION_REFUSED;
+	return kind == OPTION_TEXT || kind == OPTION_TEXT_OR_EMPTY || kind == OPTION_WORDS || kind == OPTION_NUMBER ||
+	       kind == OPTION_IGNORED || kind == OPTION_REFUSED;
 }
 
 /* --name, --name=value, -n, -nvalue; no abbreviations, since a later option could make them mean something else. */
@@ -52,6 +52,16 @@ static int set_number(struct options *options, const struct token *token, struct
 	return 0;
 }
 
+static int add_word(struct options *options, const struct option_spec *spec, const char *word, struct error *err)
+{
+	struct option_words *words = (struct option_words *)((uintptr_t)options + spec->offset);
+
+	if (words->n == OPTIONS_WORDS_MAX)
+		return error_set(err, STATUS_USAGE, "--%s takes at most %d words", spec->name, OPTIONS_WORDS_MAX);
+	words->words[words->n++] = word;
+	return 0;
+}
+
 static int set(struct options *options, const struct token *token, struct error *err)
 {
 	const struct option_spec *spec = token->spec;
@@ -83,6 +93,31 @@ static int take_argument(struct options *options, size_t max, const char *text, 
 	return 0;
 }
 
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1] != '\0';
+}
+
+/*
+ * Takes the value that came with an option, if any, and the words behind it up to the next one. Returns how many words the
+ * option was, with itself, or negative with *err set.
+ */
+static int take_words(struct options *options, const struct token *token, char **words, struct error *err)
+{
+	const struct option_spec *spec = token->spec;
+	int n = 1;
+
+	if (token->value && add_word(options, spec, token->value, err) < 0)
+		return -err->code;
+	for (; words[n] && !is_option(words[n]); n++)
+		if (add_word(options, spec, words[n], err) < 0)
+			return -err->code;
+	if (n > 1 || token->value)
+		return n;
+	return error_set(err, STATUS_USAGE, "--%s needs a value: '' for none, --%s=WORD for one that begins with '-'",
+			 spec->name, spec->name);
+}
+
 /* Takes the option at argv[i]. Returns how many words it was, or negative with *err set. */
 static int take_option(struct options *options, const struct option_spec *specs, char **words, struct error *err)
 {
@@ -94,6 +129,8 @@ static int take_option(struct options *options, const struct option_spec *specs,
 	if (!option_takes_value(token.spec->kind)) {
 		if (token.value)
 			return error_set(err, STATUS_USAGE, "--%s takes no value", token.spec->name);
+	} else if (token.spec->kind == OPTION_WORDS) {
+		return take_words(options, &token, words, err);
 	} else if (!token.value) {
 		token.value = words[1];
 		n_words = 2;
@@ -136,13 +173,14 @@ int options_parse(struct options *options, const struct option_spec *specs, size
 		.timeout_s = OPTIONS_UNSET,
 		.max_size_mib = OPTIONS_UNSET,
 		.max_entries = OPTIONS_UNSET,
+		.target_port = OPTIONS_UNSET,
 	};
 	for (int i = 1; i < argc;) {
 		int n_words = 1;
 
 		if (!only_arguments && strcmp(argv[i], "--") == 0)
 			only_arguments = true;
-		else if (only_arguments || argv[i][0] != '-' || argv[i][1] == '\0')
+		else if (only_arguments || !is_option(argv[i]))
 			n_words = take_argument(options, n_arguments_max, argv[i], err) < 0 ? -err->code : 1;
 		else
 			n_words = take_option(options, specs, argv + i, err);

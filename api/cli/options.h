@@ -13,7 +13,14 @@
 
 enum {
 	OPTIONS_ARGUMENTS_MAX = 2,
+	OPTIONS_WORDS_MAX = 128,
 	OPTIONS_UNSET = -1, /* of a number */
+};
+
+/* The words of an option that takes several; none if it was not given. */
+struct option_words {
+	const char *words[OPTIONS_WORDS_MAX];
+	size_t n;
 };
 
 struct options {
@@ -63,6 +70,17 @@ struct options {
 	long pool_rate;
 	const char *max_disk;
 	const char *image_directory;
+	const char *image;
+	const char *container_name;
+	const char *startup_probe; /* '' is none, as of the others */
+	const char *readiness_probe;
+	const char *liveness_probe;
+	const char *snapshot;
+	struct option_words command;
+	struct option_words args;
+	struct option_words env_vars;
+	struct option_words secrets;
+	long target_port;
 	long max_size_mib;
 	long max_entries;
 	long days;
@@ -78,6 +96,7 @@ enum option_kind {
 	OPTION_END,
 	OPTION_TEXT,
 	OPTION_TEXT_OR_EMPTY, /* '' has a meaning, which `help` says */
+	OPTION_WORDS, /* one or several, up to the next option; given again, more of them. '' alone: an empty list */
 	OPTION_NUMBER,
 	OPTION_SWITCH,
 	OPTION_IGNORED,        /* taken with its value for the sake of scripts written for az */

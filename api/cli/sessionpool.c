@@ -1,6 +1,7 @@
 #include "sessionpool.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
+#include "pool_container.h"
 #include "view.h"
 
 #include <curl/curl.h>
@@ -17,6 +18,7 @@ enum {
 };
 
 #define PROPERTIES "properties."
+#define CUSTOM     "CustomContainer"
 
 static const struct view_column columns[] = {
 	{ "NAME", "name", VIEW_PLAIN },
@@ -32,18 +34,40 @@ static const struct view_column columns[] = {
 	{ "CPU", PROPERTIES "resources.cpu", VIEW_PLAIN },
 	{ "MEMORY", PROPERTIES "resources.memory", VIEW_PLAIN },
 	{ "TEMPLATE", PROPERTIES "templateName", VIEW_PLAIN },
+	{ "IMAGE", PROPERTIES "customContainerTemplate.containers.0.image", VIEW_PLAIN },
 	{ NULL, NULL, VIEW_PLAIN },
 };
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-#define NAME_OPTION     OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", "the pool; or give it as an argument")
-#define NO_WAIT_OPTION  OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL)
-#define CONTAINER(name) OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "sessions run Hearth's own image, no containers")
+#define NAME_OPTION    OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", "the pool; or give it as an argument")
+#define NO_WAIT_OPTION OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL)
 #define IDENTITY(name)                                                                                                 \
 	OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name,                                                                 \
 			      "a pool has no identity of its own: name one with --mi-user-assigned")
-#define REGISTRY(name) OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name, "there is no registry: no container is pulled")
+#define REGISTRY(name)                                                                                                 \
+	OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, name,                                                                 \
+			      "a pool pulls no image: import the image with `hearth image import NAME`")
+/* The words of a list stand behind its option, as in az. */
+#define CONTAINER_OPTIONS                                                                                              \
+	OPTION(OPTION_TEXT, 'i', "image", image, "NAME", "of the container: see hearth image ls"),                     \
+		OPTION(OPTION_TEXT, 0, "container-name", container_name, "NAME", "default: the pool's"),               \
+		OPTION(OPTION_WORDS, 0, "command", command, "WORD...",                                                 \
+		       "in place of the image's entrypoint; '': the image's"),                                         \
+		OPTION(OPTION_WORDS, 0, "args", args, "WORD...",                                                       \
+		       "its arguments; --args=WORD for one that begins with '-'; '': the image's"),                    \
+		OPTION(OPTION_WORDS, 0, "env-vars", env_vars, "NAME=VALUE...",                                         \
+		       "its environment; NAME=secretref:SECRET; '': none"),                                            \
+		OPTION(OPTION_WORDS, 's', "secrets", secrets, "NAME=VALUE...",                                         \
+		       "all of them; the NAME alone keeps one; '': none"),                                             \
+		OPTION(OPTION_NUMBER, 0, "target-port", target_port, "PORT",                                           \
+		       "where the container listens; default: the one that the image exposes"),                        \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "startup-probe", startup_probe, "PROBE",                               \
+		       "http:PORT/PATH or tcp:PORT; '': none"),                                                        \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "readiness-probe", readiness_probe, "PROBE", "likewise"),              \
+		OPTION(OPTION_TEXT_OR_EMPTY, 0, "liveness-probe", liveness_probe, "PROBE", "likewise"),                \
+		OPTION(OPTION_TEXT, 0, "snapshot", snapshot, "WHEN",                                                   \
+		       "of the container that sessions are copies of: Running, or BeforeEntrypoint")
 #define DEFINITION_OPTIONS                                                                                             \
 	OPTION(OPTION_NUMBER, 0, "max-sessions", max_sessions, "N", "sessions at a time, 1 to 1000"),                  \
 		OPTION(OPTION_NUMBER, 0, "ready-sessions", ready_sessions, "N", "sessions to keep ready"),             \
@@ -79,15 +103,16 @@ static const struct view_column columns[] = {
 		OPTION(OPTION_NUMBER, 0, "pool-rate", pool_rate, "N", "requests a minute to all of them; 0: any"),     \
 		OPTION(OPTION_TEXT, 0, "template", template, "NAME", "sessions begin as this template")
 #define REFUSED_OPTIONS                                                                                                \
-	CONTAINER("environment"), CONTAINER("image"), CONTAINER("container-name"), CONTAINER("env-vars"),              \
-		CONTAINER("command"), CONTAINER("args"), CONTAINER("target-port"), CONTAINER("secrets"),               \
-		REGISTRY("registry-server"), REGISTRY("registry-username"), REGISTRY("registry-password"),             \
-		REGISTRY("registry-identity"), IDENTITY("mi-system-assigned")
+	OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "environment", NULL), REGISTRY("registry-server"),                    \
+		REGISTRY("registry-username"), REGISTRY("registry-password"), REGISTRY("registry-identity"),           \
+		IDENTITY("mi-system-assigned")
 
 static const struct option_spec create_options[] = {
 	NAME_OPTION,
-	OPTION(OPTION_TEXT, 0, "container-type", container_type, "TYPE", "PythonLTS (default) or NodeLTS"),
+	OPTION(OPTION_TEXT, 0, "container-type", container_type, "TYPE",
+	       "PythonLTS (default), NodeLTS or CustomContainer (default with --image)"),
 	DEFINITION_OPTIONS,
+	CONTAINER_OPTIONS,
 	OPTION(OPTION_TEXT, 'l', "location", location, "TEXT", "kept and shown, means nothing"),
 	NO_WAIT_OPTION,
 	REFUSED_OPTIONS,
@@ -95,7 +120,7 @@ static const struct option_spec create_options[] = {
 };
 
 static const struct option_spec update_options[] = {
-	NAME_OPTION, DEFINITION_OPTIONS, NO_WAIT_OPTION, REFUSED_OPTIONS, COMMON_OPTIONS,
+	NAME_OPTION, DEFINITION_OPTIONS, CONTAINER_OPTIONS, NO_WAIT_OPTION, REFUSED_OPTIONS, COMMON_OPTIONS,
 };
 
 static const struct option_spec show_options[] = { NAME_OPTION, COMMON_OPTIONS };
@@ -246,28 +271,79 @@ static int call_and_print(struct service *s, const char *method, const struct op
 	return ret;
 }
 
+static bool is_custom(const char *container_type)
+{
+	return container_type && strcasecmp(container_type, CUSTOM) == 0;
+}
+
+/* What was not said, as az says it. */
+static int complete(struct options *o, struct error *err)
+{
+	if (o->max_sessions == OPTIONS_UNSET)
+		o->max_sessions = DEFAULT_MAX_SESSIONS;
+	if (o->ready_sessions == OPTIONS_UNSET)
+		o->ready_sessions = o->max_sessions < DEFAULT_READY_SESSIONS ? o->max_sessions : DEFAULT_READY_SESSIONS;
+	if (!o->lifecycle_type && o->max_alive_s != OPTIONS_UNSET && o->cooldown_s == OPTIONS_UNSET)
+		o->lifecycle_type = "OnContainerExit";
+	if (!o->container_type && pool_container_is_meant(o))
+		o->container_type = CUSTOM;
+	if (pool_container_is_meant(o) && !is_custom(o->container_type))
+		return error_set(err, STATUS_USAGE,
+				 "a pool of type %s runs no container of its own: leave out --image and "
+				 "its like, or give --container-type " CUSTOM,
+				 o->container_type);
+	return 0;
+}
+
 static int create(struct service *s, const struct options *o, struct error *err)
 {
-	struct options complete = *o;
+	const char *name = command_name(o, o->pool, "the pool's name", err);
+	struct options all = *o;
 	json_t *resource;
 	int ret;
 
-	if (complete.max_sessions == OPTIONS_UNSET)
-		complete.max_sessions = DEFAULT_MAX_SESSIONS;
-	if (complete.ready_sessions == OPTIONS_UNSET)
-		complete.ready_sessions = complete.max_sessions < DEFAULT_READY_SESSIONS ? complete.max_sessions
-											 : DEFAULT_READY_SESSIONS;
-	resource = make_resource(&complete);
-	ret = call_and_print(s, "PUT", o, resource, err);
+	if (!name || complete(&all, err) < 0)
+		return -err->code;
+	resource = make_resource(&all);
+	ret = pool_secrets_put(resource, o, err);
+	if (ret == 0 && is_custom(all.container_type))
+		ret = pool_container_put(resource, o, NULL, name, err);
+	if (ret == 0)
+		ret = call_and_print(s, "PUT", o, resource, err);
 	json_decref(resource);
+	return ret;
+}
+
+/* Over what the pool has: the service takes a container as a whole. */
+static int update_container(struct service *s, const struct options *o, json_t *resource, struct error *err)
+{
+	const char *name;
+	AUTO_FREE char *path = pool_path(o, &name, err);
+	json_t *answer = NULL;
+	int ret = path ? service_call(s, "GET", path, NULL, &answer, err) : -err->code;
+	const json_t *before = json_object_get(json_object_get(answer, "properties"), "customContainerTemplate");
+
+	if (ret == 0 && !json_is_object(before))
+		ret = error_set(
+			err, STATUS_USAGE,
+			"the session pool %s runs no container, and its type cannot be changed: make another with "
+			"`hearth sessionpool create NAME --image IMAGE`",
+			name);
+	if (ret == 0)
+		ret = pool_container_put(resource, o, before, name, err);
+	json_decref(answer);
 	return ret;
 }
 
 static int update(struct service *s, const struct options *o, struct error *err)
 {
 	json_t *resource = make_resource(o);
-	int ret = call_and_print(s, "PATCH", o, resource, err);
+	int ret = pool_secrets_put(resource, o, err);
 
+	if (ret == 0 && pool_container_is_meant(o))
+		ret = update_container(s, o, resource, err);
+	if (ret == 0)
+		ret = call_and_print(s, "PATCH", o, resource, err);
 	json_decref(resource);
 	return ret;
 }
@@ -324,6 +400,8 @@ const struct command_group sessionpool_commands = {
 	.examples = "  hearth sessionpool create analysis --max-sessions 50 --ready-sessions 10 --memory 2Gi\n"
 		    "  hearth sessionpool update analysis --cooldown-period 600\n"
 		    "  hearth run --pool analysis -c 'print(6 * 7)'\n"
+		    "  hearth sessionpool create web --image app:1 --target-port 8080 --env-vars MODE=fast LEVEL=2\n"
+		    "  hearth sessionpool update web --image app:2\n"
 		    "  hearth sessionpool list -o json | jq '.[].name'\n"
 		    "  hearth sessionpool delete analysis --yes\n",
 };

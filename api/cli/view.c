@@ -24,7 +24,8 @@ static const json_t *find(const json_t *object, const char *path)
 		size_t length = strcspn(path, ".");
 
 		snprintf(key, sizeof(key), "%.*s", (int)length, path);
-		object = json_object_get(object, key);
+		object = json_is_array(object) ? json_array_get(object, strtoul(key, NULL, 10))
+					       : json_object_get(object, key);
 		path += length + (path[length] == '.');
 	}
 	return object;

@@ -10,7 +10,7 @@ enum view_kind { VIEW_PLAIN, VIEW_TIME };
 
 struct view_column {
 	const char *title; /* NULL ends the table of columns */
-	const char *path;  /* keys with dots between them */
+	const char *path;  /* keys, and the numbers of entries of arrays, with dots between them */
 	enum view_kind kind;
 };
 

@@ -16,6 +16,7 @@ static const struct option_spec specs[] = {
 	OPTION(OPTION_NUMBER, 0, "max-sessions", max_sessions, "N", "a number"),
 	OPTION(OPTION_SWITCH, 'y', "yes", yes, NULL, "a switch"),
 	OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL),
+	OPTION(OPTION_WORDS, 's', "secrets", secrets, "NAME=VALUE...", "some words"),
 	OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, "image", "there are no images"),
 	COMMON_OPTIONS,
 };
@@ -119,6 +120,50 @@ static void an_empty_text_is_taken_where_it_means_something(void **state)
 	check_bad("--egress-allow", "--egress-allow needs a value");
 }
 
+static void several_words_follow_an_option_that_takes_them(void **state)
+{
+	static const char *const lines[] = { "--secrets a b -y name", "-s a b -y name", "name -sa --secrets=b -y",
+					     "--secrets a --secrets b -y name", "name -y --secrets a b" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		check_good(lines[i]);
+		assert_int_equal(options.secrets.n, 2);
+		assert_string_equal(options.secrets.words[0], "a");
+		assert_string_equal(options.secrets.words[1], "b");
+		assert_true(options.yes);
+		assert_int_equal(options.n_arguments, 1);
+		assert_string_equal(options.arguments[0], "name");
+	}
+	check_good("--secrets a - -- b");
+	assert_int_equal(options.secrets.n, 2);
+	assert_string_equal(options.arguments[0], "b");
+	check_good("--secrets ''");
+	assert_int_equal(options.secrets.n, 1);
+	check_good("--secrets=-x y");
+	assert_int_equal(options.secrets.n, 2);
+	assert_string_equal(options.secrets.words[0], "-x");
+	assert_int_equal(options.n_arguments, 0);
+	check_bad("--secrets", "--secrets needs a value: '' for none");
+	check_bad("--secrets --yes", "--secrets=WORD");
+	check_bad("-s -- a", "--secrets needs a value");
+}
+
+static void the_words_of_an_option_have_a_bound(void **state)
+{
+	char *words[OPTIONS_WORDS_MAX + 4] = { "command", "--secrets" };
+	struct error err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < OPTIONS_WORDS_MAX; i++)
+		words[2 + i] = "a=b";
+	assert_int_equal(options_parse(&options, specs, 2, OPTIONS_WORDS_MAX + 2, words, &err), 0);
+	assert_int_equal(options.secrets.n, OPTIONS_WORDS_MAX);
+	words[2 + OPTIONS_WORDS_MAX] = "one-more";
+	assert_true(options_parse(&options, specs, 2, OPTIONS_WORDS_MAX + 3, words, &err) < 0);
+	assert_non_null(strstr(err.text, "--secrets takes at most 128 words"));
+}
+
 static void what_cannot_be_used_says_why(void **state)
 {
 	(void)state;
@@ -166,6 +211,8 @@ int main(void)
 		cmocka_unit_test(arguments_stand_anywhere),
 		cmocka_unit_test(options_of_az_without_a_meaning_are_taken),
 		cmocka_unit_test(an_empty_text_is_taken_where_it_means_something),
+		cmocka_unit_test(several_words_follow_an_option_that_takes_them),
+		cmocka_unit_test(the_words_of_an_option_have_a_bound),
 		cmocka_unit_test(what_cannot_be_used_says_why),
 		cmocka_unit_test(the_help_shows_what_has_an_effect),
 	};

@@ -25,7 +25,7 @@ static char output[4096];
 static struct error err;
 
 /* What view_print() writes to stdout, in `output`. Returns what it returned. */
-static int print(const char *json_text, const char *format)
+static int print_columns(const char *json_text, const struct view_column *shown, const char *format)
 {
 	json_t *json = json_loads(json_text, 0, NULL);
 	int fd = memfd_create("stdout", MFD_CLOEXEC), before;
@@ -37,7 +37,7 @@ static int print(const char *json_text, const char *format)
 	before = dup(STDOUT_FILENO);
 	dup2(fd, STDOUT_FILENO);
 	err = (struct error) { 0 };
-	ret = view_print(json, columns, format, &err);
+	ret = view_print(json, shown, format, &err);
 	fflush(stdout);
 	dup2(before, STDOUT_FILENO);
 	close(before);
@@ -46,6 +46,26 @@ static int print(const char *json_text, const char *format)
 	close(fd);
 	json_decref(json);
 	return ret;
+}
+
+static int print(const char *json_text, const char *format)
+{
+	return print_columns(json_text, columns, format);
+}
+
+static void a_number_in_a_path_is_an_entry_of_an_array(void **state)
+{
+	static const struct view_column in_arrays[] = {
+		{ "FIRST", "list.0.name", VIEW_PLAIN },
+		{ "SECOND", "list.1.name", VIEW_PLAIN },
+		{ NULL, NULL, VIEW_PLAIN },
+	};
+
+	(void)state;
+	assert_int_equal(print_columns("{\"list\":[{\"name\":\"a\"}]}", in_arrays, "tsv"), 0);
+	assert_string_equal(output, "a\t-\n");
+	assert_int_equal(print_columns("{\"list\":null}", in_arrays, "tsv"), 0);
+	assert_string_equal(output, "-\t-\n");
 }
 
 static void tables_are_as_wide_as_their_cells(void **state)
@@ -105,6 +125,7 @@ static void an_answer_without_the_value_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_number_in_a_path_is_an_entry_of_an_array),
 		cmocka_unit_test(tables_are_as_wide_as_their_cells),
 		cmocka_unit_test(one_object_is_a_table_of_one_row),
 		cmocka_unit_test(what_is_piped_is_json_as_it_came),
