@@ -56,9 +56,9 @@ IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/
          api/image/description.c api/image/image_name.c api/image/store.c api/image/work.c api/image/source.c \
          api/image/fetch.c api/image/import.c
 
-CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/token.c api/cli/sse.c api/cli/output.c \
+CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/service_transfer.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
-       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/pool_container.c api/cli/session.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
+       api/cli/command.c api/cli/options.c api/cli/view.c api/cli/sessionpool.c api/cli/pool_container.c api/cli/session.c api/cli/session_logs.c api/cli/session_files.c api/cli/session_execute.c api/cli/completion.c \
        api/cli/template.c api/cli/key.c api/cli/cert.c api/cli/certificate.c \
        api/cli/notebook.c api/cli/own_session.c \
        api/cli/bench.c api/cli/logs.c api/cli/usage.c api/cli/log_filter.c api/cli/since.c \

@@ -4,6 +4,7 @@
 #include "explain.h"
 #include "interrupt.h"
 #include "json.h"
+#include "service_private.h"
 #include "token.h"
 
 #include <curl/curl.h>
@@ -16,30 +17,10 @@
 
 enum {
 	EVENT_SIZE_MAX = 256 << 20, /* bytes; an answer repeats all the output of its execution */
-	ERROR_BODY_MAX = 16 << 10,
-	ANSWER_MAX = 64 << 20, /* of a call: a list of a thousand sessions takes half a MiB */
 	CONNECT_TIMEOUT_S = 10,
 	SILENCE_MAX_S = 120, /* hearthd sends a comment line every few seconds while code runs */
 	END_TIMEOUT_S = 10,
 	CALL_TIMEOUT_S = 1800, /* a fork waits for the code that runs */
-};
-
-struct service {
-	char *url;  /* without a slash at its end */
-	char *pool; /* NULL: the default one */
-	struct curl_slist *headers;
-	const char *ca_certificate; /* NULL: the machine's own authorities */
-	bool is_loopback;
-	bool answered; /* to any request: so there is somebody to talk to */
-	CURLM *multi;
-};
-
-/* One request's answer while it comes in. */
-struct answer {
-	CURL *easy;
-	struct sse_parser events;
-	struct buffer body; /* of an answer that is no event stream; cut at its limit */
-	int parser_result;  /* why the parser stopped, or 0 */
 };
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
@@ -158,8 +139,7 @@ char *service_route(const struct service *s, const char *route, const char *cons
 	return path;
 }
 
-/* A request for a path, which may have a query; or NULL. */
-static CURL *new_request(const struct service *s, const char *method, const char *path)
+CURL *service_request(const struct service *s, const char *method, const char *path)
 {
 	CURL *easy = curl_easy_init();
 	AUTO_FREE char *url = NULL;
@@ -195,7 +175,7 @@ static CURL *new_session_request(const struct service *s, const char *method, co
 	const char *const parameters[] = { "identifier", session, NULL };
 	AUTO_FREE char *path = service_route(s, route, parameters);
 
-	return new_request(s, method, path);
+	return service_request(s, method, path);
 }
 
 static void set_body(CURL *easy, const char *body)
@@ -204,8 +184,7 @@ static void set_body(CURL *easy, const char *body)
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 }
 
-/* Runs the request to its end, or to the user's interrupt (then CURLE_ABORTED_BY_CALLBACK). */
-static CURLcode perform(struct service *s, CURL *easy)
+CURLcode service_perform(struct service *s, CURL *easy)
 {
 	CURLcode result = CURLE_ABORTED_BY_CALLBACK;
 	int running = 1;
@@ -245,7 +224,7 @@ static bool is_event_stream(CURL *easy)
 	return status / 100 == 2 && type && strncasecmp(type, "text/event-stream", 17) == 0;
 }
 
-static size_t on_body(char *data, size_t one, size_t size, void *context)
+size_t service_take_body(char *data, size_t one, size_t size, void *context)
 {
 	struct answer *answer = context;
 
@@ -278,7 +257,7 @@ static char *execution_body(const struct source *source, long timeout_s)
 
 /* ---- the requests ------------------------------------------------------------------------------------------------ */
 
-static int explain_answer(const struct service *s, const struct answer *answer, CURLcode result, struct error *err)
+int service_explain(const struct service *s, const struct answer *answer, CURLcode result, struct error *err)
 {
 	const struct failure failure = {
 		.url = s->url,
@@ -296,8 +275,7 @@ static int explain_answer(const struct service *s, const struct answer *answer, 
 	return explain(&failure, err);
 }
 
-/* It may take any time, but not without a sign of life. */
-static void set_patience(CURL *easy)
+void service_set_patience(CURL *easy)
 {
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
@@ -324,7 +302,7 @@ static int post_for_events(struct service *s, const char *path, const char *body
 {
 	struct relay relay = { .on_event = on_event, .context = context };
 	struct answer answer = {
-		.easy = new_request(s, "POST", path),
+		.easy = service_request(s, "POST", path),
 		.body = { .limit = ERROR_BODY_MAX },
 	};
 	CURLcode result = CURLE_OUT_OF_MEMORY;
@@ -333,16 +311,16 @@ static int post_for_events(struct service *s, const char *path, const char *body
 	sse_parser_init(&answer.events, EVENT_SIZE_MAX, relay_event, &relay);
 	if (body && answer.easy) {
 		set_body(answer.easy, body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, service_take_body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
-		set_patience(answer.easy);
-		result = perform(s, answer.easy);
+		service_set_patience(answer.easy);
+		result = service_perform(s, answer.easy);
 	}
 	s->answered = s->answered || is_answered(answer.easy);
 	if (relay.result)
 		ret = relay.result;
 	else if (result != CURLE_OK || !is_event_stream(answer.easy))
-		ret = explain_answer(s, &answer, result, err);
+		ret = service_explain(s, &answer, result, err);
 	sse_parser_fini(&answer.events);
 	buffer_fini(&answer.body);
 	curl_easy_cleanup(answer.easy);
@@ -376,7 +354,7 @@ int service_run_notebook(struct service *s, const char *session, const char *not
 	return post_for_events(s, path, notebook, on_event, context, err);
 }
 
-static bool is_success(CURL *easy)
+bool service_succeeded(CURL *easy)
 {
 	long status = 0;
 
@@ -392,11 +370,11 @@ static int read_answer(const struct service *s, const struct buffer *body, json_
 	return 0;
 }
 
-/* What came of a request whose answer is JSON; frees the answer. */
-static int finish(struct service *s, struct answer *answer, CURLcode result, json_t **answer_json, struct error *err)
+int service_finish(struct service *s, struct answer *answer, CURLcode result, json_t **answer_json, struct error *err)
 {
-	int ret = result == CURLE_OK && is_success(answer->easy) ? read_answer(s, &answer->body, answer_json, err)
-								 : explain_answer(s, answer, result, err);
+	int ret = result == CURLE_OK && service_succeeded(answer->easy)
+			  ? read_answer(s, &answer->body, answer_json, err)
+			  : service_explain(s, answer, result, err);
 
 	buffer_fini(&answer->body);
 	curl_easy_cleanup(answer->easy);
@@ -408,7 +386,7 @@ int service_call(struct service *s, const char *method, const char *path, const 
 {
 	AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct answer answer = {
-		.easy = new_request(s, method, path),
+		.easy = service_request(s, method, path),
 		.body = { .limit = ANSWER_MAX },
 	};
 	CURLcode result = CURLE_OUT_OF_MEMORY;
@@ -418,128 +396,15 @@ int service_call(struct service *s, const char *method, const char *path, const 
 		set_body(answer.easy, text ? text : "");
 		if (strcmp(method, "GET") == 0)
 			curl_easy_setopt(answer.easy, CURLOPT_HTTPGET, 1L);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
+		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, service_take_body);
 		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
 		curl_easy_setopt(answer.easy, CURLOPT_TIMEOUT, (long)CALL_TIMEOUT_S);
-		result = perform(s, answer.easy);
+		result = service_perform(s, answer.easy);
 	}
-	return finish(s, &answer, result, answer_json, err);
+	return service_finish(s, &answer, result, answer_json, err);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
-
-char *service_file_route(const struct service *s, const char *route, const char *file, const char *const *parameters)
-{
-	const char *mark = strstr(route, "%s");
-	char *name = curl_easy_escape(NULL, file, 0), *path = NULL;
-	AUTO_FREE char *whole = NULL;
-
-	if (name && asprintf(&whole, "%.*s%s%s", (int)(mark - route), route, name, mark + 2) < 0)
-		whole = NULL;
-	if (whole)
-		path = service_route(s, whole, parameters);
-	curl_free(name);
-	return path;
-}
-
-/* The token alone: a body that is no JSON has headers of its own. NULL if there is no memory. */
-static struct curl_slist *file_headers(const struct service *s)
-{
-	struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-
-	for (const struct curl_slist *h = s->headers; headers && h; h = h->next) {
-		struct curl_slist *longer =
-			strncmp(h->data, "Authorization:", 14) == 0 ? curl_slist_append(headers, h->data) : headers;
-
-		if (!longer)
-			curl_slist_free_all(headers);
-		headers = longer;
-	}
-	return headers;
-}
-
-static curl_mime *file_body(CURL *easy, const char *file, const char *name)
-{
-	curl_mime *mime = curl_mime_init(easy);
-	curl_mimepart *part = mime ? curl_mime_addpart(mime) : NULL;
-
-	if (part && curl_mime_name(part, "file") == CURLE_OK && curl_mime_filedata(part, file) == CURLE_OK &&
-	    curl_mime_filename(part, name) == CURLE_OK)
-		return mime;
-	curl_mime_free(mime);
-	return NULL;
-}
-
-int service_upload(struct service *s, const char *path, const char *file, const char *name, json_t **answer_json,
-		   struct error *err)
-{
-	struct answer answer = {
-		.easy = new_request(s, "POST", path),
-		.body = { .limit = ANSWER_MAX },
-	};
-	struct curl_slist *headers = file_headers(s);
-	curl_mime *mime = answer.easy ? file_body(answer.easy, file, name) : NULL;
-	CURLcode result = CURLE_OUT_OF_MEMORY;
-	int ret;
-
-	*answer_json = NULL;
-	if (mime && headers) {
-		curl_easy_setopt(answer.easy, CURLOPT_MIMEPOST, mime);
-		curl_easy_setopt(answer.easy, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, on_body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
-		set_patience(answer.easy);
-		result = perform(s, answer.easy);
-	}
-	ret = finish(s, &answer, result, answer_json, err);
-	curl_mime_free(mime);
-	curl_slist_free_all(headers);
-	return ret;
-}
-
-struct download {
-	struct answer answer;
-	FILE *out;
-	bool is_out_broken;
-};
-
-/* An error's body is kept, to be explained. */
-static size_t on_download(char *data, size_t one, size_t size, void *context)
-{
-	struct download *d = context;
-
-	if (!is_success(d->answer.easy))
-		return on_body(data, one, size, &d->answer);
-	d->is_out_broken = fwrite(data, 1, size, d->out) != size;
-	return d->is_out_broken ? 0 : size;
-}
-
-int service_download(struct service *s, const char *path, FILE *out, struct error *err)
-{
-	struct download d = {
-		.answer = { .easy = new_request(s, "GET", path), .body = { .limit = ERROR_BODY_MAX } },
-		.out = out,
-	};
-	struct curl_slist *headers = file_headers(s);
-	CURLcode result = CURLE_OUT_OF_MEMORY;
-	int ret = 0;
-
-	if (d.answer.easy && headers) {
-		curl_easy_setopt(d.answer.easy, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEFUNCTION, on_download);
-		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEDATA, &d);
-		set_patience(d.answer.easy);
-		result = perform(s, d.answer.easy);
-	}
-	if (d.is_out_broken || (result == CURLE_OK && fflush(out) != 0))
-		ret = error_set(err, STATUS_SERVICE, "the output cannot be written");
-	else if (result != CURLE_OK || !is_success(d.answer.easy))
-		ret = explain_answer(s, &d.answer, result, err);
-	buffer_fini(&d.answer.body);
-	curl_easy_cleanup(d.answer.easy);
-	curl_slist_free_all(headers);
-	return ret;
-}
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static size_t ignore_body(char *data, size_t one, size_t size, void *context)
 {
@@ -556,7 +421,7 @@ void service_end_session(struct service *s, const char *session)
 		return;
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore_body);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)END_TIMEOUT_S);
-	/* Not perform(): the session of an execution that the user interrupted must end, too. */
+	/* Not service_perform(): the session of an execution that the user interrupted must end, too. */
 	curl_easy_perform(easy);
 	curl_easy_cleanup(easy);
 }

@@ -1,10 +1,14 @@
 #include "session.h"
 #include "common/cleanup.h"
 #include "exit_status.h"
+#include "session_logs.h"
 #include "view.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* Where every kind of pool has it: of a pool of containers, the other paths are the container's. */
+#define ROUTE ".management/session"
 
 static const struct view_column columns[] = {
 	{ "IDENTIFIER", "identifier", VIEW_PLAIN },
@@ -30,6 +34,14 @@ static const struct option_spec list_options[] = {
 };
 
 static const struct option_spec session_options[] = { SESSION_OPTIONS };
+
+static const struct option_spec logs_options[] = {
+	OPTION(OPTION_SWITCH, 'f', "follow", follow, NULL, "go on with what it writes from now on, until it ends"),
+	OPTION(OPTION_TEXT, 'i', "identifier", session, "NAME", "the session; or give it as an argument"),
+	POOL_OPTION,
+	OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL),
+	SERVICE_OPTIONS,
+};
 
 static const char *session_name(const struct options *o, struct error *err)
 {
@@ -63,22 +75,29 @@ static int call_named(struct service *s, const struct options *o, const char *me
 
 static int show(struct service *s, const struct options *o, struct error *err)
 {
-	return call_named(s, o, "GET", "session", err);
+	return call_named(s, o, "GET", ROUTE, err);
 }
 
 static int stop(struct service *s, const struct options *o, struct error *err)
 {
-	return call_named(s, o, "DELETE", "session", err);
+	return call_named(s, o, "DELETE", ROUTE, err);
+}
+
+static int logs(struct service *s, const struct options *o, struct error *err)
+{
+	const char *name = session_name(o, err);
+
+	return name ? session_logs(s, ROUTE "/logs", name, o->follow, err) : -err->code;
 }
 
 static int suspend(struct service *s, const struct options *o, struct error *err)
 {
-	return call_named(s, o, "POST", "session/suspend", err);
+	return call_named(s, o, "POST", ROUTE "/suspend", err);
 }
 
 static int resume(struct service *s, const struct options *o, struct error *err)
 {
-	return call_named(s, o, "POST", "session/resume", err);
+	return call_named(s, o, "POST", ROUTE "/resume", err);
 }
 
 /* With --identifier the only argument is the copy's name. */
@@ -88,7 +107,7 @@ static int fork_session(struct service *s, const struct options *o, struct error
 
 	if (o->n_arguments != n_expected)
 		return error_set(err, STATUS_USAGE, "session fork takes two names: of the session, and of its copy");
-	return call(s, o, "POST", "session/fork", o->session ? o->session : o->arguments[0],
+	return call(s, o, "POST", ROUTE "/fork", o->session ? o->session : o->arguments[0],
 		    o->arguments[n_expected - 1], err);
 }
 
@@ -104,11 +123,11 @@ static int add_page(struct service *s, json_t *all, bool *is_last, struct error 
 	int ret;
 
 	snprintf(skip, sizeof(skip), "%zu", json_array_size(all));
-	path = service_route(s, "listSessions", parameters);
+	path = service_route(s, ".management/listSessions", parameters);
 	ret = service_call(s, "GET", path, NULL, &answer, err);
 	if (ret < 0)
 		return ret;
-	page = json_object_get(answer, "sessions");
+	page = json_object_get(answer, "value");
 	ret = (int)json_array_size(page);
 	*is_last = ret == 0 || !json_is_string(json_object_get(answer, "nextLink"));
 	json_array_extend(all, page);
@@ -133,6 +152,8 @@ static int list(struct service *s, const struct options *o, struct error *err)
 static const struct command commands[] = {
 	{ "list", "", "Shows the sessions of a pool.", list_options, 0, list },
 	{ "show", "[NAME]", "Shows a session.", session_options, 1, show },
+	{ "logs", "[NAME]", "Shows what the container of a session has written, up to an hour after its end.",
+	  logs_options, 1, logs },
 	{ "stop", "[NAME]", "Ends a session at once, with all that it holds.", session_options, 1, stop },
 	{ "fork", "NAME NEW", "Makes the session NEW, a copy of NAME with its variables, files and processes.",
 	  session_options, 2, fork_session },
@@ -149,5 +170,6 @@ const struct command_group session_commands = {
 	.examples = "  hearth session list --pool analysis\n"
 		    "  hearth session fork work what-if && hearth run --session what-if -c 'x += 1'\n"
 		    "  hearth session suspend work\n"
-		    "  hearth session stop work\n",
+		    "  hearth session stop work\n"
+		    "  hearth session logs work --pool web --follow\n",
 };

@@ -28,6 +28,7 @@ def complete(*words):
 
 def test_bash_completes_commands():
     assert {"run", "sessionpool", "session", "logs", "completion"} <= set(complete(""))
+    assert complete("session", "lo") == ["logs"] and complete("session", "logs", "--fo") == ["--follow"]
     assert complete("sessionp") == ["sessionpool"]
     assert complete("note") == ["notebook"] and complete("notebook", "") == ["run"]
     assert complete("sessionpool", "") == ["create", "update", "show", "list", "delete"]

@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from conftest import ROOT
+from container import Container
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "images"))
 from archives import docker_save, file, layer  # noqa: E402
@@ -45,6 +48,8 @@ def refused(hearthd, *arguments):
 
 CREATE = ("create", "Web", "--image", "app:1", "--target-port", "8080", "--ready-sessions", "0")
 
+
+# ---- pools ------------------------------------------------------------------------------------------------------------
 
 def test_create_makes_a_pool_of_containers(hearthd):
     pool = order(hearthd, *CREATE, "--environment", "e", "--cpu", "0.5", "--memory", "0.5Gi", "--env-vars", "MODE=fast",
@@ -90,3 +95,117 @@ def test_what_cannot_be_had_is_said(hearthd):
     assert "app:3" in refused(hearthd, "create", "web", "--image", "app:3", "--target-port", "80")
     assert "runs no container" in refused(hearthd, "update", "default", "--image", "app:1")
     assert hearthd.hearth("sessionpool", "update", "nowhere", "--image", "app:1").returncode == 4
+
+
+# ---- sessions ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("pool", ["default", "Web"])
+def test_session_commands_are_hearths_own_in_every_pool(hearthd, pool):
+    order(hearthd, *CREATE)
+    listed = hearthd.hearth("session", "list", "--pool", pool, "-o", "json")
+    assert listed.returncode == 0 and json.loads(listed.stdout) == [], listed.stderr
+    for words in ["show", "a"], ["stop", "a"], ["fork", "a", "b"], ["suspend", "a"], ["resume", "a"], ["logs", "a"]:
+        result = hearthd.hearth("session", *words, "--pool", pool)
+        assert result.returncode == 4 and "'a'" in result.stderr, (words, result.stderr)
+
+
+# ---- logs, of a service that is played --------------------------------------------------------------------------------
+
+LINES = (b'{"droppedBytes":70000}\n', b'{"stream":"stdout","text":"one\\n\\u00e9"}\n', b'{"stream":"stderr","text":"two\\u0000"}\n')
+ENDED = b'{"ended":{"reason":"its container has ended: \\u001bit exited","exitCode":3,"signal":0,"ranInMicroseconds":1500000}}\n'
+
+
+class Logs(Container):
+    """Answers with what is put into `pieces`, each at once, and closes after it."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.pieces, self.is_open, self.begun = [], False, threading.Event()
+        self.serve = self.stream
+
+    def stream(self, connection):
+        self.seen.append(connection.read_head())
+        connection.send(self.head)
+        for piece in self.pieces:
+            connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.begun.set()
+        if not self.is_open:
+            connection.send(b"0\r\n\r\n")
+        connection.receive()
+
+    def command(self, *words):
+        port = self.listener.getsockname()[1]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+        return subprocess.Popen([HEARTH, "session", "logs", "my session", "--pool", "web", *words], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**clean, "HEARTH_URL": f"http://127.0.0.1:{port}", "HEARTH_TOKEN": "t"},
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def read(self, *words):
+        with self.command(*words) as process:
+            stdout, stderr = process.communicate(timeout=30)
+        return process.returncode, stdout, stderr.decode()
+
+
+@pytest.fixture
+def logs(tmp_path):
+    logs = Logs(tmp_path)
+    yield logs
+    logs.close()
+
+
+def test_each_stream_comes_out_on_its_own(logs):
+    logs.pieces = [*LINES, ENDED]
+    status, stdout, stderr = logs.read()
+    assert status == 0 and stdout == "one\né".encode()
+    assert stderr == ("hearth: 70000 bytes of output before this are no longer there\ntwo\0"
+                      "hearth: the session has ended: its container has ended:  it exited (exit code 3 after 1.5 s)\n")
+    line, headers = logs.seen[0]
+    assert line.startswith("GET /sessionPools/web/.management/session/logs?identifier=my%20session&api-version=")
+    assert ("Accept", "application/x-ndjson") in headers and ("Authorization", "Bearer t") in headers
+
+
+def test_lines_may_come_in_any_pieces(logs):
+    whole = b"".join((*LINES, ENDED))
+    logs.pieces = [whole[i:i + 1] for i in range(len(whole))]
+    assert logs.read()[:2] == (0, "one\né".encode())
+
+
+def test_following_ends_with_the_session_or_with_ctrl_c(logs):
+    logs.pieces = [LINES[1], ENDED]
+    status, _, stderr = logs.read("--follow")
+    assert status == 0 and "has ended" in stderr and "&follow=true&" in logs.seen[0][0]
+    logs.pieces, logs.is_open = [LINES[1]], True
+    logs.begun.clear()
+    with logs.command("-f") as process:
+        assert process.stdout.read(5) == "one\né".encode()[:5]
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0 and stderr == b""
+    with logs.command() as process:
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+
+
+def test_what_is_no_log_is_said(logs):
+    logs.pieces = [b"no JSON\n"]
+    status, _, stderr = logs.read()
+    assert status == 3 and "is it hearthd?" in stderr
+    logs.pieces = [b"x" * (1 << 20) + b"x"]
+    status, _, stderr = logs.read()
+    assert status == 3 and "1024 KiB" in stderr
+    logs.head = (b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    logs.pieces = [b'{"error":{"code":"NoSessionFoundError","message":"There is none."}}']
+    status, stdout, stderr = logs.read("-f")
+    assert (status, stdout, stderr) == (4, b"", "hearth: There is none.\n")
+
+
+def test_a_reader_that_has_enough_ends_it(logs):
+    logs.pieces, logs.is_open = [b'{"stream":"stdout","text":"%s"}\n' % (b"x" * 60000)] * 40, True
+    with logs.command("-f") as process:
+        assert process.stdout.read(10) == b"x" * 10
+        process.stdout.close()
+        assert process.wait(timeout=30) == 141
+        assert process.stderr.read() == b""
