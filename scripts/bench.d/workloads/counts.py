@@ -23,11 +23,18 @@ def load_driver():
     return microvm
 
 
+def has_network(template):
+    """Then it wants a socket to a hearth-netd, too."""
+    with open(os.path.join(template, "inputs"), encoding="utf-8") as file:
+        return "network=1" in file.read().split()
+
+
 def find_template(folder):
-    """The flags that restore hearthd's newest template: its own, not one of a user or of a session, and one whose working
-    set is recorded, if there is one (a hearthd that ends while it records leaves the template without)."""
+    """The flags that restore hearthd's newest template: its own, not one of a user or of a session, without a network, and
+    one whose working set is recorded, if there is one (a hearthd that ends while it records leaves the template without)."""
     found = [entry.path for entry in os.scandir(folder)
-             if entry.is_dir() and "-" not in entry.name and os.path.exists(os.path.join(entry.path, "state"))]
+             if entry.is_dir() and "-" not in entry.name and os.path.exists(os.path.join(entry.path, "state"))
+             and not has_network(entry.path)]
     if not found:
         raise RuntimeError(f"there is no template in {folder}")
     newest = max(found, key=lambda path: (os.path.exists(os.path.join(path, "working-set")), os.path.getmtime(path)))
