@@ -49,6 +49,10 @@ def throughput(document):
                             level["refused"]] for level in document["throughput"]])
 
 
+def isolation(document):
+    return markdown_table(["what", *table.ISOLATION], table.isolation_rows(document))
+
+
 def targets(document):
     return markdown_table(["what", "value", "target", ""],
                           [[item["title"], table.number(item["value"]), item["target"], table.verdict(item["met"])]
@@ -82,6 +86,9 @@ def page(document):
         part("Memory and counts", "KiB as in `/proc/PID/smaps`: private is what goes when the process ends "
              "(`Private_Clean` + `Private_Dirty`).", numbers(document)),
         part("Sessions a second", "Each client starts a session, runs `print(1)` and ends it.", throughput(document)),
+        part("Isolation", "With and without are two services that differ in `unsafe-no-jail` alone, whose starts took turns "
+             "(medians);\nand a session beside ten others that burn CPU, memory, disk and output, and beside the same ones "
+             "at rest, in turns, too.", isolation(document)),
         part("Targets", "Quotients are of this run: of medians, unless they say p99.", targets(document)),
         part("Scale", "By `scripts/bench --scale`.", scale(document)),
         part("Remarks", "", remarks(document)),

@@ -46,7 +46,10 @@ def parse_timing(text):
 
 
 class Client:
-    def __init__(self, url, token):
+    """Its sessions are those of a pool, of hearthd's own if none is named."""
+
+    def __init__(self, url, token, pool=""):
+        self.prefix = f"sessionPools/{pool}/" if pool else ""
         parsed = urllib.parse.urlsplit(url)
         self.address = (parsed.hostname, parsed.port or 80)
         self.head = f"Host: {parsed.netloc}\r\nAuthorization: Bearer {token}\r\n"
@@ -109,7 +112,7 @@ class Client:
 
     def execute(self, identifier, code):
         """Runs code in a session; its answer, checked to be a success."""
-        answer = self.request("POST", "executions", {"code": code}, identifier=identifier)
+        answer = self.request("POST", f"{self.prefix}executions", {"code": code}, identifier=identifier)
         if answer.status not in (200, 202):
             raise RestError(f"execution: {answer.status} {answer.body[:300].decode(errors='replace')}")
         body = answer.json()
@@ -126,6 +129,6 @@ class Client:
         return answer
 
     def end(self, identifier):
-        answer = self.request("DELETE", "session", identifier=identifier)
+        answer = self.request("DELETE", f"{self.prefix}session", identifier=identifier)
         if answer.status not in (200, 204):
             raise RestError(f"ending a session: {answer.status} {answer.body[:300].decode(errors='replace')}")

@@ -9,9 +9,16 @@ RATIOS = (
     ("warm_by_reused", "warm start ÷ execution in a used session", "warm_start_ms", "reused_execution_ms", 2, False, "median"),
     ("restore_by_cold", "restore on demand ÷ cold start", "restore_start_ms", "cold_start_ms", 0.1, False, "median"),
     ("qemu_by_cold", "QEMU microvm cold ÷ cold start", "qemu_microvm_cold_ms", "cold_start_ms", 1.5, True, "median"),
-    ("neighbour_busy_by_idle", "print(1) beside ten burning sessions ÷ alone, p99", "neighbour_busy_ms", "neighbour_idle_ms",
+    ("neighbour_busy_by_idle", "print(1) beside ten burning sessions ÷ beside ten at rest, p99", "neighbour_busy_ms", "neighbour_idle_ms",
      2, False, "p99"),
     ("container_by_warm", "container start ÷ warm start", "container_start_ms", "warm_start_ms", None, True, "median"),
+)
+# What isolation costs: (name, title, with it, without, of which figures)
+PAIRS = (
+    ("restore_jail", "restore on demand: with the jail, without", "restore_jailed_ms", "restore_unjailed_ms", "median"),
+    ("warm_jail", "warm start: with the jail, without", "warm_jailed_ms", "warm_unjailed_ms", "median"),
+    ("neighbour", "print(1): beside ten burning sessions, beside ten at rest", "neighbour_busy_ms", "neighbour_idle_ms", "median"),
+    ("neighbour_p99", "the same, p99", "neighbour_busy_ms", "neighbour_idle_ms", "p99"),
 )
 # Plain numbers with a limit: (figure, title, limit, unit)
 LIMITS = (
@@ -79,7 +86,7 @@ class Results:
     def document(self):
         figures = self.figures()
         return {"format": FORMAT, "machine": self.machine, "figures": figures, "ratios": ratios(figures),
-                "limits": limits(figures), "phases": self.phases(), "throughput": self.levels,
+                "limits": limits(figures), "isolation": isolation(figures), "phases": self.phases(), "throughput": self.levels,
                 "memory": self.points.get("footprint", []), "scale": self.scale,
                 "points": {name: points for name, points in self.points.items() if name != "footprint"},
                 "skipped": self.skipped, "notes": self.notes, "titles": self.titles,
@@ -97,6 +104,18 @@ def ratios(figures):
         met = None if limit is None else (value >= limit if is_least else value <= limit)
         sign = "" if limit is None else ("≥" if is_least else "≤")
         result[name] = {"title": title, "value": round(value, 3), "target": f"{sign} {limit}" if sign else "", "met": met}
+    return result
+
+
+def isolation(figures):
+    """Those whose both sides were measured, with what lies between them."""
+    result = {}
+    for name, title, with_it, without, which in PAIRS:
+        if with_it not in figures or without not in figures or not figures[without][which]:
+            continue
+        above, below = figures[with_it][which], figures[without][which]
+        result[name] = {"title": title, "n": min(figures[with_it]["n"], figures[without]["n"]), "with_ms": above,
+                        "without_ms": below, "difference_ms": round(above - below, 3), "ratio": round(above / below, 3)}
     return result
 
 

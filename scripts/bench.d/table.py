@@ -27,6 +27,15 @@ def verdict(met):
     return {None: "", True: "met", False: "missed"}[met]
 
 
+ISOLATION = ("n", "with ms", "without ms", "difference ms", "ratio")
+
+
+def isolation_rows(document):
+    """A latest.json of before has none."""
+    return [[item["title"], number(item["n"]), number(item["with_ms"]), number(item["without_ms"]),
+             f"{item['difference_ms']:+.1f}", f"{item['ratio']:.2f}"] for item in document.get("isolation", {}).values()]
+
+
 def text(document):
     lines = [*header.sentences(document["machine"]), ""]
     figures = document["figures"]
@@ -45,6 +54,9 @@ def text(document):
         rows = [[str(level["clients"]), number(level["sessions_per_second"]), number(level["start_ms"]["median"]),
                  number(level["start_ms"]["p95"])] for level in document["throughput"]]
         lines += [*aligned([["clients", "sessions/s", "median ms", "p95 ms"], *rows]), ""]
+    rows = isolation_rows(document)
+    if rows:
+        lines += [*aligned([["isolation", *ISOLATION], *rows]), ""]
     targets = [[item["title"], number(item["value"]), item["target"], verdict(item["met"])]
                for item in (*document["ratios"].values(), *document["limits"].values())]
     if targets:

@@ -76,6 +76,10 @@ def distributions(document):
     return "\n".join(pictures)
 
 
+def isolation(document):
+    return html_table(["what", *table.ISOLATION], table.isolation_rows(document))
+
+
 def targets(document):
     items = [*document["ratios"].values(), *document["limits"].values()]
     if not items:
@@ -133,7 +137,7 @@ def page(document):
                                                  for name, value in document["figures"].items()
                                                  if name.startswith("restore_") and not isinstance(value, dict)])
     sections = [section("Warm, cold, and what else there is", all_starts(document), times(document)),
-                section("Targets", targets(document)), section("Where the time goes", parts_of_starts(document), counts),
+                section("Isolation", isolation(document)), section("Targets", targets(document)), section("Where the time goes", parts_of_starts(document), counts),
                 section("Each part in each run", distributions(document)), section("Memory", memory(document)),
                 section("Sessions a second", throughput(document)), section("Scale", scale(document)),
                 section("Remarks", remarks(document))]

@@ -37,6 +37,8 @@ def document():
     for name, value in (("idle_clone_private_kib", 1500), ("used_clone_private_kib", 20000), ("vmm_private_kib", 288)):
         collected.take("footprint", {"number": name, "value": value})
     collected.take("resume", {"series": "suspend_ms", "values": [1.0, 3.0]})
+    for name, values in (("warm_jailed_ms", [36.0, 37.0, 41.0]), ("warm_unjailed_ms", [29.0, 31.0])):
+        collected.take("isolation", {"series": name, "values": values})
     collected.take("fork", {"skipped": "there is <no> fork"})
     collected.take("warm_start", {"note": "a note & more"})
     collected.take("footprint", {"point": {"sessions": 1, "private_kib": 4096, "shared_kib": 9, "machine_kib": 5000}})
@@ -78,7 +80,17 @@ def test_ratios_and_limits(document):
 
 def test_unmeasured_sides_make_no_ratio():
     document = collect(cold_start=[6000.0]).document()
-    assert document["ratios"] == {} and document["limits"] == {}
+    assert document["ratios"] == {} and document["limits"] == {} and document["isolation"] == {}
+
+
+def test_what_isolation_costs(document):
+    assert document["isolation"] == {"warm_jail": {
+        "title": "warm start: with the jail, without", "n": 2, "with_ms": 37, "without_ms": 30, "difference_ms": 7,
+        "ratio": 1.233}}
+    assert "| warm start: with the jail, without | 2 | 37.0 | 30.0 | +7.0 | 1.23 |" in page.page(document)
+    assert "+7.0   1.23" in table.text(document) and "+7.0" in web_report.page(document)
+    del document["isolation"]  # as before it was measured
+    assert "Isolation" not in page.page(document)
 
 
 def test_unknown_line_of_a_workload_is_an_error():

@@ -8,7 +8,7 @@ import guest
 from peers import qemu
 
 TITLE = "QEMU -M microvm, cold boot, same kernel, image and agent"
-RUNS, SECONDS = 20, 90
+RUNS, SECONDS = 20, 75
 
 is_available = qemu.is_available
 

@@ -9,6 +9,7 @@ MODULES = {
     "footprint": "footprint",
     "image_import": "images",
     "neighbours": "neighbours",
+    "isolation": "isolation",
     "network": "network",
     "restore_counts": "counts",
     "overhead": "control_plane", "transfer": "control_plane", "health_requests": "control_plane",

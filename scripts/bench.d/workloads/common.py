@@ -12,8 +12,8 @@ MACHINE_PHASES = ("vmm", "kernel", "agent", "adopt")
 MISSES_MAX = 5
 
 
-def client(settings):
-    return rest.Client(settings["url"], settings["token"])
+def client(settings, pool=""):
+    return rest.Client(settings["url"], settings["token"], pool)
 
 
 def new_identifier():
