@@ -49,7 +49,7 @@ HEARTH = (
     Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 45, 40, STOCK, "warm_start_ms"),
     Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 15, 50, STOCK, "overhead_ms"),
     Step("throughput", "sessions started, used and ended a second, by clients", 1, 40, 1, STOCK),
-    Step("neighbours", "print(1) in a used session, beside ten that burn CPU, memory, disk and output", 150, 39, 100,
+    Step("neighbours", "print(1) in a used session, beside ten that burn CPU, memory, disk and output", 300, 65, 300,
          STOCK, "neighbour_busy_ms"),
     Step("image_import", "container images from Debian's packages (scripts/example-images), imported one after the other", 1,
          10, 1),

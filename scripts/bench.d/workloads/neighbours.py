@@ -1,5 +1,9 @@
-"""print(1) in a session, alone and while ten others take all that they may have."""
+"""print(1) in a session beside ten others: at rest, and while they take all that they may have.
 
+Quiet and busy times take turns, so that a machine that gets slower meets both.
+"""
+
+import socket
 import threading
 import time
 
@@ -7,7 +11,7 @@ import measure
 import rest
 from workloads import common
 
-BURN_S = 150  # at most; the burners are ended as soon as the measuring is over
+BURN_S = 150  # at most; the burners are stopped as soon as a round is over
 SETTLE_S = 4  # until all of them are at it
 # One of them each in turn. What they print beyond the limit of output is thrown away in their own machine.
 BURNERS = {
@@ -38,60 +42,94 @@ while True:
     "output": "while True:\n    print('x' * 1000)",
 }
 N_BURNERS = 10
+ROUNDS = 3
+PAUSE_S = 0.05  # as people and agents make: an interpreter that never rests tells only how fast it is
 
 
-def burn(settings, identifier, code, failures):
-    """Ends when its session is ended, with any answer; a refusal to begin is a failure."""
-    api = common.client(settings)
-    try:
-        answer = api.request("POST", "executions", {"code": code, "timeoutInSeconds": BURN_S}, identifier=identifier)
-        if answer.status >= 400:
-            failures.append(f"{answer.status} {answer.body[:200].decode(errors='replace')}")
-    except rest.RestError as error:
-        failures.append(str(error))
-    finally:
-        api.close()
+class Burner:
+    """A session that stays, and burns while its client waits for it."""
+
+    def __init__(self, settings, code):
+        self.settings, self.code = settings, code
+        self.identifier, self.api, self.thread, self.failure = common.new_identifier(), common.client(settings), None, ""
+        self.api.print_one(self.identifier)
+
+    def begin(self):
+        self.api.close()  # on a new connection a request is made once, whatever becomes of it
+        self.thread = threading.Thread(target=self.burn, daemon=True)
+        self.thread.start()
+
+    def burn(self):
+        body = {"code": self.code, "timeoutInSeconds": BURN_S}
+        try:
+            answer = self.api.request("POST", "executions", body, identifier=self.identifier)
+            self.failure = f"{answer.status} {answer.body[:200].decode(errors='replace')}"
+        except rest.RestError as error:
+            self.failure = str(error)
+
+    def is_burning(self):
+        return self.thread is not None and self.thread.is_alive()
+
+    def stop(self):
+        """hearthd interrupts the code of a client that goes."""
+        if self.is_burning() and self.api.socket is not None:
+            self.api.socket.shutdown(socket.SHUT_RDWR)
+            self.thread.join(30)
+
+    def end(self):
+        self.stop()
+        self.api.end(self.identifier)
+        self.api.close()
 
 
-def series(settings, api, identifier, share):
-    """A pause before each, as people and agents make: an interpreter that never rests tells only how fast it is."""
+def series(api, identifier, n):
     times = []
-    began = time.monotonic()
-    while len(times) < settings["runs"] and (len(times) < settings["least"]
-                                             or time.monotonic() - began < settings["seconds"] * share):
-        time.sleep(0.05)
+    for _ in range(n):
+        time.sleep(PAUSE_S)
         times.append(round(common.timed_print(api, identifier)[0], 3))
     return times
 
 
+def beside_burners(api, identifier, burners, n):
+    """The times, and how many burned to the end."""
+    for burner in burners:
+        burner.begin()
+    time.sleep(SETTLE_S)
+    for burner in burners:
+        if not burner.is_burning():
+            raise rest.RestError(f"a burner did not begin: {burner.failure}")
+    times = series(api, identifier, n)
+    n_burning = sum(burner.is_burning() for burner in burners)
+    for burner in burners:
+        burner.stop()
+    for burner in burners:
+        burner.api.print_one(burner.identifier)  # when the code before it has ended
+    return times, n_burning
+
+
 def neighbours(settings, say):
-    api = common.client(settings)
-    neighbour = common.new_identifier()
-    burners = [common.new_identifier() for _ in range(N_BURNERS)]
+    api, neighbour, burners = common.client(settings), common.new_identifier(), []
     codes = list(BURNERS.values())
-    failures, threads = [], []
+    alone, busy, least_burning = [], [], N_BURNERS
     try:
         for _ in range(10):
             api.print_one(neighbour)
-        alone = series(settings, api, neighbour, 0.3)
-        say(series="neighbour_idle_ms", values=alone)
-        for index, identifier in enumerate(burners):
-            api.print_one(identifier)
-            threads.append(threading.Thread(target=burn, daemon=True,
-                                            args=(settings, identifier, codes[index % len(codes)], failures)))
-        for thread in threads:
-            thread.start()
-        time.sleep(SETTLE_S)
-        if failures:
-            raise rest.RestError(f"a burner did not begin: {failures[0]}")
-        for ms in series(settings, api, neighbour, 0.5):
-            say(ms=ms)
-        still = sum(thread.is_alive() for thread in threads)
-        say(number="neighbour_burners", value=still)
-        say(note=f"alone: median {measure.median(alone):.1f} ms, p99 {measure.percentile(alone, 99):.1f} ms; {still} sessions "
-                 f"burned {', '.join(BURNERS)} in turn until the end")
+        for index in range(N_BURNERS):
+            burners.append(Burner(settings, codes[index % len(codes)]))
+        for _ in range(ROUNDS):
+            time.sleep(1)
+            n = max(1, settings["runs"] // ROUNDS)
+            alone += series(api, neighbour, n)
+            times, n_burning = beside_burners(api, neighbour, burners, n)
+            busy += times
+            least_burning = min(least_burning, n_burning)
     finally:
-        for identifier in (*burners, neighbour):
-            api.end(identifier)
-        for thread in threads:
-            thread.join(30)
+        for burner in burners:
+            burner.end()
+        api.end(neighbour)
+    for ms in busy:
+        say(ms=ms)
+    say(series="neighbour_idle_ms", values=alone)
+    say(number="neighbour_burners", value=least_burning)
+    say(note=f"beside ten at rest: median {measure.median(alone):.1f} ms, p99 {measure.percentile(alone, 99):.1f} ms; {least_burning} "
+             f"sessions burned {', '.join(BURNERS)} in turn until the end of each of {ROUNDS} rounds")
