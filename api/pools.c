@@ -209,7 +209,10 @@ static int make_container(const struct pools *all, const struct pool_definition 
 	*container = container_spec_make(d, all->settings.image_folder, err);
 	if (*container)
 		return 0;
-	err->code = err->code == ENOMEM ? ENOMEM : POOLS_NO_IMAGE;
+	if (err->code == ENOENT)
+		err->code = POOLS_NO_IMAGE;
+	else if (err->code == EINVAL)
+		err->code = POOLS_NOT_SUPPORTED;
 	return -err->code;
 }
 

@@ -26,9 +26,10 @@ struct pools_settings {
 enum pools_error {
 	POOLS_NOT_FOUND = 1100,
 	POOLS_NO_TEMPLATE,   /* the definition names a user's template that there is not */
-	POOLS_NO_IMAGE,      /* its container cannot be made: there is no such image, or it makes no sense */
+	POOLS_NO_IMAGE,      /* the definition names a container's image that was not imported */
 	POOLS_NO_IDENTITY,   /* the definition names an identity that there is not */
-	POOLS_NOT_SUPPORTED, /* e.g. a container type that this version has no interpreter for */
+	POOLS_NOT_SUPPORTED, /* e.g. a container type that this version has no interpreter for, or a container without
+	                      * an entrypoint */
 	POOLS_IS_DEFAULT,    /* the default pool cannot be deleted */
 };
 

@@ -100,6 +100,8 @@ static void respond_pools_error(struct http_request *r, const struct error *err)
 		rest_error(r, 404, "TemplateNotFound", "%s", err->text);
 		break;
 	case POOLS_NO_IMAGE:
+		rest_error(r, 404, "ImageNotFound", "%s", err->text);
+		break;
 	case POOLS_NOT_SUPPORTED:
 		rest_error(r, 400, "SessionRequestValidationFailed", "%s", err->text);
 		break;

@@ -88,7 +88,7 @@ def test_a_web_service_in_python(make_pool):
 def test_an_image_that_is_not_there_is_refused(make_pool, service):
     from conftest import Pool
     response = Pool(service, "no-image", "no/such:image").put()
-    assert response.status_code == 400
+    assert response.status_code == 404 and response.json()["error"]["code"] == "ImageNotFound"
     assert "hearth image import" in response.json()["error"]["message"]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 import uuid
 
@@ -11,6 +12,9 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from native import ROOT
+
+sys.path.append(os.path.join(ROOT, "tests", "images"))
+from archives import docker_save, file, layer  # noqa: E402
 
 GROUP = "group-1"
 EXECUTOR_ROLE = "0fb8eba5-a2bb-4abe-b1c1-49dfad359bb0"
@@ -66,18 +70,27 @@ def test_azure_sdk_makes_changes_lists_and_deletes_a_pool(pools):
     pools.begin_delete(GROUP, "analysis").result(timeout=30)
 
 
-def test_azure_sdk_makes_a_pool_of_containers(pools):
+@pytest.fixture
+def image(hearthd):
+    name = "registry.example/app:1"
+    archive = docker_save(hearthd.path("app.tar"), layer(file("app")), tags=(name,), config={})
+    subprocess.run([os.path.join(ROOT, "build", "hearth"), "image", "import", archive, name, "--image-dir",
+                    hearthd.path("container-images")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    return name
+
+
+def test_azure_sdk_makes_a_pool_of_containers(pools, image):
     made = pools.begin_create_or_update(GROUP, "containers", {"location": "East Asia", "properties": {
         "containerType": "CustomContainer", "environmentId": "/e", "secrets": [{"name": "key", "value": "hidden"}],
         "scaleConfiguration": {"maxConcurrentSessions": 5, "readySessionInstances": 0},
         "customContainerTemplate": {"containers": [{
-            "image": "registry.example/app:1", "name": "app", "command": ["/app"], "args": ["--serve"],
+            "image": image, "name": "app", "command": ["/app"], "args": ["--serve"],
             "env": [{"name": "KEY", "secretRef": "key"}], "resources": {"cpu": 0.5, "memory": "1Gi"}}],
             "ingress": {"targetPort": 8080}}}}).result(timeout=30)
     shown = pools.get(GROUP, "containers")
     for pool in made, shown:
         container = pool.custom_container_template.containers[0]
-        assert (pool.container_type, container.image, container.command) == ("CustomContainer", "registry.example/app:1", ["/app"])
+        assert (pool.container_type, container.image, container.command) == ("CustomContainer", image, ["/app"])
         assert (container.env[0].secret_ref, container.resources.cpu) == ("key", 0.5)
         assert pool.custom_container_template.ingress.target_port == 8080
         assert [secret.name for secret in pool.secrets] == ["key"]

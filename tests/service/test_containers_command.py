@@ -92,7 +92,8 @@ def test_what_cannot_be_had_is_said(hearthd):
     assert "hearth image import" in refused(hearthd, *CREATE, "--registry-server", "r")
     assert "--image is missing" in refused(hearthd, "create", "web", "--container-type", "CustomContainer")
     assert "PythonLTS" in refused(hearthd, *CREATE, "--container-type", "PythonLTS")
-    assert "app:3" in refused(hearthd, "create", "web", "--image", "app:3", "--target-port", "80")
+    unknown = hearthd.hearth("sessionpool", "create", "web", "--image", "app:3", "--target-port", "80")
+    assert unknown.returncode == 4 and "app:3" in unknown.stderr
     assert "runs no container" in refused(hearthd, "update", "default", "--image", "app:1")
     assert hearthd.hearth("sessionpool", "update", "nowhere", "--image", "app:1").returncode == 4
 
