@@ -2,7 +2,8 @@
 """
 In hearth-vmm's place: takes hearthd's orders and serves the vsock socket as if a guest ran, whose agent lies. Which lie
 it tells is named by the code of an execution, by a file's path, or, for how it starts, by the file `start` beside the
-image. In the place of a container's target port it connects to the TCP port in the file `ingress` there.
+image. In the place of a container's target port it connects to the TCP port in the file `ingress` there. How a container
+starts is named by the file `container`; what one says that runs is in the file `words`, as long as lines are added.
 """
 
 import contextlib
@@ -19,6 +20,9 @@ with open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../commo
 EXECUTE, INTERRUPT, SETTLE, ADOPT = range(1, 5)
 FILE_LIST, FILE_STAT, FILE_READ, FILE_WRITE, FILE_DELETE, FILE_DATA, FILE_COMMIT = range(5, 12)
 READY, STARTED, STDOUT, STDERR, DISPLAY, RESULT, DONE, SETTLED, ADOPTED, FILE_INFO, FILE_DONE = range(16, 27)
+CONTAINER_START, CONTAINER_RUN, CONTAINER_STOP, CONTAINER_ATTACH, CONTAINER_ENVIRONMENT = range(32, 37)
+CONTAINER_STATE, CONTAINER_REFUSED, CONTAINER_DROPPED, CONTAINER_EXITED = range(48, 52)
+NONE, PREPARING, HELD, STARTING, CONTAINER_IS_READY, UNREADY, ENDING, ENDED_STATE = range(8)
 OK, ERROR = 0, 1
 INGRESS = b"CONNECT 1027\n"
 BOOT, STOP, QUERY, ANSWER, ENDED = 1, 4, 6, 32, 33
@@ -51,6 +55,14 @@ def info(path=b"a", size=1, kind=1, changed_ns=0):
 
 def file_done(status=0, sentence=b""):
     return frame(FILE_DONE, 1, struct.pack("<II", status, 0) + sentence)
+
+
+def state(request, value, sentence=b""):
+    return frame(CONTAINER_STATE, request, struct.pack("<B7x", value) + sentence)
+
+
+def exited(request, status=0, signal=0, sentence=b"", ran_us=1000):
+    return frame(CONTAINER_EXITED, request, struct.pack("<IIQ", status, signal, ran_us) + sentence)
 
 
 class Agent:
@@ -89,6 +101,10 @@ class Agent:
                 elif FILE_LIST <= kind <= FILE_DELETE:
                     path = body[{FILE_LIST: 8, FILE_READ: 16, FILE_WRITE: 8}.get(kind, 0):].decode()
                     getattr(self, "file_" + (path or "list_without_end"))(kind)
+                elif CONTAINER_START <= kind <= CONTAINER_ENVIRONMENT:
+                    self.take_container_order(kind, request, body)
+                elif kind == SETTLE:
+                    self.send(frame(SETTLED, request, b"it is played"))
         except (EOFError, OSError):
             pass
         finally:
@@ -227,6 +243,81 @@ class Agent:
         while self.connection.recv(65536):
             pass
         raise EOFError
+
+    # ---- the container ----
+
+    def take_container_order(self, kind, request, body):
+        if kind in (CONTAINER_START, CONTAINER_ATTACH):
+            self.watch = request
+            self.send(state(request, HELD if kind == CONTAINER_ATTACH or body[0] & 1 else STARTING))
+            if kind == CONTAINER_START and not body[0] & 1:
+                self.run_container()
+        elif kind == CONTAINER_ENVIRONMENT:
+            with open(os.path.join(os.path.dirname(option("--disk")), "environment"), "wb") as file:
+                file.write(body)
+            self.send(state(request, HELD))
+        elif kind == CONTAINER_RUN:
+            self.send(state(request, STARTING), state(self.watch, STARTING))
+            self.run_container()
+        elif beside_the_image("container", "honest") != "deaf":
+            with open(os.path.join(os.path.dirname(option("--disk")), "stopped"), "wb") as file:
+                file.write(body)
+            self.send(state(request, ENDING), state(self.watch, ENDING), exited(self.watch, 0, 15, b"stopped by the host"))
+
+    def run_container(self):
+        getattr(self, "container_" + beside_the_image("container", "honest"))(self.watch)
+
+    def container_honest(self, watch):
+        self.send(state(watch, CONTAINER_IS_READY))
+        threading.Thread(target=self.say_words, args=(watch,), daemon=True).start()
+
+    container_deaf = container_honest
+
+    def say_words(self, watch):
+        """Each line of the file: a stream and its bytes in hexadecimal digits, or `dropped N`, or `exit STATUS SIGNAL`."""
+        said = 0
+        with contextlib.suppress(OSError):
+            while True:
+                lines = beside_the_image("words", "").splitlines()
+                for kind, *words in (line.split() for line in lines[said:]):
+                    if kind == "exit":
+                        self.send(exited(watch, int(words[0]), int(words[1]), b"as the test wanted"))
+                    elif kind == "dropped":
+                        self.send(frame(CONTAINER_DROPPED, watch, struct.pack("<Q", int(words[0]))))
+                    else:
+                        self.send(frame(STDERR if kind == "stderr" else STDOUT, watch, bytes.fromhex(words[0])))
+                said = len(lines)
+                time.sleep(0.02)
+
+    def container_exits(self, watch):
+        self.send(frame(STDOUT, watch, b"x" * 2000 + b"\nthe last \x1b[31mwords\n"), exited(watch, 3, 0, b"it exited with status 3"))
+
+    def container_never_ready(self, watch):
+        self.send(frame(STDERR, watch, b"still waiting\n"))
+
+    def container_refuses(self, watch):
+        self.send(frame(CONTAINER_REFUSED, watch, b"there is no \xff such layer"))
+
+    def container_sends_nonsense(self, watch):
+        self.send(frame(4711, watch))
+
+    def container_answers_for_others(self, watch):
+        self.send(state(9, CONTAINER_IS_READY))
+
+    def container_floods(self, watch):
+        self.send(state(watch, CONTAINER_IS_READY))
+        threading.Thread(target=self.flood, args=(frame(STDOUT, watch, b"x"),), daemon=True).start()
+
+    def container_floods_states(self, watch):
+        threading.Thread(target=self.flood, args=(state(watch, CONTAINER_IS_READY),), daemon=True).start()
+
+    def flood(self, what):
+        with contextlib.suppress(OSError):
+            while True:
+                self.send(what * 1000)
+
+    def container_vanishes(self, watch):
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     # ---- files ----
 

@@ -1,7 +1,12 @@
 """A hearthd whose microVMs are played by lying_vmm.py, and what clients hear of it."""
 
+import hashlib
+import io
+import json
 import os
 import re
+import subprocess
+import tarfile
 import time
 
 import requests
@@ -11,6 +16,33 @@ GRACE_S = 2
 NEW = "2025-02-02-preview"
 OPTIONS = ("--vmm", os.path.join(HERE, "lying_vmm.py"), "--unsafe-no-jail", "true", "--boot-always", "true",
            "--boot-timeout-seconds", "3", "--answer-grace-seconds", str(GRACE_S))
+
+
+def archive(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def import_image(folder, name, **config):
+    """Imports an image of one small layer into the folder's `images`, as `hearth image import` does."""
+    layer = archive({"server": b"#!/bin/sh\n"})
+    described = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/server"], **config},
+                            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+    path = os.path.join(folder, "image.tar")
+    with open(path, "wb") as file:
+        file.write(archive({"config.json": described, "layer.tar": layer, "manifest.json": manifest}))
+    hearth_image(folder, "import", path, name)
+
+
+def hearth_image(folder, command, *arguments):
+    subprocess.run([os.path.join(HERE, "../../build/hearth"), "image", command, "--image-dir", os.path.join(folder, "images"),
+                    *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
 
 
 class Answer:

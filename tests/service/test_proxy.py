@@ -18,7 +18,7 @@ import requests
 
 from conftest import ROOT
 from container import Container
-from played import OPTIONS, Service
+from played import OPTIONS, Service, import_image
 
 POOL = "subscriptions/s/resourceGroups/g/providers/Microsoft.App/sessionPools/web"
 DEFINITION = {"location": "here", "properties": {
@@ -75,7 +75,8 @@ def options():
 
 @pytest.fixture
 def web(start, tmp_path, options):
-    web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", *options), tmp_path)
+    import_image(tmp_path, "registry.example/web:1")
+    web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", "--image-dir", tmp_path / "images", *options), tmp_path)
     yield web
     web.container.close()
     assert web.hearthd.stop() == 0
@@ -465,7 +466,9 @@ def test_an_upgrade_over_tls(start, tmp_path):
     made = subprocess.run([os.path.join(ROOT, "build", "hearth"), "cert", "init", "--directory", str(tmp_path / "certs")],
                           capture_output=True, timeout=60)
     assert made.returncode == 0, made.stderr
-    hearthd = start(*OPTIONS, "--tls-certificate", f"{tmp_path}/certs/server.pem", "--tls-key", f"{tmp_path}/certs/server-key.pem")
+    import_image(tmp_path, "registry.example/web:1")
+    hearthd = start(*OPTIONS, "--image-dir", tmp_path / "images", "--tls-certificate", f"{tmp_path}/certs/server.pem",
+                    "--tls-key", f"{tmp_path}/certs/server-key.pem")
     container = Container(tmp_path)
     context = ssl.create_default_context(cafile=str(next((tmp_path / "certs").glob("*ca*.pem"))))
     host, port = hearthd.url.removeprefix("https://").rsplit(":", 1)
