@@ -265,6 +265,137 @@ static void a_machine_file_that_makes_no_sense_is_refused(void **state)
 	assert_int_equal(folder_remove(folder), 0);
 }
 
+/* ---- disks ------------------------------------------------------------------------------------------------------- */
+
+static void write_disk(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* One with these files as its disks. */
+static struct snapshot *make_with_disks(const char *name, const char *const *paths, unsigned int n)
+{
+	struct snapshot_writer w;
+	struct error err = { 0 };
+	struct snapshot *s;
+	char path[128];
+
+	path_of(path, name);
+	assert_int_equal(snapshot_writer_open(&w, root, NULL, &machine, &err), 0);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(snapshot_writer_add_disk(&w, i, paths[i]), 0);
+	assert_int_equal(snapshot_writer_commit(&w, &loop, path, &err), 0);
+	s = snapshot_open(&loop, path, &err);
+	assert_non_null(s);
+	assert_int_equal(s->n_disks, n);
+	s->is_temporary = true;
+	return s;
+}
+
+/* A symbolic link or not; and what it leads to. */
+static void check_disk(const struct snapshot *s, unsigned int i, bool is_symbolic, const char *text)
+{
+	char path[SNAPSHOT_PATH_MAX + 32], found[64] = "";
+	struct stat status;
+	FILE *file;
+
+	snapshot_disk_path(s, i, path, sizeof(path));
+	assert_int_equal(lstat(path, &status), 0);
+	assert_int_equal(S_ISLNK(status.st_mode), is_symbolic);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_non_null(fgets(found, sizeof(found), file));
+	fclose(file);
+	assert_string_equal(found, text);
+}
+
+static void disks_stay_without_their_files(void **state)
+{
+	char one[128], two[128];
+	const char *const paths[] = { one, two };
+	struct snapshot *s, *child;
+
+	(void)state;
+	path_of(one, "layer1");
+	path_of(two, "layer2");
+	write_disk(one, "lower");
+	write_disk(two, "upper");
+	s = make_with_disks("with", paths, 2);
+	unlink(one);
+	unlink(two);
+	check_disk(s, 0, false, "lower");
+	check_disk(s, 1, false, "upper");
+	/* A child has them too, also when its parent has gone. */
+	child = make(s, "child", "memory");
+	assert_int_equal(child->n_disks, 2);
+	snapshot_release(s);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_false(exists(root, "with"));
+	check_disk(child, 0, false, "lower");
+	check_disk(child, 1, false, "upper");
+	snapshot_release(child);
+}
+
+/* /dev/shm is another file system than /tmp. */
+static void disks_elsewhere_are_linked_by_name(void **state)
+{
+	char elsewhere[] = "/dev/shm/test-snapshot-XXXXXX", detour[128];
+	const char *const paths[] = { detour };
+	struct snapshot_writer w;
+	struct error err = { 0 };
+	struct snapshot *s, *child;
+	struct stat here, there;
+	int fd = mkstemp(elsewhere);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &there), 0);
+	assert_int_equal(stat(root, &here), 0);
+	if (there.st_dev == here.st_dev) {
+		close(fd);
+		unlink(elsewhere);
+		skip();
+	}
+	assert_int_equal(write(fd, "far", 3), 3);
+	close(fd);
+	/* A link to it is followed: what it names may be named anew some day. */
+	path_of(detour, "detour");
+	assert_int_equal(symlink(elsewhere, detour), 0);
+	s = make_with_disks("far", paths, 1);
+	unlink(detour);
+	check_disk(s, 0, true, "far");
+	child = make(s, "child", "memory");
+	snapshot_release(s);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	check_disk(child, 0, true, "far");
+	/* Once the file is gone nothing can be made of it any more. */
+	unlink(elsewhere);
+	assert_true(snapshot_writer_open(&w, root, child, &machine, &err) < 0);
+	assert_non_null(strstr(err.text, strerror(ENOENT)));
+	snapshot_release(child);
+}
+
+static void a_disk_that_is_not_there_is_no_disk(void **state)
+{
+	struct snapshot_writer w;
+	struct error err = { 0 };
+	char path[128];
+
+	(void)state;
+	path_of(path, "none");
+	assert_int_equal(snapshot_writer_open(&w, root, NULL, &machine, &err), 0);
+	assert_int_equal(snapshot_writer_add_disk(&w, 0, path), -ENOENT);
+	write_disk(path, "disk");
+	assert_int_equal(snapshot_writer_add_disk(&w, 0, path), 0);
+	assert_int_equal(snapshot_writer_add_disk(&w, 0, path), -EEXIST); /* nothing is replaced */
+	unlink(path);
+	snapshot_writer_abort(&w, &loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +410,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_whole_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_machine_file_that_makes_no_sense_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(disks_stay_without_their_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(disks_elsewhere_are_linked_by_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_disk_that_is_not_there_is_no_disk, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,27 @@ static void each_input_changes_the_key(void **state)
 			assert_string_not_equal(keys[i], keys[n]);
 }
 
+static void what_a_container_is_started_from_changes_the_key(void **state)
+{
+	static const char *const containers[] = { "", "container_image=a\n", "container_image=b\n" };
+	char keys[3][TEMPLATE_KEY_SIZE], inputs[TEMPLATE_INPUTS_MAX], much[TEMPLATE_INPUTS_MAX + 1];
+	struct error err;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			template_inputs(&host, &shape, AGENT_PYTHON, containers[i], inputs, sizeof(inputs), &err), 0);
+		assert_non_null(strstr(inputs, containers[i]));
+		template_key(inputs, keys[i]);
+		for (int n = 0; n < i; n++)
+			assert_string_not_equal(keys[i], keys[n]);
+	}
+	/* Nothing is cut off, so that what differs at its end has another key. */
+	memset(much, 'x', sizeof(much) - 1);
+	much[sizeof(much) - 1] = '\0';
+	assert_int_equal(template_inputs(&host, &shape, AGENT_PYTHON, much, inputs, sizeof(inputs), &err), -E2BIG);
+}
+
 static void a_file_that_is_not_there_is_told(void **state)
 {
 	char inputs[TEMPLATE_INPUTS_MAX];
@@ -133,6 +155,7 @@ int main(void)
 		cmocka_unit_test(the_digest_is_the_published_one),
 		cmocka_unit_test(the_same_inputs_give_the_same_key),
 		cmocka_unit_test(each_input_changes_the_key),
+		cmocka_unit_test(what_a_container_is_started_from_changes_the_key),
 		cmocka_unit_test(a_file_that_is_not_there_is_told),
 	};
 
