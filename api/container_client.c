@@ -35,7 +35,8 @@ struct container_client {
 	unsigned int unanswered; /* requests but WATCH that wait for their one answer: a bit each */
 	bool is_held;
 	bool is_handed_over;
-	bool has_run; /* RUN was sent */
+	bool has_run;     /* RUN was sent */
+	bool has_stopped; /* STOP was */
 	bool is_usable;
 	enum agent_container_state state;
 	bool is_over; /* nothing more is told */
@@ -84,8 +85,9 @@ bool container_client_stop(struct container_client *c, uint32_t grace_ms)
 
 	bytes_put_u32(&b, grace_ms);
 	bytes_put_u32(&b, 0);
-	if (!c->connection.is_connected || c->is_over || c->unanswered & 1u << STOP)
+	if (!c->connection.is_connected || c->is_over || c->has_stopped)
 		return false;
+	c->has_stopped = true;
 	send_order(c, STOP, make(AGENT_CONTAINER_STOP, STOP, body, sizeof(body)), sizeof(body));
 	return true;
 }

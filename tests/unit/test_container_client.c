@@ -405,6 +405,7 @@ static void one_is_stopped(void **state)
 	hear(s, AGENT_CONTAINER_STOP, STOP, "\x88\x13\0\0\0\0\0\0", 8);
 	assert_false(container_client_stop(s->client, 5000));
 	say_state(s, STOP, AGENT_CONTAINER_ENDING);
+	assert_false(container_client_stop(s->client, 5000));
 	say_state(s, WATCH, AGENT_CONTAINER_ENDING);
 	say_exited(s, WATCH);
 	expect(s, "ue");
