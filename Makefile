@@ -237,6 +237,9 @@ FUZZ_TARGETS += container_start
 FUZZ_container_start := api/container_start.c api/signal_name.c api/image/description.c $(UNIT_pool_resource)
 FUZZ_container_user := guest-agent/container_user.c
 
+FUZZ_TARGETS += container_client
+FUZZ_container_client := api/container_client.c api/container_log.c api/agent_frames.c
+
 FUZZ_TARGETS += response
 FUZZ_response := $(UNIT_response_parser)
 
@@ -269,6 +272,7 @@ SUBJECT_file_name := api/content_disposition.c api/file_path.c
 SUBJECT_sse := api/cli/sse.c
 SUBJECT_container := common/agent_container.c
 SUBJECT_container_start := api/container_start.c api/signal_name.c api/container_template.c
+SUBJECT_container_client := api/container_client.c api/container_log.c
 SUBJECT_url := api/url.c
 SUBJECT_identity := api/identity_request.c
 SUBJECT_control := vmm/control.c
