@@ -21,7 +21,7 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
         vmm/jail.c vmm/capabilities.c vmm/seccomp_filter.c
 
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
-           api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/header_watch.c \
+           api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/tls_relay.c api/header_watch.c \
            api/http_fields.c api/response_parser.c \
            api/proxy.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
@@ -133,7 +133,7 @@ UNIT_container_client := api/container_client.c api/agent_connection.c api/agent
 UNIT_session_log := api/container_log.c
 UNIT_agent_client := api/agent_client.c api/agent_connection.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http http_tls
-UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/hang_up_watch.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
+UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/hang_up_watch.c api/tls_relay.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/error_data.c api/json.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c api/home.c,$(HEARTHD))

@@ -280,22 +280,45 @@ static void send_at_once(struct MHD_Connection *connection)
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+/* The client is gone, or has been sent all. */
+static void on_relay_over(void *data)
+{
+	struct exchange *x = data;
+
+	x->relay = NULL;
+	exchange_tell_gone(x);
+	http_upgrade_end(&x->request);
+}
+
+/* A descriptor of the client's bytes, or negative. */
+static int open_upgraded(struct exchange *x)
+{
+	int socket = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	int fd = -1;
+
+	if (!x->server->has_tls)
+		return fcntl(socket, F_DUPFD_CLOEXEC, 0);
+	x->relay =
+		tls_relay_start(x->server->loop,
+				MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session,
+				socket, &fd, on_relay_over, x);
+	return x->relay ? fd : -1;
+}
+
 static void on_upgrade(void *data, struct MHD_Connection *connection, void *slot, const char *sent, size_t n_sent,
 		       MHD_socket socket, struct MHD_UpgradeResponseHandle *handle)
 {
 	struct exchange *x = data;
-	int fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+	int fd = x->is_gone ? -1 : open_upgraded(x);
 
 	(void)slot;
+	(void)socket; /* with TLS, the library's relay */
 	send_at_once(connection);
 	x->upgrade = handle;
-	x->server->n_tls_upgrades += x->server->has_tls;
-	if (fd >= 0 && !x->is_gone) {
+	if (fd >= 0) {
 		x->upgraded(&x->request, fd, sent, n_sent);
 		return;
 	}
-	if (fd >= 0)
-		close(fd);
 	exchange_tell_gone(x);
 	http_upgrade_end(&x->request);
 }
@@ -314,6 +337,14 @@ void http_upgrade(struct http_request *r, http_upgraded_cb upgraded)
 	exchange_resume(x);
 }
 
+void exchange_end_upgrade(struct exchange *x)
+{
+	if (!x->relay)
+		return;
+	tls_relay_kill(x->relay);
+	on_relay_over(x);
+}
+
 void http_upgrade_end(struct http_request *r)
 {
 	struct exchange *x = exchange_of(r);
@@ -321,20 +352,14 @@ void http_upgrade_end(struct http_request *r)
 
 	x->is_handled = false;
 	x->is_gone = true;
+	if (x->relay) {
+		/* Sends what is still there, and calls on_relay_over(). */
+		tls_relay_finish(x->relay);
+		return;
+	}
 	if (!handle)
 		return;
 	x->upgrade = NULL;
-	x->server->n_tls_upgrades -= x->server->has_tls;
 	MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
-	http_server_run_soon(x->server);
-}
-
-void http_upgrade_moved(struct http_request *r)
-{
-	struct exchange *x = exchange_of(r);
-
-	if (!x->upgrade || !x->server->has_tls)
-		return;
-	http_server_note_moved(x->server);
-	http_server_run_soon(x->server);
+	http_server_run_twice_soon(x->server);
 }

@@ -7,6 +7,7 @@
 
 #include "api/header_watch.h"
 #include "api/http_server.h"
+#include "api/tls_relay.h"
 
 #include <microhttpd.h>
 #include <stdint.h>
@@ -21,11 +22,9 @@ struct http_server {
 	uv_poll_t poll;   /* the library's epoll descriptor */
 	uv_timer_t timer; /* when the library wants to run next */
 	struct header_watch *header_watch;
-	unsigned int n_tls_upgrades; /* connections that were handed over, whose bytes the library en- and decrypts */
-	uint64_t moved_ns;           /* when bytes last went through any of them */
-	bool must_run;               /* a connection was resumed, perhaps while the library ran */
-	int n_open;                  /* handles that libuv still uses */
-	size_t body_bytes;           /* of all bodies in memory */
+	unsigned int n_must_run; /* times: a connection was resumed or closed, perhaps while the library ran */
+	int n_open;              /* handles that libuv still uses */
+	size_t body_bytes;       /* of all bodies in memory */
 	struct exchange *exchanges;
 	unsigned int n_exchanges;
 };
@@ -56,7 +55,8 @@ struct exchange {
 	struct MHD_Response *streamed; /* which the library holds, for its trailers */
 	char *target;
 	http_upgraded_cb upgraded;
-	struct MHD_UpgradeResponseHandle *upgrade; /* while the connection is the handler's */
+	struct MHD_UpgradeResponseHandle *upgrade; /* until the library may close the connection */
+	struct tls_relay *relay;                   /* of an upgraded connection with TLS */
 };
 
 static inline struct exchange *exchange_of(const struct http_request *r)
@@ -64,11 +64,11 @@ static inline struct exchange *exchange_of(const struct http_request *r)
 	return (struct exchange *)(uintptr_t)r; /* its first member */
 }
 
-/* Bytes went through an upgraded connection, or may have. */
-void http_server_note_moved(struct http_server *s);
-
 /* Makes the library run soon: a connection was resumed. */
 void http_server_run_soon(struct http_server *s);
+
+/* Likewise, twice: it sees in one run that an upgraded connection with TLS was closed, and forgets it in the next. */
+void http_server_run_twice_soon(struct http_server *s);
 
 /* Lets the connection wait until exchange_resume(); a client that hangs up meanwhile is noticed. */
 void exchange_suspend(struct exchange *x);
@@ -76,6 +76,9 @@ void exchange_suspend(struct exchange *x);
 /* Idempotent. */
 void exchange_resume(struct exchange *x);
 void exchange_stop_watch(struct exchange *x);
+
+/* Ends an upgraded connection at once, whatever is on its way. */
+void exchange_end_upgrade(struct exchange *x);
 
 /* The client is gone, or the server ends: tells the handler, if it still has the request. */
 void exchange_tell_gone(struct exchange *x);

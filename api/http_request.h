@@ -114,10 +114,10 @@ void http_stream_abort(struct http_request *r);
 typedef void (*http_upgraded_cb)(struct http_request *r, int fd, const char *sent, size_t n_sent);
 void http_upgrade(struct http_request *r, http_upgraded_cb upgraded);
 
-/* Bytes went through the descriptor: with TLS the library may have more to do than its descriptor tells. */
-void http_upgrade_moved(struct http_request *r);
-
-/* The connection is not used any more, and its descriptor closed or about to be. The request is not the handler's then. */
+/*
+ * The connection is not used any more, and its descriptor closed or about to be; what was written to it still goes to the
+ * client. The request is not the handler's then.
+ */
 void http_upgrade_end(struct http_request *r);
 
 #endif

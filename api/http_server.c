@@ -16,7 +16,6 @@
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 
 enum {
-	MOVING_NS = 100000000,
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
 	DISCARD_MAX = 1 << 20,        /* a body that is not wanted is read up to this size, to keep the connection */
 	DISCARD_PIECES_MAX =
@@ -36,45 +35,39 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
-	http_server_note_moved(poll->data);
 	run(poll->data);
-}
-
-/*
- * With TLS the library stands between an upgraded connection and us. It hears of what comes once, takes a piece of it,
- * and does not say that there is more: for a while after anything moved it runs again and again.
- */
-static bool may_have_more(const struct http_server *s)
-{
-	return s->n_tls_upgrades && uv_hrtime() - s->moved_ns < MOVING_NS;
-}
-
-void http_server_note_moved(struct http_server *s)
-{
-	if (s->n_tls_upgrades)
-		s->moved_ns = uv_hrtime();
 }
 
 static void run(struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
 
-	s->must_run = false;
+	if (s->n_must_run)
+		s->n_must_run--;
 	MHD_run(s->daemon);
-	if (s->must_run)
+	if (s->n_must_run)
 		uv_timer_start(&s->timer, on_timer, 0, 0);
-	else if (may_have_more(s))
-		uv_timer_start(&s->timer, on_timer, 1, 0);
 	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
 		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 	else
 		uv_timer_stop(&s->timer);
 }
 
+static void run_soon(struct http_server *s, unsigned int n_times)
+{
+	if (s->n_must_run < n_times)
+		s->n_must_run = n_times;
+	uv_timer_start(&s->timer, on_timer, 0, 0);
+}
+
 void http_server_run_soon(struct http_server *s)
 {
-	s->must_run = true;
-	uv_timer_start(&s->timer, on_timer, 0, 0);
+	run_soon(s, 1);
+}
+
+void http_server_run_twice_soon(struct http_server *s)
+{
+	run_soon(s, 2);
 }
 
 /* ---- what the library calls -------------------------------------------------------------------------------------- */
@@ -428,6 +421,7 @@ void http_server_destroy(struct http_server *s)
 		return;
 	for (struct exchange *x = s->exchanges; x; x = x->next) {
 		exchange_tell_gone(x);
+		exchange_end_upgrade(x);
 		exchange_resume(x);
 	}
 	uv_close((uv_handle_t *)&s->poll, on_closed);

@@ -469,20 +469,13 @@ static void on_tunnel_over(void *owner)
 	end(p);
 }
 
-static void on_tunnel_moved(void *owner)
-{
-	struct proxy *p = owner;
-
-	http_upgrade_moved(p->http);
-}
-
 static void on_upgraded(struct http_request *r, int fd, const char *sent, size_t n_sent)
 {
 	struct proxy *p = r->owner;
 	struct buffer held = p->held;
 
 	p->held = (struct buffer) { 0 };
-	p->tunnel = tunnel_start(p->service->loop, p->ingress, fd, on_tunnel_over, on_tunnel_moved, p);
+	p->tunnel = tunnel_start(p->service->loop, p->ingress, fd, on_tunnel_over, p);
 	if (p->tunnel) {
 		struct tunnel *t = p->tunnel;
 

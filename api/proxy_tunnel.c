@@ -16,7 +16,6 @@ struct tunnel {
 	uv_shutdown_t shutdown;
 	struct ingress *ingress;
 	void (*over)(void *owner);
-	void (*moved)(void *owner);
 	void *owner;
 	unsigned int n_open; /* handles */
 	bool is_client_read; /* its bytes are read at the moment */
@@ -116,7 +115,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct tunnel *t = stream->data;
 
 	if (n > 0) {
-		t->moved(t->owner);
 		tunnel_send_container(t, buf->base, (size_t)n);
 	} else if (n == UV_EOF) {
 		read_client(t, false);
@@ -149,7 +147,6 @@ static void on_written(uv_write_t *request, int status)
 	if (t->is_closing)
 		return;
 	note_progress(t);
-	t->moved(t->owner);
 	if (status < 0)
 		finish(t);
 	else if (t->client.write_queue_size < BACKLOG_LOW)
@@ -210,8 +207,7 @@ static const struct ingress_events events = {
 	.written = on_ingress_written,
 };
 
-struct tunnel *tunnel_start(uv_loop_t *loop, struct ingress *ingress, int fd, void (*over)(void *owner),
-			    void (*moved)(void *owner), void *owner)
+struct tunnel *tunnel_start(uv_loop_t *loop, struct ingress *ingress, int fd, void (*over)(void *owner), void *owner)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
 
@@ -229,7 +225,6 @@ struct tunnel *tunnel_start(uv_loop_t *loop, struct ingress *ingress, int fd, vo
 	t->client.data = t->timer.data = t;
 	t->ingress = ingress;
 	t->over = over;
-	t->moved = moved;
 	t->owner = owner;
 	ingress_hand_over(ingress, &events, t);
 	ingress_pause(ingress, false);

@@ -8,10 +8,9 @@ struct tunnel;
 
 /*
  * Begins. Takes over `ingress`, which may be paused, and `fd`. `over` is called, not from within this call, when both ways
- * have ended or one is broken; the tunnel is gone then. `moved`: bytes came from the client, or went to it. NULL if there is no memory, and then nothing was taken over.
+ * have ended or one is broken; the tunnel is gone then. NULL if there is no memory, and then nothing was taken over.
  */
-struct tunnel *tunnel_start(uv_loop_t *loop, struct ingress *ingress, int fd, void (*over)(void *owner),
-			    void (*moved)(void *owner), void *owner);
+struct tunnel *tunnel_start(uv_loop_t *loop, struct ingress *ingress, int fd, void (*over)(void *owner), void *owner);
 
 /* What was read before it began: sent first, to the one or the other side. */
 void tunnel_send_container(struct tunnel *t, const char *data, size_t size);

@@ -11,6 +11,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
+from played import OPTIONS, import_image
+from proxied import IMAGE, Web
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TOKEN = secrets.token_hex(16)
 
@@ -73,3 +76,19 @@ def start(tmp_path):
     yield start
     for hearthd in running:
         hearthd.stop()
+
+
+@pytest.fixture
+def options():
+    """Of the hearthd of `web`: a test parametrizes it."""
+    return ()
+
+
+@pytest.fixture
+def web(start, tmp_path, options):
+    import_image(tmp_path, IMAGE)
+    web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", "--image-dir", tmp_path / "images", *options), tmp_path)
+    yield web
+    web.container.close()
+    assert web.hearthd.stop() == 0
+    assert not os.path.exists(web.hearthd.runtime) or os.listdir(web.hearthd.runtime) == []
