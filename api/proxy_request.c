@@ -10,6 +10,7 @@
 
 enum {
 	LENGTH_DIGITS_MAX = 18,
+	OWN_NAME_SIZE = 32, /* more than the longest name below */
 };
 
 /* While the headers are read: twice, since each may be named by a Connection header behind it. */
@@ -43,6 +44,27 @@ static bool is_own(const char *name)
 		if (strcasecmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+/*
+ * CGI and what came after it make the same of X_Forwarded_For and X-Forwarded-For: whoever could send the one would forge
+ * the other. `folded` gets the start of the name, which is enough to compare it.
+ */
+static void fold(char folded[OWN_NAME_SIZE], const char *name)
+{
+	snprintf(folded, OWN_NAME_SIZE, "%s", name);
+	for (char *c = folded; *c; c++)
+		if (*c == '_')
+			*c = '-';
+}
+
+/* What proxies say about the client: worth nothing from the client itself. */
+static bool is_of_proxies(const char *folded)
+{
+	static const char prefix[] = "X-Forwarded-";
+
+	return strncasecmp(folded, prefix, sizeof(prefix) - 1) == 0 || strcasecmp(folded, "Forwarded") == 0 ||
+	       strcasecmp(folded, "X-Real-IP") == 0;
 }
 
 bool proxy_passes_header(const char *name, const char *connection)
@@ -148,6 +170,7 @@ static void put_target(struct buffer *out, const char *target)
 struct writing {
 	struct buffer *out;
 	const char *connection;
+	bool trusts_proxies; /* that there is one in front */
 };
 
 static void put_header(struct buffer *out, const char *name, const char *value)
@@ -158,15 +181,21 @@ static void put_header(struct buffer *out, const char *name, const char *value)
 static void write_header(void *data, const char *name, size_t name_size, const char *value, size_t value_size)
 {
 	struct writing *w = data;
+	char folded[OWN_NAME_SIZE];
 
 	(void)name_size;
 	(void)value_size;
-	if (!is_own(name) && proxy_passes_header(name, w->connection))
+	fold(folded, name);
+	if (!is_own(folded) && !http_is_hop_by_hop(folded) && proxy_passes_header(name, w->connection) &&
+	    (w->trusts_proxies || !is_of_proxies(folded)))
 		put_header(w->out, name, value);
 }
 
+/* Who speaks TLS with us is no proxy that speaks TLS for us: what it says of itself is not believed. */
 static void put_forwarded(struct buffer *out, struct http_request *r, struct reading *reading)
 {
+	const char *proto = r->has_tls ? "https" : reading->forwarded_proto;
+	const char *host = r->has_tls ? NULL : reading->forwarded_host;
 	char address[HTTP_ADDRESS_SIZE];
 
 	http_client_address(r, address);
@@ -175,12 +204,9 @@ static void put_forwarded(struct buffer *out, struct http_request *r, struct rea
 	buffer_put_text(out, "X-Forwarded-For: ");
 	buffer_put(out, reading->forwarded_for.data, reading->forwarded_for.size);
 	buffer_put_text(out, "\r\n");
-	put_header(out, "X-Forwarded-Proto",
-		   reading->forwarded_proto ? reading->forwarded_proto
-		   : r->has_tls             ? "https"
-					    : "http");
-	if (reading->forwarded_host || reading->host)
-		put_header(out, "X-Forwarded-Host", reading->forwarded_host ? reading->forwarded_host : reading->host);
+	put_header(out, "X-Forwarded-Proto", proto ? proto : "http");
+	if (host || reading->host)
+		put_header(out, "X-Forwarded-Host", host ? host : reading->host);
 }
 
 static void put_connection(struct buffer *out, const struct proxy_request *p, const struct reading *reading)
@@ -211,7 +237,7 @@ static void write_head(struct proxy_request *p, struct http_request *r, struct r
 	put_target(out, url_after_segments(r->target, r->n_pool_segments));
 	buffer_put_text(out, " HTTP/1.1\r\n");
 	put_header(out, "Host", reading->host ? reading->host : "localhost");
-	http_each_header(r, write_header, &(struct writing) { out, reading->connection.data });
+	http_each_header(r, write_header, &(struct writing) { out, reading->connection.data, !r->has_tls });
 	put_forwarded(out, r, reading);
 	put_connection(out, p, reading);
 	buffer_put_text(out, "\r\n");
@@ -261,6 +287,6 @@ static void write_trailer(void *data, const char *name, size_t name_size, const 
 
 void proxy_request_put_trailers(struct buffer *out, struct http_request *r)
 {
-	http_each_trailer(r, write_trailer, &(struct writing) { out, "" });
+	http_each_trailer(r, write_trailer, &(struct writing) { out, "", false });
 	buffer_put_text(out, "\r\n");
 }

@@ -39,6 +39,15 @@ def test_method_path_query_and_headers(web):
     assert not {"authorization", "x-hop", "keep-alive", "te", "proxy-authorization", "x-ms-apikey", "connection"} & set(names)
 
 
+def test_names_that_servers_take_for_others(web):
+    web.call(headers={"X_Forwarded_For": "192.0.2.9", "X_FORWARDED-PROTO": "https", "Content_Length": "9", "Transfer_Encoding": "chunked",
+                      "X_One": "1", "X-Real-IP": "192.0.2.8", "Forwarded": "for=192.0.2.8"})
+    names, values = headers_of(web.container.seen[0])
+    assert not [name for name in names if "_" in name and name != "x_one"] and values["x_one"] == "1"
+    assert values["x-real-ip"] == "192.0.2.8" and values["forwarded"] == "for=192.0.2.8", "the word of a proxy in front is kept"
+    assert values["x-forwarded-for"] == "127.0.0.1" and values["x-forwarded-proto"] == "http"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND", "HEAD"])
 def test_any_method_and_every_path_but_the_management(web, method):
     for path in "/", "/executions", "/files/x", "/session", "/mcp", "/identifier/x/files", "/healthz":

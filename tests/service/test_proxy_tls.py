@@ -175,6 +175,16 @@ def test_an_upgrade(web):
     assert web.call().status_code == 200
 
 
+def test_what_a_client_says_of_itself_is_not_passed_on(web):
+    response = web.call(headers={"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example",
+                                 "X-Forwarded-Port": "1", "X-Real-IP": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Mine": "1"})
+    assert response.status_code == 200
+    names, values = headers_of(web.container.seen[0])
+    assert values["x-forwarded-for"] == "192.0.2.1, 127.0.0.1" and values["x-forwarded-proto"] == "https"
+    assert values["x-forwarded-host"] == values["host"] == web.hearthd.url.removeprefix("https://") and values["x-mine"] == "1"
+    assert not {"x-forwarded-port", "x-real-ip", "forwarded"} & set(names)
+
+
 def test_nothing_is_left_of_those_that_ended(web):
     def serve(connection):
         switch(connection)
