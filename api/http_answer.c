@@ -180,6 +180,7 @@ static ssize_t read_stream(void *data, uint64_t position, char *to, size_t size)
 	size_t n = x->stream.size - x->n_stream_sent;
 
 	(void)position;
+	x->server->n_calls++;
 	if (x->is_gone || x->stream.failed)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n == 0 && x->stream_ended)

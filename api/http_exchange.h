@@ -20,11 +20,14 @@ struct http_server {
 	char address[80];
 	bool has_tls;
 	uv_poll_t poll;   /* the library's epoll descriptor */
-	uv_timer_t timer; /* when the library wants to run next */
+	uv_idle_t soon;   /* active if the library is to run without waiting */
+	uv_timer_t timer; /* else: when it wants to run next */
 	struct header_watch *header_watch;
-	unsigned int n_must_run; /* times: a connection was resumed or closed, perhaps while the library ran */
-	int n_open;              /* handles that libuv still uses */
-	size_t body_bytes;       /* of all bodies in memory */
+	unsigned int n_must_run;  /* times: a connection was resumed or closed, perhaps while the library ran */
+	unsigned int n_calls;     /* of the library's to us */
+	unsigned int n_fruitless; /* runs in a row that it wanted and made no call in */
+	int n_open;               /* handles that libuv still uses */
+	size_t body_bytes;        /* of all bodies in memory */
 	struct exchange *exchanges;
 	unsigned int n_exchanges;
 };

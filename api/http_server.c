@@ -16,6 +16,8 @@
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 
 enum {
+	FRUITLESS_MAX = 100, /* runs of the library */
+	FRUITLESS_WAIT_MS = 10,
 	CONNECTION_MEMORY = 64 << 10, /* the library's pool for each: headers, and one block of a body */
 	DISCARD_MAX = 1 << 20,        /* a body that is not wanted is read up to this size, to keep the connection */
 	DISCARD_PIECES_MAX =
@@ -31,6 +33,11 @@ static void on_timer(uv_timer_t *timer)
 	run(timer->data);
 }
 
+static void on_soon(uv_idle_t *soon)
+{
+	run(soon->data);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
@@ -38,26 +45,48 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	run(poll->data);
 }
 
+/*
+ * The library wants to run again at once as long as it has bytes that it cannot use, such as the start of a chunk's first
+ * line that is longer than all of its memory: until the connection has been idle for too long, others need the processor.
+ */
+static unsigned int wait_before_next(const struct http_server *s)
+{
+	return s->n_fruitless > FRUITLESS_MAX ? FRUITLESS_WAIT_MS : 0;
+}
+
+/* Not with a timer of 0 ms: libuv would call one that begins anew in its own callback for ever, and nothing else. */
 static void run(struct http_server *s)
 {
+	unsigned int n_calls = s->n_calls;
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
+	bool has_timeout;
 
 	if (s->n_must_run)
 		s->n_must_run--;
 	MHD_run(s->daemon);
-	if (s->n_must_run)
-		uv_timer_start(&s->timer, on_timer, 0, 0);
-	else if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
-		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
+	s->n_fruitless = s->n_calls == n_calls ? s->n_fruitless + 1 : 0;
+	has_timeout = MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES;
+	if (!has_timeout || timeout_ms)
+		s->n_fruitless = 0;
 	else
-		uv_timer_stop(&s->timer);
+		timeout_ms = wait_before_next(s);
+	uv_timer_stop(&s->timer);
+	if (s->n_must_run || (has_timeout && timeout_ms == 0)) {
+		uv_idle_start(&s->soon, on_soon);
+		return;
+	}
+	uv_idle_stop(&s->soon);
+	if (has_timeout)
+		uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
 }
 
 static void run_soon(struct http_server *s, unsigned int n_times)
 {
+	if (uv_is_closing((uv_handle_t *)&s->soon))
+		return; /* the library's last calls */
 	if (s->n_must_run < n_times)
 		s->n_must_run = n_times;
-	uv_timer_start(&s->timer, on_timer, 0, 0);
+	uv_idle_start(&s->soon, on_soon);
 }
 
 void http_server_run_soon(struct http_server *s)
@@ -83,6 +112,7 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 	struct http_server *s = data;
 	struct header_wait *wait = *context;
 
+	s->n_calls++;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		if (wait)
 			header_watch_end(s->header_watch, wait);
@@ -128,6 +158,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 	struct exchange *x = *slot;
 
 	(void)code;
+	s->n_calls++;
 	if (wait)
 		header_watch_begin(s->header_watch, wait);
 	if (!x)
@@ -271,11 +302,12 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t si
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url, const char *method,
 				  const char *version, const char *upload, size_t *upload_size, void **slot)
 {
+	struct http_server *s = data;
 	struct exchange *x = *slot;
 
-	(void)data;
 	(void)connection;
 	(void)url;
+	s->n_calls++;
 	if (!x || x->is_gone)
 		return MHD_NO;
 	if (!x->has_begun)
@@ -372,9 +404,9 @@ struct http_server *http_server_create(uv_loop_t *loop, const struct http_server
 	steal_fd(&fd);
 	uv_poll_init(loop, &s->poll, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
 	uv_timer_init(loop, &s->timer);
-	s->poll.data = s;
-	s->timer.data = s;
-	s->n_open = 2;
+	uv_idle_init(loop, &s->soon);
+	s->poll.data = s->timer.data = s->soon.data = s;
+	s->n_open = 3;
 	uv_poll_start(&s->poll, UV_READABLE, on_poll);
 	run(s);
 	return s;
@@ -426,6 +458,7 @@ void http_server_destroy(struct http_server *s)
 	}
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 	uv_close((uv_handle_t *)&s->timer, on_closed);
+	uv_close((uv_handle_t *)&s->soon, on_closed);
 	MHD_stop_daemon(s->daemon);
 	header_watch_destroy(s->header_watch);
 }
