@@ -315,7 +315,7 @@ def test_what_has_gone_is_kept_apart(web):
 
 def test_an_image_that_there_is_not(web):
     response = web.pool("PUT", "other", "registry.example/none:2")
-    assert response.status_code == 400, response.text
+    assert response.status_code == 404, response.text
     assert "There is no image 'registry.example/none:2': import it with `hearth image import" in response.json()["error"]["message"]
     assert web.pool("GET", "other").status_code == 404
 
@@ -325,7 +325,7 @@ def test_an_image_that_is_removed(web):
     hearth_image(web.folder, "prune")
     assert web.call("x").text == "ok"  # a pool that is there keeps what it runs
     response = web.pool("PUT")
-    assert response.status_code == 400 and "import it" in response.json()["error"]["message"]
+    assert response.status_code == 404 and "import it" in response.json()["error"]["message"]
     assert web.call("x", "b").text == "ok"
 
 

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from conftest import ROOT
-from played import OPTIONS
-from proxied import DEFINITION, OK, Web, headers_of
+from played import OPTIONS, import_image
+from proxied import DEFINITION, IMAGE, OK, Web, headers_of
 
 MIB = 1 << 20
 PATIENCE_S = 30
@@ -32,7 +32,8 @@ def certs(tmp_path_factory):
 
 @pytest.fixture
 def web(start, tmp_path, certs):
-    web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", "--tls-certificate", f"{certs}/server.pem", "--tls-key",
+    import_image(tmp_path, IMAGE)
+    web = Web(start(*OPTIONS, "--image-dir", tmp_path / "images", "--min-cooldown-seconds", "1", "--tls-certificate", f"{certs}/server.pem", "--tls-key",
                     f"{certs}/server-key.pem"), tmp_path, f"{certs}/ca.pem")
     yield web
     web.container.close()
