@@ -42,7 +42,7 @@ struct service {
 	int64_t started_ms;               /* of CLOCK_REALTIME */
 	uint64_t proxy_start_timeout_ms;  /* a request waits so long for its session's machine */
 	uint64_t proxy_answer_timeout_ms; /* and so long for its container to begin to answer */
-	bool is_metrics_open; /* they are shown without a token */
+	bool is_metrics_open;             /* they are shown without a token */
 	bool is_stopping;
 };
 

@@ -177,7 +177,8 @@ struct session_container {
  * That of the session of that identifier, or of the last one in an hour; with `guid` only of the session that has it. False
  * if there is none, or it has no container.
  */
-bool sessions_container(struct sessions *sessions, const char *identifier, const char *guid, struct session_container *c);
+bool sessions_container(struct sessions *sessions, const char *identifier, const char *guid,
+			struct session_container *c);
 
 /* Copies the last bytes that the container of an active use has written, at most `size`. Returns how many. */
 size_t session_use_log(const struct session_use *u, char *text, size_t size);

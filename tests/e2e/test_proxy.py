@@ -1,61 +1,24 @@
-"""nginx with TLS in front, by deploy/nginx/hearth.conf: only its addresses and file names are changed."""
+"""Sessions through nginx with TLS (nginx.py)."""
 
 import os
 import re
 import secrets
-import subprocess
-import time
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 import sse
-from service import ROOT, Session, free_port
+from nginx import nginx_before
+from service import Session
 
 LARGE = 20 << 20
 
 
-def configure(folder, upstream, port):
-    with open(os.path.join(ROOT, "deploy", "nginx", "hearth.conf")) as file:
-        site = file.read()
-    for old, new in (("server 127.0.0.1:8080;", f"server {upstream};"), ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
-                     ("/etc/hearth/tls/", f"{folder}/")):
-        assert old in site
-        site = site.replace(old, new)
-    paths = "".join(f"{name}_temp_path {folder}/{name};\n"
-                    for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    with open(folder / "nginx.conf", "w") as file:
-        file.write(f"daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nworker_processes 1;\n"
-                   f"events {{}}\nhttp {{\naccess_log off;\n{paths}\n{site}\n}}\n")
-
-
 @pytest.fixture(scope="module")
 def proxy(service, tmp_path_factory):
-    """The URL of the proxy, and the file of the authority that it is believed by."""
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
-    folder.chmod(0o755)
-    subprocess.run([os.path.join(ROOT, "build", "hearth"), "cert", "init", "--directory", folder], check=True,
-                   stdout=subprocess.DEVNULL)
-    configure(folder, urlsplit(service.url).netloc, port)
-    program = subprocess.run([os.path.join(ROOT, "scripts", "nginx")], stdout=subprocess.PIPE, text=True, check=True)
-    command = [program.stdout.strip(), "-p", folder, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-    if os.geteuid() == 0:
-        command += ["-g", "user root;"]
-    nginx = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    url = f"https://localhost:{port}"
-    try:
-        for _ in range(100):
-            try:
-                requests.get(f"{url}/healthz", verify=folder / "ca.pem", timeout=5)
-                break
-            except requests.ConnectionError:
-                assert nginx.poll() is None, (folder / "error.log").read_text()
-                time.sleep(0.1)
-        yield url, str(folder / "ca.pem")
-    finally:
-        nginx.terminate()
-        nginx.wait(20)
+    """Its URL, and the file of the authority that it is believed by."""
+    with nginx_before(service.url, tmp_path_factory.mktemp("nginx")) as nginx:
+        yield nginx
 
 
 @pytest.fixture(scope="module")
