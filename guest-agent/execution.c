@@ -40,7 +40,7 @@ static struct {
 	uint64_t timeout_us; /* 0: none */
 	uint64_t arrived_us, began_us;
 	enum agent_outcome stopped_by; /* AGENT_TIMEOUT or AGENT_INTERRUPTED */
-	struct output_limit output[INTERPRETER_N_STREAMS];
+	struct output_limit output[OUTPUT_N_STREAMS];
 	uint64_t display_bytes;
 	bool display_was_dropped;
 	bool has_result;
@@ -94,8 +94,8 @@ static void end(enum agent_outcome outcome, bool state_lost, const char *sentenc
 		.outcome = outcome,
 		.state_lost = state_lost,
 		.ran_us = now.began_us ? loop_now_us() - now.began_us : 0,
-		.stdout_cut = now.output[INTERPRETER_STDOUT].cut,
-		.stderr_cut = now.output[INTERPRETER_STDERR].cut,
+		.stdout_cut = now.output[OUTPUT_STDOUT].cut,
+		.stderr_cut = now.output[OUTPUT_STDERR].cut,
 		.sentence = sentence,
 	};
 
@@ -181,9 +181,9 @@ static bool host_is_full(void)
 	return now.host->waiting(now.host) > WAITING_HIGH_BYTES;
 }
 
-static void send_stream(enum interpreter_stream stream, const void *data, size_t size)
+static void send_stream(enum output_stream stream, const void *data, size_t size)
 {
-	uint16_t type = stream == INTERPRETER_STDOUT ? AGENT_STDOUT : AGENT_STDERR;
+	uint16_t type = stream == OUTPUT_STDOUT ? AGENT_STDOUT : AGENT_STDERR;
 	struct frame *frame = frame_create(type, now.request, (uint32_t)size);
 
 	if (!frame)
@@ -198,7 +198,7 @@ static void send_stream(enum interpreter_stream stream, const void *data, size_t
 static void send_note(const char *text)
 {
 	if (now.host)
-		send_stream(INTERPRETER_STDERR, text, strlen(text));
+		send_stream(OUTPUT_STDERR, text, strlen(text));
 }
 
 /* What is left of a fork bomb would starve this execution or the next. */
@@ -247,7 +247,7 @@ static const char *decode(struct frame *frame)
 	if (utf8_valid_length(body.data + body.position, bytes_left(&body)) < bytes_left(&body))
 		return "the code is not valid UTF-8";
 	now.timeout_us = (uint64_t)timeout_ms * 1000;
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
 		now.output[i] = (struct output_limit) { .limit = limit };
 	return NULL;
 }
@@ -313,7 +313,7 @@ void execution_resume(struct execution_host *host)
 		interpreter_pause(now.interpreter, false);
 }
 
-static void on_output(struct interpreter *interpreter, enum interpreter_stream stream, const uint8_t *data, size_t size)
+static void on_output(struct interpreter *interpreter, enum output_stream stream, const uint8_t *data, size_t size)
 {
 	struct output_limit *output = &now.output[stream];
 	size_t admitted;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,9 +21,6 @@ enum {
 	RETRY_FIRST_US = 100 * 1000,
 	RETRY_MAX_US = 20 * 1000000,
 	EXIT_LIMIT_US = 5 * 1000000, /* from a closed control socket to the end of the process */
-	PIPE_BYTES = 256 << 10,
-	REST_US = 2000,
-	REST_BELOW_BYTES = 16 << 10,
 };
 
 #define TO(state) (1u << INTERPRETER_##state)
@@ -61,69 +57,35 @@ static void watch(struct interpreter *interpreter)
 {
 	uint32_t input = interpreter->paused ? 0 : EPOLLIN;
 
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
-		if (interpreter->pipes[i].source.fd >= 0 && !interpreter->pipes[i].rest.due_us)
-			loop_watch(&interpreter->pipes[i].source, input);
 	if (interpreter->control.fd >= 0)
 		loop_watch(&interpreter->control, input | (interpreter->outbox.bytes ? EPOLLOUT : 0));
 }
 
-/* Reads at most `size` bytes of a pipe and passes them on. The number of bytes, 0 if there were none. */
-static size_t forward_output(struct interpreter_pipe *pipe, size_t size)
+/* The one whose pipe it is. */
+static struct interpreter *owner_of(struct output_pipe *pipe)
 {
-	static uint8_t buffer[AGENT_STREAM_CHUNK_MAX];
-	struct interpreter *interpreter = pipe->interpreter;
-	ssize_t count;
+	struct output_pipe *first = pipe - pipe->stream;
 
-	if (pipe->source.fd < 0)
-		return 0;
-	count = read(pipe->source.fd, buffer, size < sizeof(buffer) ? size : sizeof(buffer));
-	if (count > 0)
-		interpreter->listener->output(interpreter, pipe->stream, buffer, (size_t)count);
-	/* Its end only means that the driver closed every copy; whether it lives is told by the kernel. */
-	if (count == 0)
-		loop_close(&pipe->source);
-	return count > 0 ? (size_t)count : 0;
+	return (struct interpreter *)(void *)((char *)first - offsetof(struct interpreter, pipes));
 }
 
-static void on_pipe(struct loop_source *source, uint32_t events)
+static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
 {
-	struct interpreter_pipe *pipe = (struct interpreter_pipe *)(void *)source;
-	size_t count = forward_output(pipe, AGENT_STREAM_CHUNK_MAX);
+	struct interpreter *interpreter = owner_of(pipe);
 
-	(void)events;
-	/* Code that prints line by line would otherwise wake the agent and the host for each line. */
-	if (count > 0 && count < REST_BELOW_BYTES && source->fd >= 0) {
-		loop_watch(source, 0);
-		loop_timer_start(&pipe->rest, REST_US);
-	}
+	interpreter->listener->output(interpreter, pipe->stream, data, size);
 }
 
-static void on_rest_over(struct loop_timer *timer)
+static void pause_output(struct interpreter *interpreter, bool is_paused)
 {
-	struct interpreter_pipe *pipe =
-		(struct interpreter_pipe *)(void *)((char *)timer - offsetof(struct interpreter_pipe, rest));
-
-	watch(pipe->interpreter);
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_pause(&interpreter->pipes[i], is_paused);
 }
 
 void interpreter_drain(struct interpreter *interpreter)
 {
-	/* No more than is there now: something in the background may write for ever. */
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++) {
-		struct interpreter_pipe *pipe = &interpreter->pipes[i];
-		int pending = 0;
-
-		if (pipe->source.fd < 0 || ioctl(pipe->source.fd, FIONREAD, &pending) < 0)
-			continue;
-		while (pending > 0) {
-			size_t count = forward_output(pipe, (size_t)pending);
-
-			if (count == 0)
-				break;
-			pending -= (int)count;
-		}
-	}
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_drain(&interpreter->pipes[i]);
 }
 
 static void become_ready(struct interpreter *interpreter)
@@ -226,27 +188,9 @@ void interpreter_init(struct interpreter *interpreter)
 	interpreter->control = (struct loop_source) { .fd = -1, .on_events = on_control };
 	interpreter->cgroup = cgroup_open(interpreter->name);
 	outbox_init(&interpreter->outbox);
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++)
-		interpreter->pipes[i] = (struct interpreter_pipe) {
-			.source = { .fd = -1, .on_events = on_pipe },
-			.rest = { .on_expiry = on_rest_over },
-			.interpreter = interpreter,
-			.stream = (enum interpreter_stream)i,
-		};
-}
-
-static int open_pipe(int *read_fd, int *write_fd)
-{
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	*read_fd = fds[0];
-	*write_fd = fds[1];
-	if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES); /* fewer wake-ups for much output; the default will do */
-	return 0;
+	/* The end of a pipe only means that the driver closed every copy; whether it lives is told by the kernel. */
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_init(&interpreter->pipes[i], (enum output_stream)i, on_output, NULL);
 }
 
 static int open_control(int *agent_fd, int *driver_fd)
@@ -273,10 +217,10 @@ static int spawn(struct interpreter *interpreter)
 		.uid = interpreter->uid,
 		.gid = interpreter->gid,
 	};
-	int result = open_pipe(&interpreter->pipes[INTERPRETER_STDOUT].source.fd, &stdout_fd);
+	int result = output_pipe_open(&interpreter->pipes[OUTPUT_STDOUT], &stdout_fd);
 
 	if (result == 0)
-		result = open_pipe(&interpreter->pipes[INTERPRETER_STDERR].source.fd, &stderr_fd);
+		result = output_pipe_open(&interpreter->pipes[OUTPUT_STDERR], &stderr_fd);
 	if (result == 0)
 		result = open_control(&interpreter->control.fd, &control_fd);
 	if (result < 0)
@@ -289,10 +233,8 @@ static int spawn(struct interpreter *interpreter)
 
 static void close_channels(struct interpreter *interpreter)
 {
-	for (int i = 0; i < INTERPRETER_N_STREAMS; i++) {
-		loop_timer_stop(&interpreter->pipes[i].rest);
-		loop_close(&interpreter->pipes[i].source);
-	}
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_close(&interpreter->pipes[i]);
 	loop_close(&interpreter->control);
 	frame_reader_fini(&interpreter->reader);
 	outbox_fini(&interpreter->outbox);
@@ -324,6 +266,7 @@ void interpreter_start(struct interpreter *interpreter)
 	}
 	move(interpreter, INTERPRETER_STARTING);
 	loop_timer_start(&interpreter->timer, START_LIMIT_US);
+	pause_output(interpreter, false);
 	watch(interpreter);
 }
 
@@ -429,6 +372,7 @@ void interpreter_pause(struct interpreter *interpreter, bool paused)
 	if (interpreter->paused == paused)
 		return;
 	interpreter->paused = paused;
+	pause_output(interpreter, paused);
 	watch(interpreter);
 }
 

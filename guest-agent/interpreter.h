@@ -9,6 +9,7 @@
 #include "cgroup.h"
 #include "frame.h"
 #include "loop.h"
+#include "output_pipe.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,27 +26,17 @@ enum interpreter_state {
 	INTERPRETER_N_STATES,
 };
 
-enum interpreter_stream { INTERPRETER_STDOUT, INTERPRETER_STDERR, INTERPRETER_N_STREAMS };
-
 struct interpreter;
 
 struct interpreter_listener {
 	void (*ready)(struct interpreter *interpreter);
 	/* What interpreter_settle() asked for is done. */
 	void (*settled)(struct interpreter *interpreter);
-	void (*output)(struct interpreter *interpreter, enum interpreter_stream stream, const uint8_t *data,
-		       size_t size);
+	void (*output)(struct interpreter *interpreter, enum output_stream stream, const uint8_t *data, size_t size);
 	/* AGENT_DISPLAY, AGENT_RESULT or AGENT_DONE, unchecked. The listener owns the frame. */
 	void (*frame)(struct interpreter *interpreter, struct frame *frame);
 	/* It died on its own or was killed; `how` is a whole sentence. A new one is started right after. */
 	void (*died)(struct interpreter *interpreter, const char *how);
-};
-
-struct interpreter_pipe {
-	struct loop_source source;
-	struct loop_timer rest; /* while it runs, what is written may gather in the pipe */
-	struct interpreter *interpreter;
-	enum interpreter_stream stream;
 };
 
 struct interpreter {
@@ -73,7 +64,7 @@ struct interpreter {
 	uint64_t refused_forks;     /* likewise; and when an execution ended */
 	uint64_t request;           /* of the execution that it was given last */
 	struct cgroup cgroup;
-	struct interpreter_pipe pipes[INTERPRETER_N_STREAMS];
+	struct output_pipe pipes[OUTPUT_N_STREAMS];
 	struct loop_source control;
 	struct frame_reader reader;
 	struct outbox outbox;
