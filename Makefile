@@ -66,7 +66,7 @@ CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/s
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/output_pipe.c guest-agent/interpreter.c \
-         guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
+         guest-agent/shell.c guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
          guest-agent/vsock.c guest-agent/token_offer.c guest-agent/token_relay.c guest-agent/network.c \
          guest-agent/files.c guest-agent/file_tree.c \
          guest-agent/container.c guest-agent/container_watch.c guest-agent/container_output.c \

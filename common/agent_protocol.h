@@ -64,6 +64,8 @@ enum {
 	AGENT_SECRET_SIZE = 64,            /* characters of the secret that a guest asks for tokens with */
 	AGENT_HOST_NAME_MAX = 63,          /* bytes of a guest's host name: letters, digits, hyphens */
 	AGENT_INGRESS_MAX = 256,           /* connections to the container at once */
+	AGENT_SHELL_PREFIX = 8,            /* bytes before stdin in the code of AGENT_SHELL */
+	AGENT_SHELL_ARGUMENTS_MAX = 1024,  /* of AGENT_SHELL_ARGUMENTS, the program's name included */
 };
 
 /* Of AGENT_FILE_READ. */
@@ -74,7 +76,8 @@ enum agent_frame_type {
 	/* host to agent */
 	AGENT_EXECUTE =
 		1, /* u8 agent_language, u8 flags (enum agent_execute_flag), u16 0, u32 timeout_ms (0: none), u64 output_limit (bytes of
-	                      * each of stdout and stderr that are sent), then the code, UTF-8, to the end of the body */
+	                      * each of stdout and stderr that are sent), then the code to the end of the body: UTF-8, or
+	                      * for AGENT_SHELL what enum agent_shell_form says */
 	AGENT_INTERRUPT = 2, /* empty; `request` names the execution. No answer of its own: AGENT_DONE follows */
 	AGENT_SETTLE =
 		3,       /* empty; `request` is chosen by the host. Prepares the guest for being the template of others:
@@ -135,7 +138,8 @@ enum agent_frame_type {
 	AGENT_STDERR = 19,  /* likewise */
 	AGENT_DISPLAY = 20, /* a MIME bundle that the code displayed */
 	AGENT_RESULT = 21,  /* a MIME bundle: the value of the last expression; at most one, none if it has no value */
-	AGENT_DONE = 22,    /* u8 agent_outcome, u8 1 if the interpreter's state was lost, u16 0, u64 microseconds that
+	AGENT_DONE = 22,    /* u8 agent_outcome, u8 1 if the interpreter's state was lost, u16 exit status of a command
+	                     * of AGENT_SHELL that came to its end, otherwise 0, u64 microseconds that
 	                     * the code ran, u64 bytes of stdout and u64 bytes of stderr that were cut off at the
 	                     * limit, then a sentence (UTF-8, may be empty) that explains the outcome; AGENT_OK and
 	                     * AGENT_ERROR not before AGENT_STARTED. Nothing follows for this request */
@@ -188,6 +192,17 @@ enum agent_file_status {
 enum agent_language {
 	AGENT_PYTHON = 1,
 	AGENT_NODE = 2,
+	AGENT_SHELL = 3, /* a command: no interpreter is kept. Takes no notice of flags */
+};
+
+/*
+ * The code of AGENT_SHELL is u8 agent_shell_form, 3 zero bytes, u32 bytes of stdin, those bytes (any), and then texts
+ * without NUL, each followed by one. AGENT_OK is exit status 0, AGENT_ERROR any other; a command that was killed by a
+ * signal has 128 and its number.
+ */
+enum agent_shell_form {
+	AGENT_SHELL_COMMAND = 1,   /* one text, for bash -lc */
+	AGENT_SHELL_ARGUMENTS = 2, /* a program, by its path or name, and its arguments */
 };
 
 enum agent_execute_flag {

@@ -167,6 +167,11 @@ void cgroup_kill_others(const struct cgroup *cgroup, pid_t spared)
 	write_at(cgroup->directory_fd, "cgroup.freeze", "0");
 }
 
+bool cgroup_has_processes(const struct cgroup *cgroup)
+{
+	return cgroup->directory_fd >= 0 && read_counter(cgroup->directory_fd, "cgroup.events", "populated") > 0;
+}
+
 uint64_t cgroup_refused_forks(const struct cgroup *cgroup)
 {
 	return cgroup->directory_fd < 0 ? 0 : read_counter(cgroup->directory_fd, "pids.events", "max");

@@ -2,6 +2,7 @@
 
 #include "bundle.h"
 #include "output.h"
+#include "shell.h"
 #include "common/agent_protocol.h"
 #include "common/bytes.h"
 
@@ -33,11 +34,11 @@ static void on_grace_over(struct loop_timer *timer);
 
 static struct {
 	enum execution_state state;
-	struct execution_host *host; /* NULL when it is gone */
-	struct interpreter *interpreter;
-	struct frame *frame; /* AGENT_EXECUTE while it waits */
-	uint64_t request;    /* the host's number */
-	uint64_t timeout_us; /* 0: none */
+	struct execution_host *host;     /* NULL when it is gone */
+	struct interpreter *interpreter; /* NULL: it is a command of the shell */
+	struct frame *frame;             /* AGENT_EXECUTE while it waits */
+	uint64_t request;                /* the host's number */
+	uint64_t timeout_us;             /* 0: none */
 	uint64_t arrived_us, began_us;
 	enum agent_outcome stopped_by; /* AGENT_TIMEOUT or AGENT_INTERRUPTED */
 	struct output_limit output[OUTPUT_N_STREAMS];
@@ -55,6 +56,7 @@ static struct loop_timer *idle_timer;
 struct done {
 	enum agent_outcome outcome;
 	bool state_lost;
+	uint8_t exit_status;
 	uint64_t ran_us, stdout_cut, stderr_cut;
 	const char *sentence;
 };
@@ -70,7 +72,7 @@ static void send_done(struct execution_host *host, uint64_t request, const struc
 	body = bytes_over(frame_body(frame), frame->length);
 	bytes_put_u8(&body, (uint8_t)done->outcome);
 	bytes_put_u8(&body, done->state_lost);
-	bytes_put_u16(&body, 0);
+	bytes_put_u16(&body, done->exit_status);
 	bytes_put_u64(&body, done->ran_us);
 	bytes_put_u64(&body, done->stdout_cut);
 	bytes_put_u64(&body, done->stderr_cut);
@@ -88,11 +90,40 @@ void execution_set_idle_timer(struct loop_timer *timer)
 	idle_timer = timer;
 }
 
-static void end(enum agent_outcome outcome, bool state_lost, const char *sentence)
+/* ---- what runs the code ------------------------------------------------------------------------------------------ */
+
+static void pause_output(bool is_paused)
+{
+	if (now.interpreter)
+		interpreter_pause(now.interpreter, is_paused);
+	else
+		shell_pause(is_paused);
+}
+
+static void interrupt_code(void)
+{
+	if (now.interpreter)
+		interpreter_interrupt(now.interpreter);
+	else
+		shell_interrupt();
+}
+
+static void kill_code(void)
+{
+	if (now.interpreter)
+		interpreter_kill(now.interpreter);
+	else
+		shell_kill();
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static void end_with_status(enum agent_outcome outcome, bool state_lost, uint8_t exit_status, const char *sentence)
 {
 	struct done done = {
 		.outcome = outcome,
 		.state_lost = state_lost,
+		.exit_status = exit_status,
 		.ran_us = now.began_us ? loop_now_us() - now.began_us : 0,
 		.stdout_cut = now.output[OUTPUT_STDOUT].cut,
 		.stderr_cut = now.output[OUTPUT_STDERR].cut,
@@ -101,7 +132,7 @@ static void end(enum agent_outcome outcome, bool state_lost, const char *sentenc
 
 	loop_timer_stop(&time_limit);
 	loop_timer_stop(&grace);
-	interpreter_pause(now.interpreter, false);
+	pause_output(false);
 	frame_destroy(now.frame);
 	if (now.host)
 		send_done(now.host, now.request, &done);
@@ -111,7 +142,12 @@ static void end(enum agent_outcome outcome, bool state_lost, const char *sentenc
 	loop_timer_start(idle_timer, 0);
 }
 
-/* The end of an execution that ran or was stopped, once its interpreter is idle again or dead. */
+static void end(enum agent_outcome outcome, bool state_lost, const char *sentence)
+{
+	end_with_status(outcome, state_lost, 0, sentence);
+}
+
+/* The end of an execution that ran or was stopped, once its interpreter is idle again or dead, or its command over. */
 static void end_stopped(bool state_lost)
 {
 	end(now.stopped_by, state_lost,
@@ -124,7 +160,7 @@ static void end_stopped(bool state_lost)
  */
 static uint64_t grace_us(void)
 {
-	uint64_t wanted_us = 2 * now.interpreter->warm_up_us;
+	uint64_t wanted_us = now.interpreter ? 2 * now.interpreter->warm_up_us : 0;
 
 	if (!now.host)
 		return GRACE_ABANDONED_US;
@@ -146,8 +182,8 @@ static void stop(enum agent_outcome why)
 	loop_timer_stop(&time_limit);
 	loop_timer_start(&grace, grace_us());
 	/* The code may be blocked on a full pipe because the host does not read: from here on, it need not. */
-	interpreter_pause(now.interpreter, false);
-	interpreter_interrupt(now.interpreter);
+	pause_output(false);
+	interrupt_code();
 }
 
 static void on_time_limit(struct loop_timer *timer)
@@ -159,7 +195,7 @@ static void on_time_limit(struct loop_timer *timer)
 static void on_grace_over(struct loop_timer *timer)
 {
 	(void)timer;
-	interpreter_kill(now.interpreter);
+	kill_code();
 }
 
 static void send_started(void)
@@ -191,7 +227,7 @@ static void send_stream(enum output_stream stream, const void *data, size_t size
 	memcpy(frame_body(frame), data, size);
 	now.host->send(now.host, frame);
 	if (now.state == EXECUTION_RUNNING && host_is_full())
-		interpreter_pause(now.interpreter, true);
+		pause_output(true);
 }
 
 /* A word of the agent's own, on stderr and beyond its limit. */
@@ -204,8 +240,16 @@ static void send_note(const char *text)
 /* What is left of a fork bomb would starve this execution or the next. */
 static void end_flood(void)
 {
-	if (interpreter_end_flood(now.interpreter))
+	if (now.interpreter ? interpreter_end_flood(now.interpreter) : shell_end_flood())
 		send_note("\n[the limit of processes was reached: what code left running was ended]\n");
+}
+
+static void begin(void)
+{
+	now.state = EXECUTION_RUNNING;
+	now.began_us = loop_now_us();
+	if (now.timeout_us)
+		loop_timer_start(&time_limit, now.timeout_us);
 }
 
 static void run(void)
@@ -213,15 +257,30 @@ static void run(void)
 	struct frame *frame = now.frame;
 
 	now.frame = NULL;
-	now.state = EXECUTION_RUNNING;
-	now.began_us = loop_now_us();
-	if (now.timeout_us)
-		loop_timer_start(&time_limit, now.timeout_us);
+	begin();
 	snprintf(now.lost_before, sizeof(now.lost_before), "%s", now.interpreter->unreported_death);
 	now.interpreter->unreported_death[0] = '\0';
 	send_started();
 	end_flood();
 	interpreter_execute(now.interpreter, frame);
+}
+
+static void run_command(void)
+{
+	struct frame *frame = now.frame;
+	char sentence[SENTENCE_MAX];
+	int result;
+
+	now.frame = NULL;
+	begin();
+	send_started();
+	end_flood();
+	result = shell_run(frame_body(frame) + EXECUTE_FIXED_SIZE, frame->length - EXECUTE_FIXED_SIZE);
+	frame_destroy(frame);
+	if (result == 0)
+		return;
+	snprintf(sentence, sizeof(sentence), "the command could not be started: %s", strerror(-result));
+	end(AGENT_REFUSED, false, sentence);
 }
 
 /* Reads what stands before the code. NULL, or why it makes no sense. */
@@ -230,6 +289,7 @@ static const char *decode(struct frame *frame)
 	struct bytes body = bytes_from(frame_body(frame), frame->length);
 	uint8_t language = bytes_get_u8(&body);
 	uint8_t flags = bytes_get_u8(&body);
+	const char *fault = NULL;
 	uint32_t timeout_ms;
 	uint64_t limit;
 
@@ -238,18 +298,20 @@ static const char *decode(struct frame *frame)
 	limit = bytes_get_u64(&body);
 	if (body.failed)
 		return "the request is too short";
-	if (language != AGENT_PYTHON && language != AGENT_NODE)
+	if (language != AGENT_PYTHON && language != AGENT_NODE && language != AGENT_SHELL)
 		return "the language is unknown";
 	if (flags & ~AGENT_EXECUTE_FLAGS)
 		return "it has flags that are unknown";
 	if (bytes_left(&body) > AGENT_CODE_MAX)
 		return "the code is larger than 8 MiB";
-	if (utf8_valid_length(body.data + body.position, bytes_left(&body)) < bytes_left(&body))
-		return "the code is not valid UTF-8";
+	if (language == AGENT_SHELL)
+		fault = shell_check(body.data + body.position, bytes_left(&body));
+	else if (utf8_valid_length(body.data + body.position, bytes_left(&body)) < bytes_left(&body))
+		fault = "the code is not valid UTF-8";
 	now.timeout_us = (uint64_t)timeout_ms * 1000;
 	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
 		now.output[i] = (struct output_limit) { .limit = limit };
-	return NULL;
+	return fault;
 }
 
 void execution_start(struct execution_host *host, struct interpreter *interpreter, struct frame *frame)
@@ -277,7 +339,9 @@ void execution_start(struct execution_host *host, struct interpreter *interprete
 	now.display_bytes = 0;
 	now.display_was_dropped = false;
 	now.has_result = false;
-	if (interpreter->state == INTERPRETER_IDLE)
+	if (!interpreter)
+		run_command();
+	else if (interpreter->state == INTERPRETER_IDLE)
 		run();
 	else
 		interpreter_start(interpreter);
@@ -310,15 +374,15 @@ bool execution_is_running(void)
 void execution_resume(struct execution_host *host)
 {
 	if (now.state == EXECUTION_RUNNING && now.host == host && host->waiting(host) < WAITING_LOW_BYTES)
-		interpreter_pause(now.interpreter, false);
+		pause_output(false);
 }
 
-static void on_output(struct interpreter *interpreter, enum output_stream stream, const uint8_t *data, size_t size)
+static void take_output(enum output_stream stream, const uint8_t *data, size_t size)
 {
 	struct output_limit *output = &now.output[stream];
 	size_t admitted;
 
-	if (interpreter != now.interpreter || (now.state != EXECUTION_RUNNING && now.state != EXECUTION_STOPPING))
+	if (now.state != EXECUTION_RUNNING && now.state != EXECUTION_STOPPING)
 		return;
 	if (!now.host || (now.state == EXECUTION_STOPPING && host_is_full())) {
 		output_discard(output, size);
@@ -329,6 +393,12 @@ static void on_output(struct interpreter *interpreter, enum output_stream stream
 		send_stream(stream, data, admitted);
 }
 
+static void on_output(struct interpreter *interpreter, enum output_stream stream, const uint8_t *data, size_t size)
+{
+	if (interpreter == now.interpreter)
+		take_output(stream, data, size);
+}
+
 static void send_bundle(struct frame *frame)
 {
 	now.display_bytes += frame->length;
@@ -336,7 +406,7 @@ static void send_bundle(struct frame *frame)
 		frame_set_request(frame, now.request);
 		now.host->send(now.host, frame);
 		if (now.state == EXECUTION_RUNNING && host_is_full())
-			interpreter_pause(now.interpreter, true);
+			pause_output(true);
 		return;
 	}
 	frame_destroy(frame);
@@ -415,6 +485,23 @@ static void on_death(struct interpreter *interpreter, const char *how)
 	else
 		end(AGENT_LOST, interpreter->has_state, how);
 }
+
+static void on_command_ended(uint8_t status, bool memory_ran_out)
+{
+	end_flood();
+	if (now.state == EXECUTION_STOPPING) {
+		end_stopped(false);
+		return;
+	}
+	if (memory_ran_out)
+		send_note("\n[the command, or a part of it, was killed because memory ran out]\n");
+	end_with_status(status ? AGENT_ERROR : AGENT_OK, false, status, "");
+}
+
+const struct shell_listener execution_shell_listener = {
+	.output = take_output,
+	.ended = on_command_ended,
+};
 
 const struct interpreter_listener execution_listener = {
 	.ready = on_ready,

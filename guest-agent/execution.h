@@ -1,6 +1,6 @@
 /*
  * The one execution that runs in a guest: from AGENT_EXECUTE to AGENT_DONE. Joins a host, who asked, with an
- * interpreter, which runs the code; enforces the time limit, the output limits and the limit on display data; holds
+ * interpreter or the shell, which runs the code; enforces the time limit, the output limits and the limit on display data; holds
  * the interpreter back while the host does not read.
  */
 #ifndef HEARTH_AGENT_EXECUTION_H
@@ -8,6 +8,7 @@
 
 #include "frame.h"
 #include "interpreter.h"
+#include "shell.h"
 
 #include <stdbool.h>
 
@@ -22,11 +23,13 @@ struct execution_host {
 /* Started with no delay when an execution has ended, so that a host which waits for that can go on. */
 void execution_set_idle_timer(struct loop_timer *timer);
 
-/* For all interpreters. */
+/* For all interpreters, and for the shell. */
 extern const struct interpreter_listener execution_listener;
+extern const struct shell_listener execution_shell_listener;
 
 /*
- * Runs the frame's code (taken over) in `interpreter`, which is started if it is down. Answers AGENT_REFUSED if the
+ * Runs the frame's code (taken over) in `interpreter`, which is started if it is down; NULL: in the shell, which has to be
+ * its language. Answers AGENT_REFUSED if the
  * request makes no sense or another execution runs.
  */
 void execution_start(struct execution_host *host, struct interpreter *interpreter, struct frame *frame);

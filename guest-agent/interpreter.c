@@ -213,6 +213,7 @@ static int spawn(struct interpreter *interpreter)
 		.argv = interpreter->argv,
 		.envp = interpreter->envp,
 		.directory = interpreter->directory,
+		.input_fd = -1,
 		.cgroup_fd = interpreter->cgroup.directory_fd,
 		.uid = interpreter->uid,
 		.gid = interpreter->gid,

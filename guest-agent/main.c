@@ -1,6 +1,6 @@
 /*
- * hearth-agent: PID 1 of the guest. Prepares the guest, keeps a Python and a Node interpreter warm, or runs a
- * container, and serves the protocol of common/agent_protocol.h until the VM is ended. Started as another process, with
+ * hearth-agent: PID 1 of the guest. Prepares the guest, keeps a Python and a Node interpreter warm and runs commands of a
+ * shell, or runs a container, and serves the protocol of common/agent_protocol.h until the VM is ended. Started as another process, with
  * --listen-unix, it serves the same protocol on a Unix socket without touching the machine, for development and tests.
  */
 #include "container.h"
@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "serve.h"
 #include "settle.h"
+#include "shell.h"
 #include "token_offer.h"
 #include "common/log.h"
 
@@ -37,6 +38,7 @@ static const char usage[] =
 	"  --driver-dir DIR      where python_driver.py and node_driver.js are (default /usr/lib/hearth)\n"
 	"  --python FILE         the Python interpreter (default /usr/bin/python3)\n"
 	"  --node FILE           the Node interpreter (default /usr/bin/node)\n"
+	"  --shell FILE          the shell, a bash (default /bin/bash)\n"
 	"  --work-dir DIR        where code starts (default: here)\n"
 	"  --home DIR            HOME of the code (default: here)\n"
 	"  --container-dir DIR   for a container and no interpreters: a tmpfs for what it writes (needs root)\n"
@@ -45,7 +47,7 @@ static const char usage[] =
 	"  --version, --help\n";
 
 struct settings {
-	const char *python, *node, *driver_dir, *work_dir, *home, *token_path;
+	const char *python, *node, *shell, *driver_dir, *work_dir, *home, *token_path;
 	uid_t uid;
 	gid_t gid;
 	struct serve_options serve;
@@ -55,6 +57,7 @@ struct settings {
 static struct settings settings = {
 	.python = "/usr/bin/python3",
 	.node = "/usr/bin/node",
+	.shell = "/bin/bash",
 	.driver_dir = "/usr/lib/hearth",
 	.work_dir = INIT_WORK_DIRECTORY,
 	.home = INIT_HOME_DIRECTORY,
@@ -75,6 +78,7 @@ static const char *node_argv[] = { NULL, "--no-force-async-hooks-checks", "--no-
 enum { N_VARIABLES = 11 };
 
 static const char *environment[] = {
+	"MPLBACKEND=module://matplotlib_inline.backend_inline", /* of interpreters alone */
 	path_variable,
 	home_variable,
 	"USER=hearth",
@@ -82,7 +86,6 @@ static const char *environment[] = {
 	"SHELL=/bin/bash",
 	"LANG=C.UTF-8",
 	"TERM=dumb",
-	"MPLBACKEND=module://matplotlib_inline.backend_inline",
 	/* Debian guards the system's packages; here the system is the session's own. */
 	"PIP_BREAK_SYSTEM_PACKAGES=1",
 	"PIP_DISABLE_PIP_VERSION_CHECK=1",
@@ -94,6 +97,7 @@ static struct interpreter python = { .name = "python", .argv = python_argv };
 static struct interpreter node = { .name = "node", .argv = node_argv };
 
 static struct interpreter_listener listener;
+static struct shell_settings shell = { .envp = environment + 1, .listener = &execution_shell_listener };
 static bool is_init;
 static bool ending;
 
@@ -151,13 +155,23 @@ static void prepare_interpreters(void)
 	prepare_interpreter(&node);
 }
 
+static void prepare_shell(void)
+{
+	shell.shell = settings.shell;
+	shell.directory = settings.work_dir;
+	shell.uid = is_init ? settings.uid : 0;
+	shell.gid = settings.gid;
+	shell_init(&shell);
+}
+
 static void reap(void)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!interpreter_reaped(&python, pid, status) && !interpreter_reaped(&node, pid, status))
+		if (!interpreter_reaped(&python, pid, status) && !interpreter_reaped(&node, pid, status) &&
+		    !shell_reaped(pid, status))
 			container_reaped(pid, status);
 }
 
@@ -206,6 +220,7 @@ enum {
 	DRIVERS,
 	PYTHON,
 	NODE,
+	SHELL,
 	WORK,
 	HOME,
 	CONTAINER,
@@ -223,6 +238,7 @@ static const struct option option_names[] = {
 	{ "driver-dir", required_argument, NULL, DRIVERS },
 	{ "python", required_argument, NULL, PYTHON },
 	{ "node", required_argument, NULL, NODE },
+	{ "shell", required_argument, NULL, SHELL },
 	{ "work-dir", required_argument, NULL, WORK },
 	{ "home", required_argument, NULL, HOME },
 	{ "container-dir", required_argument, NULL, CONTAINER },
@@ -240,6 +256,7 @@ static const char **const option_paths[N_PATHS] = {
 	[DRIVERS] = &settings.driver_dir,
 	[PYTHON] = &settings.python,
 	[NODE] = &settings.node,
+	[SHELL] = &settings.shell,
 	[WORK] = &settings.work_dir,
 	[HOME] = &settings.home,
 	[CONTAINER] = &settings.container.scratch,
@@ -293,6 +310,7 @@ int main(int argc, char **argv)
 		fail("no event loop");
 	container_init(&settings.container);
 	prepare_interpreters();
+	prepare_shell();
 	token_offer_init(environment + N_VARIABLES, settings.token_path, &python, &node);
 	/* First of all, because it is what the first execution waits for. */
 	if (!container_is_meant())
@@ -309,6 +327,7 @@ int main(int argc, char **argv)
 		result = loop_turn();
 	interpreter_stop(&python);
 	interpreter_stop(&node);
+	shell_stop();
 	container_kill();
 	if (is_init || result < 0)
 		fail(result < 0 ? "the event loop failed" : "asked to end");

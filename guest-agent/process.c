@@ -55,14 +55,17 @@ void process_reset_signals(void)
 /* All of them are moved above the range that they go to first, because one may stand where another goes. */
 static int place_descriptors(const struct process_spec *spec)
 {
-	int from[4] = { open("/dev/null", O_RDONLY), spec->output_fds[0], spec->output_fds[1], spec->control_fd };
+	int from[4] = { spec->input_fd, spec->output_fds[0], spec->output_fds[1], spec->control_fd };
+	const int n = spec->control_fd < 0 ? 3 : 4;
 
-	for (int i = 0; i < 4; i++) {
+	if (spec->input_fd < 0)
+		from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < n; i++) {
 		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
 		if (from[i] < 0)
 			return -errno;
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < n; i++)
 		if (dup2(from[i], i) < 0)
 			return -errno;
 	return 0;
@@ -99,9 +102,10 @@ static _Noreturn void become(const struct process_spec *spec)
 		_exit(126);
 	if (chdir(spec->directory) < 0)
 		errno = 0;
-	execve(argv.out[0], argv.out, envp.out);
+	environ = (char **)envp.out; /* it is its PATH that counts */
+	execvp(argv.out[0], argv.out);
 	dprintf(STDERR_FILENO, "hearth-agent: cannot run %s: %s\n", argv.out[0], strerror(errno));
-	_exit(127);
+	_exit(errno == ENOENT ? 127 : 126);
 }
 
 /* A child that is born in its cgroup need not be moved there, which costs the kernel an RCU grace period. */

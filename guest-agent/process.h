@@ -8,14 +8,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROCESS_CONTROL_FD = 3 }; /* where the child finds its control socket */
+enum { PROCESS_CONTROL_FD = 3 }; /* where the child finds its control socket, or whatever else it is given */
 
 struct process_spec {
-	const char *const *argv; /* argv[0] is the path of the program */
+	const char *const *argv; /* argv[0] is the path of the program, or its name in a folder of envp's PATH */
 	const char *const *envp;
 	const char *directory; /* where it starts; the agent's own if it cannot be entered */
+	int input_fd;          /* becomes its stdin; -1: that is /dev/null */
 	int output_fds[2];     /* become its stdout and stderr */
-	int control_fd;        /* becomes PROCESS_CONTROL_FD */
+	int control_fd;        /* becomes PROCESS_CONTROL_FD; -1: it has none */
 	int cgroup_fd;         /* directory of the cgroup that it is born in, or -1 */
 	uid_t uid;             /* 0: it keeps the agent's user and groups */
 	gid_t gid;
@@ -36,7 +37,7 @@ void process_limit(int resource, uint64_t wanted);
 /* For a child: how soon the kernel ends it when memory runs out, from -1000 to 1000. */
 void process_set_oom_score(const char *score);
 
-/* Starts the program. 0 with *pid, or -errno. That it cannot be executed shows as exit status 127. */
+/* Starts the program. 0 with *pid, or -errno. That there is none shows as exit status 127, that it cannot be run as 126. */
 int process_spawn(const struct process_spec *spec, pid_t *pid);
 
 /* Writes how a process ended, as the end of a sentence: "exited with status 7", "was killed by signal 11 (SIGSEGV)". */

@@ -98,8 +98,8 @@ static size_t waiting_for_host(struct execution_host *host)
 
 static void execute(struct connection *connection, struct frame *frame)
 {
-	/* The language is the first byte; a body without one is refused as too short. */
-	bool is_node = frame->length > 0 && frame_body(frame)[0] == AGENT_NODE;
+	/* A body without one is refused as too short. */
+	uint8_t language = frame->length > 0 ? frame_body(frame)[0] : 0;
 
 	if (settle_is_running() || container_is_meant()) {
 		execution_refuse(&connection->host, frame->request,
@@ -108,7 +108,11 @@ static void execute(struct connection *connection, struct frame *frame)
 		frame_destroy(frame);
 		return;
 	}
-	execution_start(&connection->host, is_node ? options->node : options->python, frame);
+	execution_start(&connection->host,
+			language == AGENT_SHELL  ? NULL
+			: language == AGENT_NODE ? options->node
+						 : options->python,
+			frame);
 }
 
 /* A container cannot be told to rest: it is the host that chooses the moment. */

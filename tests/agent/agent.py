@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-PYTHON, NODE = 1, 2
+PYTHON, NODE, SHELL = 1, 2, 3
 OK, ERROR, TIMEOUT, INTERRUPTED, LOST, REFUSED = range(6)
 EXECUTE, INTERRUPT, SETTLE, ADOPT = 1, 2, 3, 4
 OFFER_TOKENS = 12
@@ -35,6 +35,15 @@ def parse_bundle(body):
         at += 4 + length
     assert at == len(body)
     return bundle
+
+
+def shell_code(command, stdin=b""):
+    """The code of an AGENT_EXECUTE in SHELL: a text for bash -lc, or a list of a program and its arguments."""
+    texts = [command] if isinstance(command, (str, bytes)) else command
+    texts = [text.encode() if isinstance(text, str) else text for text in texts]
+    stdin = stdin.encode() if isinstance(stdin, str) else stdin
+    form = 1 if isinstance(command, (str, bytes)) else 2
+    return struct.pack("<BxxxI", form, len(stdin)) + stdin + b"".join(text + b"\0" for text in texts)
 
 
 class Outcome:
@@ -124,13 +133,17 @@ class Connection:
                 outcome.result = parse_bundle(body)
             else:
                 assert kind == DONE
-                (outcome.outcome, outcome.state_lost, _, outcome.ran_us, outcome.stdout_cut,
+                (outcome.outcome, outcome.state_lost, outcome.status, outcome.ran_us, outcome.stdout_cut,
                  outcome.stderr_cut) = struct.unpack_from("<BBHQQQ", body)
                 outcome.sentence = body[28:].decode()
                 return outcome
 
     def run(self, code, language=PYTHON, **options):
         return self.finish(self.start(code, language, **options))
+
+
+    def shell(self, command, stdin=b"", **options):
+        return self.run(shell_code(command, stdin), SHELL, **options)
 
 
 class Agent:

@@ -109,6 +109,11 @@ def run(connection):
     return connection.run
 
 
+@pytest.fixture
+def shell(connection):
+    return connection.shell
+
+
 @pytest.fixture(scope="session")
 def container_image(tmp_path_factory):
     if os.geteuid() != 0:

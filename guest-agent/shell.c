@@ -1,0 +1,370 @@
+#include "shell.h"
+
+#include "cgroup.h"
+#include "process.h"
+#include "common/agent_protocol.h"
+#include "common/bytes.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	GROUPS_MAX = 16, /* cgroups; of more commands that left something running, the last ones share one */
+	LEFT_MAX = 64,   /* commands whose background processes can still write without an error */
+	ARGUMENT_MAX =
+		(128 << 10) - 1, /* bytes that the kernel takes in one argument (MAX_ARG_STRLEN), but for the NUL */
+	ARGUMENTS_MAX = AGENT_SHELL_ARGUMENTS_MAX,
+	STATUS_SIGNALLED = 128, /* and the number of the signal, as shells have it */
+};
+
+/* Runs what stands in descriptor 3, as if it were an argument: same $0, same lines in messages, no name left behind. */
+#define RUN_DESCRIPTOR_3 "mapfile -d '' -u 3 hearth; exec 3<&-; eval \"unset hearth;$hearth\""
+
+/* What one command writes to. */
+struct command {
+	struct command *next; /* an older one */
+	struct output_pipe pipes[OUTPUT_N_STREAMS];
+};
+
+struct group {
+	struct cgroup cgroup;
+	uint64_t refused_forks; /* counter of it that is known */
+};
+
+static const struct shell_settings *settings;
+static struct group groups[GROUPS_MAX];
+static unsigned int n_groups;
+static struct command *left; /* commands that are over, the newest first */
+
+static struct {
+	struct command *command; /* NULL: none runs */
+	struct group *group;
+	pid_t pid;
+	bool was_killed;    /* by the agent */
+	uint64_t oom_kills; /* counter of its cgroup when it started */
+} now;
+
+/* ---- what a command is ------------------------------------------------------------------------------------------- */
+
+struct order {
+	enum agent_shell_form form;
+	const uint8_t *input;
+	size_t input_size;
+	const char *texts; /* each followed by NUL */
+	size_t texts_size;
+	size_t n_texts;
+};
+
+static const char *decode(const uint8_t *code, size_t size, struct order *order)
+{
+	struct bytes b = bytes_from(code, size);
+	uint8_t form = bytes_get_u8(&b);
+
+	bytes_take(&b, 3);
+	order->input_size = bytes_get_u32(&b);
+	order->input = bytes_take(&b, order->input_size);
+	order->texts_size = bytes_left(&b);
+	order->texts = (const char *)bytes_take(&b, order->texts_size);
+	order->n_texts = 0;
+	if (b.failed || order->texts_size == 0)
+		return "the command is too short";
+	if (form != AGENT_SHELL_COMMAND && form != AGENT_SHELL_ARGUMENTS)
+		return "the form of the command is unknown";
+	order->form = (enum agent_shell_form)form;
+	if (order->texts[order->texts_size - 1] != '\0')
+		return "the command does not end";
+	for (size_t i = 0; i < order->texts_size; i++)
+		order->n_texts += order->texts[i] == '\0';
+	if (order->n_texts > (form == AGENT_SHELL_COMMAND ? 1 : ARGUMENTS_MAX))
+		return "the command has too many arguments";
+	return order->form == AGENT_SHELL_ARGUMENTS && !order->texts[0] ? "the program has no name" : NULL;
+}
+
+const char *shell_check(const uint8_t *code, size_t size)
+{
+	struct order order;
+
+	return decode(code, size, &order);
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------------ */
+
+static struct command *command_of(struct output_pipe *pipe)
+{
+	struct output_pipe *first = pipe - pipe->stream;
+
+	return (struct command *)(void *)((char *)first - offsetof(struct command, pipes));
+}
+
+static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
+{
+	if (command_of(pipe) == now.command)
+		settings->listener->output(pipe->stream, data, size);
+}
+
+static void destroy(struct command *command)
+{
+	if (!command)
+		return;
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_close(&command->pipes[i]);
+	free(command);
+}
+
+/* Nobody can write to it any more. */
+static bool is_closed(const struct command *command)
+{
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		if (command->pipes[i].source.fd >= 0)
+			return false;
+	return true;
+}
+
+static void on_end(struct output_pipe *pipe)
+{
+	struct command *command = command_of(pipe), **link = &left;
+
+	if (!is_closed(command))
+		return;
+	while (*link && *link != command)
+		link = &(*link)->next;
+	if (!*link)
+		return; /* it still runs */
+	*link = command->next;
+	destroy(command);
+}
+
+static struct command *create(int write_fds[OUTPUT_N_STREAMS])
+{
+	struct command *command = calloc(1, sizeof(*command));
+	int result = 0;
+
+	if (!command)
+		return NULL;
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_init(&command->pipes[i], (enum output_stream)i, on_output, on_end);
+	for (int i = 0; i < OUTPUT_N_STREAMS && result == 0; i++)
+		result = output_pipe_open(&command->pipes[i], &write_fds[i]);
+	if (result == 0)
+		return command;
+	destroy(command);
+	errno = -result;
+	return NULL;
+}
+
+void shell_pause(bool is_paused)
+{
+	for (int i = 0; now.command && i < OUTPUT_N_STREAMS; i++)
+		output_pipe_pause(&now.command->pipes[i], is_paused);
+}
+
+/* A process that goes on would end if it wrote where nobody reads, so somebody does. */
+static void leave(struct command *command)
+{
+	struct command **link = &left;
+
+	if (is_closed(command)) {
+		destroy(command);
+		return;
+	}
+	command->next = left;
+	left = command;
+	for (int i = 0; i < LEFT_MAX && *link; i++)
+		link = &(*link)->next;
+	destroy(STEAL(link));
+}
+
+/* ---- its start --------------------------------------------------------------------------------------------------- */
+
+static struct group *open_group(void)
+{
+	struct group *group = &groups[n_groups];
+	char name[32];
+
+	snprintf(name, sizeof(name), n_groups ? "shell-%u" : "shell", n_groups);
+	group->cgroup = cgroup_open(name);
+	group->refused_forks = cgroup_refused_forks(&group->cgroup);
+	n_groups++;
+	return group;
+}
+
+/* One without processes, if there can be one. */
+static struct group *choose_group(void)
+{
+	for (unsigned int i = 0; i < n_groups; i++)
+		if (!cgroup_has_processes(&groups[i].cgroup))
+			return &groups[i];
+	return n_groups < GROUPS_MAX ? open_group() : &groups[GROUPS_MAX - 1];
+}
+
+/* A file without a name that holds `size` bytes and is to be read from its start. -errno. */
+static int make_file(const void *data, size_t size)
+{
+	AUTO_FD int fd = memfd_create("command", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < size;) {
+		ssize_t count = pwrite(fd, (const char *)data + done, size - done, (off_t)done);
+
+		if (count < 0)
+			return -errno;
+		done += (size_t)count;
+	}
+	return steal_fd(&fd);
+}
+
+static int spawn(const struct order *order, const char *const *argv, int script_fd,
+		 const int write_fds[OUTPUT_N_STREAMS])
+{
+	AUTO_FD int input_fd = order->input_size ? make_file(order->input, order->input_size) : -1;
+	const struct process_spec spec = {
+		.argv = argv,
+		.envp = settings->envp,
+		.directory = settings->directory,
+		.input_fd = input_fd,
+		.output_fds = { write_fds[OUTPUT_STDOUT], write_fds[OUTPUT_STDERR] },
+		.control_fd = script_fd,
+		.cgroup_fd = now.group->cgroup.directory_fd,
+		.uid = settings->uid,
+		.gid = settings->gid,
+	};
+
+	if (order->input_size && input_fd < 0)
+		return input_fd;
+	return process_spawn(&spec, &now.pid);
+}
+
+static int spawn_shell(const struct order *order, const int write_fds[OUTPUT_N_STREAMS])
+{
+	const bool is_argument = order->texts_size - 1 <= ARGUMENT_MAX;
+	const char *argv[] = { settings->shell, "-lc", is_argument ? order->texts : RUN_DESCRIPTOR_3, NULL };
+	AUTO_FD int script_fd = is_argument ? -1 : make_file(order->texts, order->texts_size - 1);
+
+	if (!is_argument && script_fd < 0)
+		return script_fd;
+	return spawn(order, argv, script_fd, write_fds);
+}
+
+static int spawn_program(const struct order *order, const int write_fds[OUTPUT_N_STREAMS])
+{
+	const char **argv = calloc(order->n_texts + 1, sizeof(*argv)), *text = order->texts;
+	int result = -ENOMEM;
+
+	for (size_t i = 0; argv && i < order->n_texts; i++, text += strlen(text) + 1)
+		argv[i] = text;
+	if (argv)
+		result = spawn(order, argv, -1, write_fds);
+	free(argv);
+	return result;
+}
+
+int shell_run(const uint8_t *code, size_t size)
+{
+	int write_fds[OUTPUT_N_STREAMS] = { -1, -1 };
+	struct order order;
+	int result;
+
+	if (now.command || decode(code, size, &order))
+		return -EINVAL;
+	now.command = create(write_fds);
+	result = now.command ? 0 : -errno;
+	if (result == 0) {
+		now.group = choose_group();
+		now.was_killed = false;
+		now.oom_kills = cgroup_oom_kills(&now.group->cgroup);
+		result = order.form == AGENT_SHELL_COMMAND ? spawn_shell(&order, write_fds)
+							   : spawn_program(&order, write_fds);
+	}
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		if (write_fds[i] >= 0)
+			close(write_fds[i]);
+	if (result == 0) {
+		shell_pause(false);
+		return 0;
+	}
+	destroy(now.command);
+	now.command = NULL;
+	return result;
+}
+
+void shell_init(const struct shell_settings *given)
+{
+	settings = given;
+	open_group();
+}
+
+/* ---- its end ----------------------------------------------------------------------------------------------------- */
+
+/* One that was only just forked has no process group of its own yet. */
+static void send_signal(int number)
+{
+	if (kill(-now.pid, number) < 0)
+		kill(now.pid, number);
+}
+
+void shell_interrupt(void)
+{
+	if (now.command)
+		send_signal(SIGINT);
+}
+
+void shell_kill(void)
+{
+	if (!now.command)
+		return;
+	now.was_killed = true;
+	send_signal(SIGKILL);
+	cgroup_kill(&now.group->cgroup);
+}
+
+void shell_stop(void)
+{
+	shell_kill();
+	if (now.command)
+		waitpid(now.pid, NULL, 0);
+	for (unsigned int i = 0; i < n_groups; i++)
+		cgroup_kill(&groups[i].cgroup);
+}
+
+bool shell_end_flood(void)
+{
+	bool has_ended = false;
+
+	for (unsigned int i = 0; i < n_groups; i++) {
+		struct group *group = &groups[i];
+
+		if (cgroup_refused_forks(&group->cgroup) == group->refused_forks)
+			continue;
+		cgroup_kill_others(&group->cgroup, now.command && now.group == group ? now.pid : 0);
+		group->refused_forks = cgroup_refused_forks(&group->cgroup);
+		has_ended = true;
+	}
+	return has_ended;
+}
+
+bool shell_reaped(pid_t pid, int wait_status)
+{
+	struct command *command = now.command;
+	bool memory_ran_out;
+
+	if (!command || pid != now.pid)
+		return false;
+	memory_ran_out = !now.was_killed && cgroup_oom_kills(&now.group->cgroup) > now.oom_kills;
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
+		output_pipe_drain(&command->pipes[i]);
+	shell_pause(false); /* from here on it is read to be dropped */
+	now.command = NULL;
+	leave(command);
+	settings->listener->ended((uint8_t)(WIFSIGNALED(wait_status) ? STATUS_SIGNALLED + WTERMSIG(wait_status)
+								     : WEXITSTATUS(wait_status)),
+				  memory_ran_out);
+	return true;
+}
