@@ -28,7 +28,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_logs.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
            api/rest_pool.c api/rest_arm.c api/pool_address.c api/stored_pools.c \
-           api/execute_call.c api/execute_setup.c api/execute_request.c api/execute_answer.c api/execute_headers.c \
+           api/execute_call.c api/execute_setup.c api/execute_request.c api/shell_code.c api/execute_answer.c api/execute_headers.c \
            api/error_data.c api/event_stream.c \
            api/notebook.c api/notebook_output.c api/notebook_call.c api/rest_notebook.c \
            api/operation.c api/rest_operation.c \
@@ -137,7 +137,7 @@ UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/han
                  api/cli/certificate.c
 UNIT_execute_answer := api/execute_answer.c api/error_data.c api/json.c api/json_text.c api/utf8.c api/buffer.c api/mime_bundle.c
 UNIT_http := $(filter-out api/hearthd.c api/config.c api/toml.c api/home.c,$(HEARTHD))
-UNIT_execute_request := api/execute_request.c api/json.c api/json_text.c api/utf8.c api/buffer.c
+UNIT_execute_request := api/execute_request.c api/shell_code.c api/json.c api/json_text.c api/utf8.c api/buffer.c
 
 UNIT_TESTS += notebook
 UNIT_notebook := api/notebook.c api/notebook_output.c api/error_data.c api/mime_bundle.c api/guid.c api/json.c api/json_text.c \
@@ -264,7 +264,7 @@ FUZZ_image_description := api/image/description.c
 FUZZ_image_entry := api/image/entry_name.c api/image/image_name.c
 
 # The sources that a target is about, where it is linked with more.
-SUBJECT_execute_request := api/execute_request.c api/json.c
+SUBJECT_execute_request := api/execute_request.c api/shell_code.c api/json.c
 SUBJECT_pool_resource := api/pool_resource.c api/pool_definition.c api/egress_policy.c common/policy_entry.c api/json.c
 SUBJECT_token := api/jwt.c api/jwks.c api/base64url.c
 SUBJECT_config := api/config.c api/toml.c

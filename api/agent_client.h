@@ -31,7 +31,7 @@ struct agent_order {
 	enum agent_language language;
 	uint32_t timeout_ms;   /* 0: none */
 	uint64_t output_limit; /* bytes of each of stdout and stderr */
-	const char *code;      /* UTF-8, at most AGENT_CODE_MAX bytes; copied */
+	const char *code;      /* as agent_protocol.h has it for the language, at most AGENT_CODE_MAX bytes; copied */
 	size_t code_size;
 	uint8_t flags; /* enum agent_execute_flag */
 };

@@ -112,16 +112,17 @@ int agent_done_decode(struct agent_done *done, const void *body, size_t size)
 	struct bytes b = bytes_from(body, size);
 	uint8_t outcome = bytes_get_u8(&b);
 	uint8_t state_lost = bytes_get_u8(&b);
+	uint16_t exit_status = bytes_get_u16(&b);
 	size_t length;
 
-	bytes_get_u16(&b);
 	done->ran_us = bytes_get_u64(&b);
 	done->stdout_cut_bytes = bytes_get_u64(&b);
 	done->stderr_cut_bytes = bytes_get_u64(&b);
-	if (b.failed || outcome > AGENT_REFUSED || state_lost > 1)
+	if (b.failed || outcome > AGENT_REFUSED || state_lost > 1 || exit_status > UINT8_MAX)
 		return -EPROTO;
 	done->outcome = (enum agent_outcome)outcome;
 	done->state_lost = state_lost;
+	done->exit_status = (uint8_t)exit_status;
 	length = bytes_left(&b) < AGENT_SENTENCE_MAX ? bytes_left(&b) : AGENT_SENTENCE_MAX;
 	memcpy(done->sentence, bytes_take(&b, length), length);
 	done->sentence[length] = '\0';

@@ -44,6 +44,7 @@ enum {
 struct agent_done {
 	enum agent_outcome outcome;
 	bool state_lost;
+	uint8_t exit_status; /* of a command */
 	uint64_t ran_us;
 	uint64_t stdout_cut_bytes;
 	uint64_t stderr_cut_bytes;

@@ -232,9 +232,16 @@ void execute_answer_finish(struct execute_answer *a, const struct execution_repo
 	if (report->end == EXECUTION_RAN)
 		put_outcome(a, report);
 	else
-		put_aborted(a, report, "; the session's files and variables are lost");
+		put_aborted(a, report,
+			    a->family == EXECUTE_COMMAND ? "; the session's files are lost"
+							 : "; the session's files and variables are lost");
 	if (report->end == EXECUTION_TIMED_OUT)
 		put_line(a, AGENT_STDERR, TIMED_OUT);
+}
+
+static bool has_timed_out(const struct execution_report *report)
+{
+	return report->end == EXECUTION_TIMED_OUT || (report->end == EXECUTION_RAN && report->outcome == AGENT_TIMEOUT);
 }
 
 static bool succeeded(const struct execution_report *report)
@@ -251,14 +258,19 @@ static void put_member_or_null(struct buffer *json, const char *before, const st
 		buffer_put_text(json, "null");
 }
 
-/* The members that both families have, from stdout on. */
-static void put_members(const struct execute_answer *a, const struct execution_report *report, const char *result_key,
-			struct buffer *json)
+static void put_streams(const struct execute_answer *a, struct buffer *json)
 {
 	buffer_put_text(json, "\"stdout\":");
 	json_put_string(json, a->streams[0].text.data, a->streams[0].text.size);
 	buffer_put_text(json, ",\"stderr\":");
 	json_put_string(json, a->streams[1].text.data, a->streams[1].text.size);
+}
+
+/* The members that the families of code have, from stdout on. */
+static void put_members(const struct execute_answer *a, const struct execution_report *report, const char *result_key,
+			struct buffer *json)
+{
+	put_streams(a, json);
 	buffer_put_format(json, ",\"%s\":", result_key);
 	if (a->value.size)
 		buffer_put(json, a->value.data, a->value.size);
@@ -280,15 +292,40 @@ static bool is_whole(const struct execute_answer *a)
 	       !a->result_data.failed && !a->error_data.failed;
 }
 
-/* The new family's members before the result. */
+/* The members before the result, of all but the legacy family. */
 static void put_head(const struct execute_answer *a, const char *status, struct buffer *json)
 {
-	buffer_put_text(json, "{\"id\":");
-	json_put_text(json, a->id);
-	buffer_put_text(json, ",\"identifier\":");
+	/* Azure's shell pools answer without these two; only who is to ask again needs the id. */
+	bool is_long = a->family != EXECUTE_COMMAND || a->is_asynchronous;
+
+	buffer_put_text(json, "{");
+	if (is_long) {
+		buffer_put_text(json, "\"id\":");
+		json_put_text(json, a->id);
+		buffer_put_text(json, ",");
+	}
+	buffer_put_text(json, "\"identifier\":");
 	json_put_text(json, a->identifier);
-	buffer_put_format(json, ",\"executionType\":\"%s\",\"status\":\"%s\"",
-			  a->is_asynchronous ? "asynchronous" : "synchronous", status);
+	if (is_long)
+		buffer_put_format(json, ",\"executionType\":\"%s\"",
+				  a->is_asynchronous ? "asynchronous" : "synchronous");
+	buffer_put_format(json, ",\"status\":\"%s\"", status);
+}
+
+/* Clients make a number of the status: it is never a word. What did not come to its end has -1. */
+static void put_command(const struct execute_answer *a, const struct execution_report *report, struct buffer *json)
+{
+	const bool has_ended = report->end == EXECUTION_RAN &&
+			       (report->outcome == AGENT_OK || report->outcome == AGENT_ERROR);
+	uint64_t ran_ms = has_timed_out(report) ? a->timeout_ms : report->ran_us / 1000;
+	char status[8] = "-1";
+
+	if (has_ended)
+		snprintf(status, sizeof(status), "%u", report->exit_status);
+	put_head(a, status, json);
+	buffer_put_text(json, ",\"result\":{");
+	put_streams(a, json);
+	buffer_put_format(json, ",\"executionTimeInMilliseconds\":%llu}}", (unsigned long long)ran_ms);
 }
 
 void execute_answer_put_pending(const struct execute_answer *a, bool is_running, struct buffer *json)
@@ -301,7 +338,9 @@ void execute_answer_put(const struct execute_answer *a, const struct execution_r
 {
 	bool ok = succeeded(report);
 
-	if (a->family == EXECUTE_LEGACY) {
+	if (a->family == EXECUTE_COMMAND) {
+		put_command(a, report, json);
+	} else if (a->family == EXECUTE_LEGACY) {
 		buffer_put_format(json, "{\"properties\":{\"status\":\"%s\",", ok ? "Success" : "Failure");
 		put_members(a, report, "result", json);
 		buffer_put_text(json, "}}");

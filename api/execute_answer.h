@@ -18,8 +18,9 @@ enum {
 };
 
 enum execute_family {
-	EXECUTE_LEGACY, /* POST code/execute */
-	EXECUTE_NEW,    /* POST executions */
+	EXECUTE_LEGACY,  /* POST code/execute */
+	EXECUTE_NEW,     /* POST executions */
+	EXECUTE_COMMAND, /* of a shell pool, on either route */
 };
 
 /* One output stream as text. */
@@ -38,8 +39,9 @@ struct execute_answer {
 	bool jupyter_format;  /* the result is the value's text/plain, whatever it is; null if there is none */
 	bool is_asynchronous;
 	uint64_t output_limit;
-	char id[129];         /* of the new family's answer */
-	char identifier[257]; /* likewise */
+	uint32_t timeout_ms;
+	char id[129];         /* of the new family's answer, and of an asynchronous command's */
+	char identifier[257]; /* likewise, and of any command's */
 
 	/* collected */
 	struct execute_stream streams[2]; /* stdout, stderr */
@@ -73,7 +75,7 @@ struct execute_piece {
 	size_t size;
 } execute_answer_news(struct execute_answer *a, enum agent_frame_type stream);
 
-/* The new family's answer as long as there is no result: NotStarted or Running. */
+/* The answer as long as there is no result: NotStarted or Running. */
 void execute_answer_put_pending(const struct execute_answer *a, bool is_running, struct buffer *json);
 
 /* Appends the whole answer. Only after execute_answer_finish(). */

@@ -1,6 +1,7 @@
 #include "api/execute_request.h"
 
 #include "api/json.h"
+#include "api/shell_code.h"
 #include "api/utf8.h"
 #include "common/base64.h"
 
@@ -96,6 +97,16 @@ static int parse_code(struct execute_request *request, const json_t *fields, str
 	return take_code(request, text, size, (enum code_input_type)type, err);
 }
 
+static int parse_command(struct execute_request *request, const json_t *fields, struct error *err)
+{
+	struct buffer code = { 0 };
+	int rc = shell_code_read(fields, &code, err);
+
+	request->code = code.data;
+	request->code_size = code.size;
+	return rc;
+}
+
 /* Three are of 2025-10-02-preview (one of them has two names in its specification), the others Hearth's. */
 static int parse_switches(struct execute_request *request, const json_t *fields, struct error *err)
 {
@@ -117,24 +128,39 @@ static int parse_switches(struct execute_request *request, const json_t *fields,
 	return 0;
 }
 
-static int parse_fields(struct execute_request *request, const json_t *fields, struct error *err)
+/* What to run. Of a command's request all that makes sense for code alone is passed over, as Azure's SDKs send it. */
+static int parse_what(struct execute_request *request, bool is_shell, const json_t *fields, struct error *err)
+{
+	int language = 0;
+
+	if (is_shell) {
+		request->language = AGENT_SHELL;
+		return parse_command(request, fields, err);
+	}
+	if (parse_code(request, fields, err) < 0 || get_word(fields, "language", languages, &language, err) < 0)
+		return -1;
+	request->language = (enum agent_language)language;
+	return 0;
+}
+
+static int parse_fields(struct execute_request *request, bool is_shell, const json_t *fields, struct error *err)
 {
 	const char *identifier = NULL;
-	int language = 0, is_asynchronous = 0;
+	int is_asynchronous = 0;
 
 	if (get_word(fields, "executionType", execution_types, &is_asynchronous, err) < 0 ||
-	    parse_code(request, fields, err) < 0 || get_word(fields, "language", languages, &language, err) < 0 ||
+	    parse_what(request, is_shell, fields, err) < 0 ||
 	    json_get_integer(fields, "timeoutInSeconds", &request->timeout_s, err) < 0 ||
 	    json_get_integer(fields, "outputStreamsMaxLength", &request->output_limit, err) < 0 ||
 	    parse_switches(request, fields, err) < 0 || json_get_text(fields, "identifier", &identifier, NULL, err) < 0)
 		return -1;
-	request->language = (enum agent_language)language;
 	request->is_asynchronous = is_asynchronous;
 	request->identifier = identifier ? strdup(identifier) : NULL;
 	return 0;
 }
 
-int execute_request_parse(struct execute_request *request, const char *body, size_t size, struct error *err)
+int execute_request_parse(struct execute_request *request, bool is_shell, const char *body, size_t size,
+			  struct error *err)
 {
 	json_t *root, *wrapped;
 	int rc;
@@ -149,7 +175,7 @@ int execute_request_parse(struct execute_request *request, const char *body, siz
 	else if (wrapped && !json_is_object(wrapped))
 		rc = error_set(err, EXECUTE_REQUEST_INVALID, "The field 'properties' must be an object.");
 	else
-		rc = parse_fields(request, wrapped ? wrapped : root, err);
+		rc = parse_fields(request, is_shell, wrapped ? wrapped : root, err);
 	/* The getters know no kinds of answers. */
 	if (rc < 0 && err->code < EXECUTE_REQUEST_MALFORMED)
 		err->code = EXECUTE_REQUEST_INVALID;

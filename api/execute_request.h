@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 struct execute_request {
-	char *code; /* UTF-8, may hold NUL; owned */
+	char *code; /* UTF-8, may hold NUL; of AGENT_SHELL as the agent has it; owned */
 	size_t code_size;
-	enum agent_language language; /* 0: none was named */
+	enum agent_language language; /* 0: none was named; AGENT_SHELL: it is a command */
 	char *identifier;             /* of the body; NULL if it has none; owned */
 	int64_t timeout_s;            /* as the client wants it; 0: the default */
 	int64_t output_limit;         /* likewise, in bytes of each stream */
@@ -28,12 +28,16 @@ struct execute_request {
 enum execute_request_error {
 	EXECUTE_REQUEST_MALFORMED = 1000, /* not JSON */
 	EXECUTE_REQUEST_INVALID,          /* a field has a wrong type or value */
-	EXECUTE_REQUEST_NO_CODE,
-	EXECUTE_REQUEST_TOO_LARGE, /* the code */
+	EXECUTE_REQUEST_NO_CODE,          /* nor a command, where that is wanted */
+	EXECUTE_REQUEST_TOO_LARGE,        /* the code */
 };
 
-/* 0 with *request filled, or negative with *err filled. Call execute_request_fini() in either case. */
-int execute_request_parse(struct execute_request *request, const char *body, size_t size, struct error *err);
+/*
+ * 0 with *request filled, or negative with *err filled. Call execute_request_fini() in either case. `is_shell`: the request
+ * is to tell a command; otherwise code, and then what it says of a command is passed over.
+ */
+int execute_request_parse(struct execute_request *request, bool is_shell, const char *body, size_t size,
+			  struct error *err);
 void execute_request_fini(struct execute_request *request);
 
 #endif

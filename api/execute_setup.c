@@ -31,9 +31,7 @@ static uint64_t choose_output_limit(const struct service *s, const struct pool_s
 /* The request's language, else that of the pool's container type. */
 static enum agent_language choose_language(const struct pool *pool, const struct execute_request *request)
 {
-	if (request->language)
-		return request->language;
-	return pool_definition_of(pool)->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
+	return request->language ? request->language : pool_language(pool_definition_of(pool)->container_type);
 }
 
 static uint8_t choose_flags(const struct execute_request *request)
@@ -61,13 +59,14 @@ void execute_setup(const struct service *service, const struct pool *pool, const
 	execution->code_size = request->code_size;
 	execution->timeout_ms = choose_timeout_ms(service, limits, request);
 	execution->output_limit = choose_output_limit(service, limits, request->output_limit);
-	answer->family = form->family;
+	answer->family = execution->language == AGENT_SHELL ? EXECUTE_COMMAND : form->family;
 	answer->result_as_text = form->result_as_text;
 	answer->with_display_data = request->return_display_data;
 	answer->with_error_data = request->return_error_data;
 	answer->jupyter_format = request->return_jupyter_format;
 	answer->is_asynchronous = request->is_asynchronous;
 	answer->output_limit = execution->output_limit;
+	answer->timeout_ms = execution->timeout_ms;
 	snprintf(answer->identifier, sizeof(answer->identifier), "%s", identifier);
 	if (form->operation_id)
 		snprintf(answer->id, sizeof(answer->id), "%s", form->operation_id);

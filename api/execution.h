@@ -27,6 +27,7 @@ enum execution_end {
 struct execution_report {
 	enum execution_end end;
 	enum agent_outcome outcome; /* of EXECUTION_RAN */
+	uint8_t exit_status;        /* of a command that came to its end (AGENT_OK, AGENT_ERROR) */
 	bool state_lost;            /* the interpreter was replaced */
 	bool loss_before;           /* the interpreter was replaced after an execution whose client had gone */
 	const char *sentence;       /* explains; may be empty; valid during finished(); perhaps not UTF-8 */
@@ -80,7 +81,7 @@ struct execution {
 	/* set by the caller */
 	enum agent_language language;
 	uint8_t flags; /* enum agent_execute_flag */
-	char *code;    /* UTF-8; the caller's, until finished() */
+	char *code;    /* as the agent has it; the caller's, until finished() */
 	size_t code_size;
 	uint32_t timeout_ms;   /* 0: none */
 	uint64_t output_limit; /* bytes of each of stdout and stderr */

@@ -26,19 +26,27 @@ static char *path_of(const char *image)
 	return asprintf(&path, "%.*s.json", (int)length, image) < 0 ? NULL : path;
 }
 
+static bool are_versions(const json_t *packages)
+{
+	const char *name;
+	json_t *version;
+
+	if (!json_is_object(packages))
+		return false;
+	json_object_foreach((json_t *)packages, name, version) if (!json_is_string(version)) return false;
+	return true;
+}
+
 /* True if all that the answer shows is there. */
 static bool is_sound(const json_t *contents)
 {
-	const char *python, *node;
-	json_t *packages, *version;
-	const char *name;
+	const char *python, *node, *debian;
+	json_t *of_python, *of_debian;
 
-	if (json_unpack((json_t *)contents, "{s:{s:s, s:o}, s:{s:s}}", "python", "version", &python, "packages",
-			&packages, "node", "version", &node) < 0 ||
-	    !json_is_object(packages))
-		return false;
-	json_object_foreach(packages, name, version) if (!json_is_string(version)) return false;
-	return true;
+	return json_unpack((json_t *)contents, "{s:{s:s, s:o}, s:{s:s}, s:{s:s, s:o}}", "python", "version", &python,
+			   "packages", &of_python, "node", "version", &node, "debian", "version", &debian, "packages",
+			   &of_debian) == 0 &&
+	       are_versions(of_python) && are_versions(of_debian);
 }
 
 struct image_manifest *image_manifest_load(const char *image, struct error *err)
@@ -80,19 +88,24 @@ static json_t *named_version(const char *name, const json_t *version)
 	return json_pack("{s:s, s:O}", "name", name, "version", (json_t *)version);
 }
 
-/* All sessions have both; the one that runs what names no language comes first. */
+/* All sessions have them; what runs requests that name no language comes first. */
 static json_t *runtimes(const struct image_manifest *manifest, enum pool_container_type type)
 {
+	const json_t *debian = json_object_get(manifest->contents, "debian");
 	json_t *python =
 		named_version("python", json_object_get(json_object_get(manifest->contents, "python"), "version"));
 	json_t *node = named_version("node", json_object_get(json_object_get(manifest->contents, "node"), "version"));
 
+	if (type == POOL_SHELL)
+		return json_pack("[o, o, o]", named_version("Debian", json_object_get(debian, "version")), python,
+				 node);
 	return type == POOL_NODE_LTS ? json_pack("[o, o]", node, python) : json_pack("[o, o]", python, node);
 }
 
 json_t *image_manifest_json(const struct image_manifest *manifest, enum pool_container_type type)
 {
-	json_t *installed = json_object_get(json_object_get(manifest->contents, "python"), "packages");
+	const char *packager = type == POOL_SHELL ? "debian" : "python";
+	json_t *installed = json_object_get(json_object_get(manifest->contents, packager), "packages");
 	json_t *ipython = json_object_get(installed, "ipython");
 	json_t *packages = json_array(), *answer, *version;
 	char made[TIMESTAMP_SIZE];

@@ -3,6 +3,7 @@
 #include "api/json.h"
 #include "api/json_text.h"
 #include "api/mcp_tool.h"
+#include "api/shell_code.h"
 #include "common/base64.h"
 
 #include <stdio.h>
@@ -84,9 +85,25 @@ static void on_started(struct execution *e)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
-/* In the order in which a person would read it: output, what was displayed, the value, what went wrong. */
-static void put_content(struct mcp_execution *m, struct mcp_result *result)
+static bool is_command(const struct mcp_execution *m)
 {
+	return m->execution.language == AGENT_SHELL;
+}
+
+static bool has_ended(const struct execution_report *report)
+{
+	return report->end == EXECUTION_RAN && (report->outcome == AGENT_OK || report->outcome == AGENT_ERROR);
+}
+
+static void put_item(struct mcp_result *result, const char *text)
+{
+	mcp_result_text(result, text, strlen(text));
+}
+
+/* In the order in which a person would read it: output, what was displayed, the value, what went wrong. */
+static void put_content(struct mcp_execution *m, const struct execution_report *report, struct mcp_result *result)
+{
+	char status[32];
 	const struct execute_answer *a = &m->answer;
 	const struct buffer *out = &a->streams[0].text, *errors = &a->streams[1].text;
 
@@ -109,8 +126,13 @@ static void put_content(struct mcp_execution *m, struct mcp_result *result)
 	}
 	if (errors->size)
 		mcp_result_text(result, errors->data, errors->size);
+	if (is_command(m) && has_ended(report) && report->exit_status != 0) {
+		snprintf(status, sizeof(status), "Exit status: %u", report->exit_status);
+		put_item(result, status);
+	}
 	if (result->content.size == 0)
-		mcp_result_text(result, "The code ran and wrote nothing.", strlen("The code ran and wrote nothing."));
+		put_item(result,
+			 is_command(m) ? "The command ran and wrote nothing." : "The code ran and wrote nothing.");
 }
 
 static void put_members(const struct mcp_execution *m, const struct execution_report *report, struct mcp_result *result)
@@ -124,8 +146,10 @@ static void put_members(const struct mcp_execution *m, const struct execution_re
 	json_put_string(json, a->streams[0].text.data, a->streams[0].text.size);
 	mcp_result_begin_member(result, "stderr");
 	json_put_string(json, a->streams[1].text.data, a->streams[1].text.size);
-	mcp_result_begin_member(result, "result");
-	if (a->value.size)
+	mcp_result_begin_member(result, is_command(m) ? "exitCode" : "result");
+	if (is_command(m) && has_ended(report))
+		buffer_put_format(json, "%u", report->exit_status);
+	else if (a->value.size)
 		buffer_put(json, a->value.data, a->value.size);
 	else
 		buffer_put_text(json, "null");
@@ -142,8 +166,9 @@ static void respond(struct mcp_execution *m, const struct execution_report *repo
 
 	execute_answer_finish(&m->answer, report);
 	put_members(m, report, &result);
-	put_content(m, &result);
-	mcp_result_reply(m->exchange, &result, report->end != EXECUTION_RAN || report->outcome != AGENT_OK);
+	put_content(m, report, &result);
+	/* That a command's status is not 0 need not be a failure: it may be its answer, as grep's. */
+	mcp_result_reply(m->exchange, &result, !has_ended(report) || (report->outcome != AGENT_OK && !is_command(m)));
 }
 
 static void on_finished(struct execution *e, const struct execution_report *report)
@@ -180,15 +205,28 @@ static void on_gone(void *call)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-/* Fills *request. False after an answer was given. */
-static bool read_arguments(struct mcp_exchange *x, const struct mcp_tool *tool, const json_t *arguments,
-			   struct execute_request *request)
+/* False after an answer was given. */
+static bool read_command(struct mcp_exchange *x, const json_t *arguments, struct execute_request *request)
+{
+	struct buffer code = { 0 };
+	struct error err = { 0 };
+	int rc = shell_code_read(arguments, &code, &err);
+
+	request->code = code.data;
+	request->code_size = code.size;
+	if (rc < 0)
+		mcp_tool_fail(x, "%s", err.text);
+	return rc == 0;
+}
+
+/* False after an answer was given. */
+static bool read_code(struct mcp_exchange *x, const struct mcp_tool *tool, const json_t *arguments,
+		      struct execute_request *request)
 {
 	const char *key = tool->needs_launch ? "pythonCode" : "code", *code = NULL;
 	struct error err = { 0 };
 
-	if (json_get_text(arguments, key, &code, &request->code_size, &err) < 0 ||
-	    json_get_integer(arguments, "timeoutInSeconds", &request->timeout_s, &err) < 0) {
+	if (json_get_text(arguments, key, &code, &request->code_size, &err) < 0) {
 		mcp_tool_fail(x, "%s", err.text);
 		return false;
 	}
@@ -199,13 +237,27 @@ static bool read_arguments(struct mcp_exchange *x, const struct mcp_tool *tool, 
 			mcp_tool_fail(x, "The field '%s' is missing: it is the code to run.", key);
 		return false;
 	}
-	request->language = tool->language;
 	request->code = malloc(request->code_size + 1);
 	if (request->code)
 		memcpy(request->code, code, request->code_size + 1);
 	else
 		mcp_tool_fail(x, "There is no memory for this request.");
 	return request->code;
+}
+
+/* Fills *request. False after an answer was given. */
+static bool read_arguments(struct mcp_exchange *x, const struct mcp_tool *tool, const json_t *arguments,
+			   struct execute_request *request)
+{
+	struct error err = { 0 };
+
+	request->language = tool->language;
+	if (json_get_integer(arguments, "timeoutInSeconds", &request->timeout_s, &err) < 0) {
+		mcp_tool_fail(x, "%s", err.text);
+		return false;
+	}
+	return tool->language == AGENT_SHELL ? read_command(x, arguments, request)
+					     : read_code(x, tool, arguments, request);
 }
 
 void mcp_execute(struct mcp_exchange *x, const struct mcp_tool *tool, const json_t *arguments)
@@ -217,8 +269,12 @@ void mcp_execute(struct mcp_exchange *x, const struct mcp_tool *tool, const json
 	struct error err = { 0 };
 	struct mcp_execution *m;
 
-	if (!pool || !mcp_tool_environment(x, tool, arguments, id) || !read_arguments(x, tool, arguments, &request))
+	if (!pool || !mcp_tool_environment(x, tool, arguments, id))
 		return;
+	if (!read_arguments(x, tool, arguments, &request)) {
+		execute_request_fini(&request);
+		return;
+	}
 	m = calloc(1, sizeof(*m));
 	if (!m) {
 		execute_request_fini(&request);

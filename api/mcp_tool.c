@@ -14,9 +14,24 @@ static bool is_of_any(enum pool_container_type type)
 	return true;
 }
 
+static bool is_of_interpreters(enum pool_container_type type)
+{
+	return type == POOL_PYTHON_LTS || type == POOL_NODE_LTS;
+}
+
 static bool is_of_python(enum pool_container_type type)
 {
 	return type == POOL_PYTHON_LTS;
+}
+
+static bool is_of_shell(enum pool_container_type type)
+{
+	return type == POOL_SHELL;
+}
+
+static bool has_shell_launch(enum pool_container_type type)
+{
+	return is_of_python(type) || is_of_shell(type);
 }
 
 /* ---- launching --------------------------------------------------------------------------------------------------- */
@@ -43,6 +58,11 @@ static void launch(struct mcp_exchange *x, const struct mcp_tool *tool, const js
 #define CODE(name, text)                                                                                               \
 	"\"" name "\":{\"type\":\"string\",\"description\":\"" text "\"}"                                              \
 	"," TIMEOUT
+#define COMMAND                                                                                                        \
+	"\"shellCommand\":{\"type\":\"string\",\"description\":\"A command for bash -lc.\"},"                          \
+	"\"execCommandAndArgs\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1,\"description\":"   \
+	"\"Instead of shellCommand: a program and its arguments, without a shell.\"},"                                 \
+	"\"stdin\":{\"type\":\"string\",\"description\":\"What the command reads from its standard input.\"}," TIMEOUT
 #define PATH "\"path\":{\"type\":\"string\",\"description\":\"Path of the file, from /mnt/data.\"}"
 
 static const struct mcp_tool tools[] = {
@@ -55,7 +75,7 @@ static const struct mcp_tool tools[] = {
 			       "there.",
 		.properties = CODE("code", "Python code, as for a notebook's cell."),
 		.required = "\"code\"",
-		.is_of = is_of_any,
+		.is_of = is_of_interpreters,
 		.call = mcp_execute,
 		.language = AGENT_PYTHON,
 	},
@@ -67,9 +87,21 @@ static const struct mcp_tool tools[] = {
 			       "and files are shared with run_python.",
 		.properties = CODE("code", "JavaScript code, as for Node's prompt."),
 		.required = "\"code\"",
-		.is_of = is_of_any,
+		.is_of = is_of_interpreters,
 		.call = mcp_execute,
 		.language = AGENT_NODE,
+	},
+	{
+		.name = "run_shell",
+		.title = "Run a shell command",
+		.description = "Runs a command with bash in an isolated sandbox and returns its output and exit "
+			       "status. It starts in /mnt/data, whose files are kept between calls; shell variables "
+			       "are not. python3 and node are there.",
+		.properties = COMMAND,
+		.required = "",
+		.is_of = is_of_shell,
+		.call = mcp_execute,
+		.language = AGENT_SHELL,
 	},
 	{
 		.name = "upload_file",
@@ -118,10 +150,11 @@ static const struct mcp_tool tools[] = {
 	{
 		.name = "launchShell",
 		.title = "Launch an environment",
-		.description = "The same as launchPythonEnvironment.",
+		.description = "Launches a new, empty sandbox and returns its environmentId, which the tools that run "
+			       "something in a remote environment need.",
 		.properties = NULL,
 		.required = "",
-		.is_of = is_of_python,
+		.is_of = has_shell_launch,
 		.call = launch,
 	},
 	{
@@ -135,6 +168,18 @@ static const struct mcp_tool tools[] = {
 		.call = mcp_execute,
 		.needs_launch = true,
 		.language = AGENT_PYTHON,
+	},
+	{
+		.name = "runShellCommandInRemoteEnvironment",
+		.title = "Run a shell command in an environment",
+		.description = "Runs a command with bash in the sandbox that launchShell launched. It starts in "
+			       "/mnt/data, whose files are kept between calls; shell variables are not.",
+		.properties = COMMAND,
+		.required = "\"environmentId\"",
+		.is_of = is_of_shell,
+		.call = mcp_execute,
+		.needs_launch = true,
+		.language = AGENT_SHELL,
 	},
 };
 

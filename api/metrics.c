@@ -4,7 +4,7 @@
 
 enum {
 	N_STATUSES = 600,
-	N_LANGUAGES = AGENT_NODE + 1,
+	N_LANGUAGES = AGENT_SHELL + 1,
 	N_SOURCES = SESSION_RESUME + 1,
 	STATUS_CLIENT_GONE = 499, /* as nginx has it */
 };
@@ -37,7 +37,7 @@ static const char *const route_names[METRICS_N_ROUTES] = {
 	"none", "execution", "session", "file", "template", "pool", "monitoring", "other",
 };
 
-static const char *const language_names[N_LANGUAGES] = { "", "python", "node" };
+static const char *const language_names[N_LANGUAGES] = { "", "python", "node", "shell" };
 
 static struct {
 	uint64_t errors[METRICS_N_ERRORS];
@@ -84,6 +84,11 @@ static enum ending ending_of(const struct execution_report *report)
 	default:
 		return SESSION_ENDED;
 	}
+}
+
+const char *metrics_language_name(enum agent_language language)
+{
+	return language_names[language];
 }
 
 const char *metrics_execution_status(const struct execution_report *report)

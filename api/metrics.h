@@ -43,6 +43,9 @@ void metrics_count_error(enum metrics_error reason);
 /* `status` 0: the client went before there was an answer. */
 void metrics_count_request(enum metrics_route route, unsigned int status);
 
+/* The word for it, as in labels. */
+const char *metrics_language_name(enum agent_language language);
+
 /* How an execution ended, in a word. */
 const char *metrics_execution_status(const struct execution_report *report);
 

@@ -35,6 +35,11 @@ const char *pool_container_type_name(enum pool_container_type type)
 	return container_types[type];
 }
 
+enum agent_language pool_language(enum pool_container_type type)
+{
+	return type == POOL_SHELL ? AGENT_SHELL : type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON;
+}
+
 int pool_container_type_from_name(const char *name)
 {
 	return find_word(container_types, POOL_N_CONTAINER_TYPES, name);

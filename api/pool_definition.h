@@ -6,6 +6,7 @@
 #define HEARTH_API_POOL_DEFINITION_H
 
 #include "api/egress_policy.h"
+#include "common/agent_protocol.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -105,10 +106,14 @@ bool pool_name_is_valid(const char *name);
 
 /* The words of the API. A word that is none is -1; they compare in any case. */
 const char *pool_container_type_name(enum pool_container_type type);
+
 int pool_container_type_from_name(const char *name);
 const char *pool_lifecycle_name(enum pool_lifecycle lifecycle);
 int pool_lifecycle_from_name(const char *name);
 const char *pool_network_name(enum pool_network network);
 int pool_network_from_name(const char *name);
+
+/* What its sessions run when a request names no language; of a custom container: nothing that matters. */
+enum agent_language pool_language(enum pool_container_type type);
 
 #endif

@@ -96,8 +96,7 @@ static struct template *find_template(const struct pool *p, const struct microvm
 		return templates_container(p->all->templates, shape, p->container);
 	if (d->template_name[0])
 		return templates_user(p->all->templates, d->template_name);
-	return templates_builtin(p->all->templates, shape,
-				 d->container_type == POOL_NODE_LTS ? AGENT_NODE : AGENT_PYTHON);
+	return templates_builtin(p->all->templates, shape, pool_language(d->container_type));
 }
 
 /* Makes what runs agree with the definition, and with the templates that there are. */
@@ -162,9 +161,6 @@ static int check(struct pools *all, const struct pool_definition *d, struct erro
 {
 	if (all->is_stopping)
 		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
-	if (d->container_type == POOL_SHELL)
-		return error_set(err, POOLS_NOT_SUPPORTED,
-				 "Pools of the container type Shell are not supported yet; use PythonLTS or NodeLTS.");
 	if (d->template_name[0] && !templates_user(all->templates, d->template_name))
 		return error_set(err, POOLS_NO_TEMPLATE, "There is no template '%s'.", d->template_name);
 	if (d->network == POOL_EGRESS_ENABLED && check_network(all, d, err) < 0)

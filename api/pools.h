@@ -28,8 +28,8 @@ enum pools_error {
 	POOLS_NO_TEMPLATE,   /* the definition names a user's template that there is not */
 	POOLS_NO_IMAGE,      /* the definition names a container's image that was not imported */
 	POOLS_NO_IDENTITY,   /* the definition names an identity that there is not */
-	POOLS_NOT_SUPPORTED, /* e.g. a container type that this version has no interpreter for, or a container without
-	                      * an entrypoint */
+	POOLS_NOT_SUPPORTED, /* e.g. a network that this machine lacks something for, or a container without an
+	                      * entrypoint */
 	POOLS_IS_DEFAULT,    /* the default pool cannot be deleted */
 };
 

@@ -97,7 +97,8 @@ static void execute(struct service *s, struct http_request *r, enum execute_fami
 
 	if (!pool)
 		return;
-	if (execute_request_parse(&request, r->body.data, r->body.size, &err) < 0) {
+	if (execute_request_parse(&request, pool_definition_of(pool)->container_type == POOL_SHELL, r->body.data,
+				  r->body.size, &err) < 0) {
 		respond_parse_error(r, &err);
 	} else {
 		identifier = rest_identifier(r, request.identifier);

@@ -60,6 +60,12 @@ void rest_notebook_run(struct service *s, struct http_request *r)
 	struct notebook_form form = { .as_events = event_stream_is_wanted(r) };
 	struct notebook notebook = { 0 };
 
+	if (identifier && pool_definition_of(pool)->container_type == POOL_SHELL) {
+		rest_error(r, 400, "NotebookInvalid",
+			   "The sessions of this pool run commands: notebooks are for pools of the container types "
+			   "PythonLTS and NodeLTS.");
+		return;
+	}
 	if (!identifier || !read_switch(r, "allow-errors", &form.allow_errors) || !read_timeout(r, &form.timeout_s))
 		return;
 	snprintf(form.identifier, sizeof(form.identifier), "%s", identifier);

@@ -25,6 +25,8 @@ static void use(struct session *s, struct microvm *vm, enum session_source sourc
 		s->warm_languages = 0;
 	else if (source == SESSION_WARM || source == SESSION_RESTORE)
 		s->warm_languages = 1u << AGENT_PYTHON | 1u << AGENT_NODE;
+	/* Commands need no interpreter. */
+	s->warm_languages |= 1u << AGENT_SHELL;
 	metrics_count_session(source);
 	log_info("session=%.8s vm=%s source=%s pool=%s identifier=%s", s->guid, microvm_id(vm),
 		 session_source_name(source), s->pool, log_quote(identifier, sizeof(identifier), s->identifier));

@@ -20,8 +20,8 @@ static void log_execution(const struct session *s, const struct execution *e, co
 	log_info("session=%.8s vm=%s pool=%s identifier=%s execution=%s language=%s ran_ms=%.3f wall_ms=%.3f%s%.200s",
 		 s->guid, s->microvm ? microvm_id(s->microvm) : "-", s->pool,
 		 log_quote(identifier, sizeof(identifier), s->identifier), metrics_execution_status(report),
-		 e->language == AGENT_NODE ? "node" : "python", (double)report->ran_us / 1000,
-		 (double)report->wall_us / 1000, *report->sentence ? " reason=" : "", report->sentence);
+		 metrics_language_name(e->language), (double)report->ran_us / 1000, (double)report->wall_us / 1000,
+		 *report->sentence ? " reason=" : "", report->sentence);
 }
 
 static void finish(struct execution *e, struct execution_report *report)
@@ -252,6 +252,7 @@ void session_vm_done(void *owner, const struct agent_done *done)
 	struct execution_report report = {
 		.end = EXECUTION_RAN,
 		.outcome = done->outcome,
+		.exit_status = done->exit_status,
 		.state_lost = done->state_lost,
 		.sentence = done->sentence,
 		.stdout_cut_bytes = done->stdout_cut_bytes,

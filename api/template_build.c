@@ -3,6 +3,7 @@
  * and writes down which pages that touched, so that later clones have them ready.
  */
 #include "api/container_spec.h"
+#include "api/shell_code.h"
 #include "api/folder.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
@@ -196,19 +197,29 @@ void template_container_asked(struct template *t, const char *problem)
 	end_recorder(t);
 }
 
+static void put_first_code(enum agent_language language, struct buffer *code)
+{
+	if (language == AGENT_SHELL)
+		shell_code_put(code, "ls | cat");
+	else
+		buffer_put_text(code, language == AGENT_NODE ? "console.log(1)" : "print(1)");
+}
+
 static void record_execution(struct template *t)
 {
-	const char *code = t->language == AGENT_NODE ? "console.log(1)" : "print(1)";
-	const struct agent_order order = {
+	struct buffer code = { 0 };
+	struct agent_order order = {
 		.language = t->language,
 		.timeout_ms = t->all->host->boot_timeout_ms,
 		.output_limit = 1024,
-		.code = code,
-		.code_size = strlen(code),
 	};
 
+	put_first_code(t->language, &code);
+	order.code = code.data;
+	order.code_size = code.size;
 	if (microvm_execute(t->microvm, &order) < 0)
 		log_debug("template=%s: nothing can be recorded", template_label(t)); /* it is being lost */
+	buffer_fini(&code);
 }
 
 static void recorder_ready(void *owner)

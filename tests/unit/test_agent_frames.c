@@ -131,6 +131,12 @@ static void done_is_checked_and_its_sentence_bounded(void **state)
 	assert_int_equal(agent_done_decode(&done, body, 28), 0);
 	assert_string_equal(done.sentence, "");
 	assert_int_equal(agent_done_decode(&done, body, 27), -EPROTO);
+	body[2] = 255;
+	assert_int_equal(agent_done_decode(&done, body, 28), 0);
+	assert_int_equal(done.exit_status, 255);
+	body[3] = 1;
+	assert_int_equal(agent_done_decode(&done, body, 28), -EPROTO);
+	body[3] = 0;
 	body[0] = AGENT_REFUSED + 1;
 	assert_int_equal(agent_done_decode(&done, body, 28), -EPROTO);
 	body[0] = AGENT_OK;

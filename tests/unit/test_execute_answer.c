@@ -308,6 +308,74 @@ static void a_character_cut_by_frames_is_whole_for_a_client_that_streams(void **
 	free(finish(ok));
 }
 
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
+
+static void a_command_answers_with_its_exit_status(void **state)
+{
+	struct execution_report failed = {
+		.end = EXECUTION_RAN, .outcome = AGENT_ERROR, .exit_status = 137, .ran_us = 12345
+	};
+
+	(void)state;
+	answer.family = EXECUTE_COMMAND;
+	strcpy(answer.id, "op");
+	strcpy(answer.identifier, "abc1");
+	output(AGENT_STDOUT, "hi\n");
+	check(ok, "{\"identifier\":\"abc1\",\"status\":\"0\",\"result\":{\"stdout\":\"hi\\n\",\"stderr\":\"\","
+		  "\"executionTimeInMilliseconds\":35}}");
+	answer.family = EXECUTE_COMMAND;
+	output(AGENT_STDERR, "Killed\n");
+	check(failed, "{\"identifier\":\"\",\"status\":\"137\",\"result\":{\"stdout\":\"\",\"stderr\":\"Killed\\n\","
+		      "\"executionTimeInMilliseconds\":12}}");
+}
+
+static void an_asynchronous_command_tells_what_to_ask_for(void **state)
+{
+	struct buffer json = { 0 };
+
+	(void)state;
+	answer.family = EXECUTE_COMMAND;
+	answer.is_asynchronous = true;
+	strcpy(answer.id, "op");
+	strcpy(answer.identifier, "abc1");
+	execute_answer_put_pending(&answer, true, &json);
+	buffer_put(&json, "", 1);
+	assert_string_equal(json.data, "{\"id\":\"op\",\"identifier\":\"abc1\",\"executionType\":\"asynchronous\","
+				       "\"status\":\"Running\"}");
+	buffer_fini(&json);
+	check(ok, "{\"id\":\"op\",\"identifier\":\"abc1\",\"executionType\":\"asynchronous\",\"status\":\"0\","
+		  "\"result\":{\"stdout\":\"\",\"stderr\":\"\",\"executionTimeInMilliseconds\":35}}");
+}
+
+static void a_command_that_did_not_end_has_a_number_too(void **state)
+{
+	static const struct {
+		struct execution_report report;
+		const char *expected;
+	} cases[] = {
+		{ { .end = EXECUTION_RAN, .outcome = AGENT_TIMEOUT, .ran_us = 1234567 },
+		  "{\"identifier\":\"\",\"status\":\"-1\",\"result\":{\"stdout\":\"\",\"stderr\":\"Request timed out "
+		  "waiting for code execution to complete\",\"executionTimeInMilliseconds\":1000}}" },
+		{ { .end = EXECUTION_TIMED_OUT, .sentence = "gone", .ran_us = 9 },
+		  "{\"identifier\":\"\",\"status\":\"-1\",\"result\":{\"stdout\":\"\",\"stderr\":\"Execution aborted: "
+		  "gone; the session's files are lost\\nRequest timed out waiting for code execution to complete\","
+		  "\"executionTimeInMilliseconds\":1000}}" },
+		{ { .end = EXECUTION_RAN, .outcome = AGENT_INTERRUPTED, .sentence = "why", .ran_us = 5000 },
+		  "{\"identifier\":\"\",\"status\":\"-1\",\"result\":{\"stdout\":\"\",\"stderr\":\"Execution aborted: "
+		  "why\\n\",\"executionTimeInMilliseconds\":5}}" },
+		{ { .end = EXECUTION_RAN, .outcome = AGENT_REFUSED, .sentence = "why", .exit_status = 3 },
+		  "{\"identifier\":\"\",\"status\":\"-1\",\"result\":{\"stdout\":\"\",\"stderr\":\"Execution aborted: "
+		  "why\\n\",\"executionTimeInMilliseconds\":0}}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		answer.family = EXECUTE_COMMAND;
+		answer.timeout_ms = 1000;
+		check(cases[i].report, cases[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +391,9 @@ int main(void)
 		cmocka_unit_test(a_loss_that_nobody_was_told_of_is_told_to_the_next),
 		cmocka_unit_test(cut_output_is_counted_on_its_stream),
 		cmocka_unit_test(a_character_cut_by_frames_is_whole_for_a_client_that_streams),
+		cmocka_unit_test(a_command_answers_with_its_exit_status),
+		cmocka_unit_test(an_asynchronous_command_tells_what_to_ask_for),
+		cmocka_unit_test(a_command_that_did_not_end_has_a_number_too),
 	};
 
 	answer.output_limit = 1 << 20;

@@ -6,13 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct execute_request request;
 
 static int parse(const char *body, struct error *err)
 {
-	return execute_request_parse(&request, body, strlen(body), err);
+	return execute_request_parse(&request, false, body, strlen(body), err);
 }
 
 static void check_code(const char *body, const char *code)
@@ -139,7 +141,7 @@ static void the_execution_type_is_taken_in_any_case(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		struct error err = { 0 };
 
-		assert_int_equal(execute_request_parse(&request, bodies[i], strlen(bodies[i]), &err), 0);
+		assert_int_equal(execute_request_parse(&request, false, bodies[i], strlen(bodies[i]), &err), 0);
 		assert_int_equal(request.is_asynchronous, i == 2);
 		execute_request_fini(&request);
 	}
@@ -162,6 +164,114 @@ static void a_document_of_many_values_is_refused_before_it_is_parsed(void **stat
 	check_error(body, EXECUTE_REQUEST_MALFORMED, "values");
 }
 
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
+
+/* What the agent gets, in agent_protocol.h's words. */
+#define COMMAND   "\1\0\0"
+#define ARGUMENTS "\2\0\0"
+
+static void check_shell(const char *body, const char *code, size_t size)
+{
+	struct error err = { 0 };
+
+	if (execute_request_parse(&request, true, body, strlen(body), &err) < 0)
+		fail_msg("%s: %s", body, err.text);
+	assert_int_equal(request.language, AGENT_SHELL);
+	assert_int_equal(request.code_size, size);
+	assert_memory_equal(request.code, code, size);
+	execute_request_fini(&request);
+}
+
+#define CHECK_SHELL(body, code) check_shell(body, code, sizeof(code) - 1)
+
+static void a_command_is_a_text_or_arguments(void **state)
+{
+	(void)state;
+	CHECK_SHELL("{\"shellCommand\":\"ls | wc\"}", COMMAND "\0\0\0\0\0ls | wc\0");
+	CHECK_SHELL("{\"properties\":{\"ShellCommand\":\"\"}}", COMMAND "\0\0\0\0\0\0");
+	CHECK_SHELL("{\"execCommandAndArgs\":[\"ls\",\"\",\"a b\"]}", ARGUMENTS "\0\0\0\0\0ls\0\0a b\0");
+	CHECK_SHELL("{\"shellCommand\":\"cat\",\"stdin\":\"a\\u0000b\"}", COMMAND "\0\3\0\0\0a\0b"
+										  "cat\0");
+	CHECK_SHELL("{\"shellCommand\":\"x\",\"execCommandAndArgs\":null,\"stdin\":null}", COMMAND "\0\0\0\0\0x\0");
+}
+
+static void what_is_about_code_alone_is_passed_over_in_a_command(void **state)
+{
+	(void)state;
+	CHECK_SHELL("{\"codeInputType\":\"whatever\",\"executionType\":\"Synchronous\",\"code\":7,"
+		    "\"language\":\"python\",\"shellCommand\":\"ls\"}",
+		    COMMAND "\0\0\0\0\0ls\0");
+	check_code("{\"code\":\"x\",\"shellCommand\":7,\"stdin\":7}", "x");
+}
+
+static void check_shell_error(const char *body, int code, const char *part)
+{
+	struct error err = { 0 };
+
+	assert_true(execute_request_parse(&request, true, body, strlen(body), &err) < 0);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.text, part))
+		fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+	execute_request_fini(&request);
+}
+
+static void commands_that_make_no_sense_name_the_field(void **state)
+{
+	static char many[8192] = "{\"execCommandAndArgs\":[\"x\"";
+
+	(void)state;
+	check_shell_error("{\"codeInputType\":\"inline\",\"code\":\"ls\"}", EXECUTE_REQUEST_NO_CODE,
+			  "'shellCommand' or 'execCommandAndArgs' is required");
+	check_error("{\"shellCommand\":\"ls\"}", EXECUTE_REQUEST_NO_CODE, "'code' is required");
+	check_shell_error("{\"shellCommand\":\"ls\",\"execCommandAndArgs\":[\"ls\"]}", EXECUTE_REQUEST_INVALID,
+			  "Only one");
+	check_shell_error("{\"shellCommand\":[\"ls\"]}", EXECUTE_REQUEST_INVALID, "'shellCommand'");
+	check_shell_error("{\"shellCommand\":\"a\\u0000b\"}", EXECUTE_REQUEST_INVALID, "'shellCommand'");
+	check_shell_error("{\"shellCommand\":\"cat\",\"stdin\":1}", EXECUTE_REQUEST_INVALID, "'stdin'");
+	check_shell_error("{\"execCommandAndArgs\":\"ls\"}", EXECUTE_REQUEST_INVALID, "'execCommandAndArgs'");
+	check_shell_error("{\"execCommandAndArgs\":[]}", EXECUTE_REQUEST_INVALID, "1 to 1024");
+	check_shell_error("{\"execCommandAndArgs\":[\"\",\"a\"]}", EXECUTE_REQUEST_INVALID, "begin with a program");
+	check_shell_error("{\"execCommandAndArgs\":[\"ls\",1]}", EXECUTE_REQUEST_INVALID, "texts alone");
+	check_shell_error("{\"execCommandAndArgs\":[\"a\\u0000b\"]}", EXECUTE_REQUEST_INVALID, "NUL");
+	for (int i = 1; i < 1025; i++)
+		strcat(many, ",\"x\"");
+	strcat(many, "]}");
+	check_shell_error(many, EXECUTE_REQUEST_INVALID, "1 to 1024");
+}
+
+/* A body whose field `key` has `size` bytes. */
+static char *body_with(const char *key, const char *rest, size_t size)
+{
+	char *body = malloc(size + 128), *at = body;
+
+	assert_non_null(body);
+	at += sprintf(at, "{%s\"%s\":\"", rest, key);
+	memset(at, 'x', size);
+	strcpy(at + size, "\"}");
+	return body;
+}
+
+static void commands_are_large_up_to_the_limit_of_code(void **state)
+{
+	char *fits = body_with("shellCommand", "", AGENT_CODE_MAX - AGENT_SHELL_PREFIX - 1);
+	char *exceeds = body_with("shellCommand", "", AGENT_CODE_MAX - AGENT_SHELL_PREFIX);
+	char *input = body_with("stdin", "\"shellCommand\":\"cat\",", AGENT_CODE_MAX - 4);
+	char *much = body_with("stdin", "\"shellCommand\":\"cat\",", AGENT_CODE_MAX + 1);
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(execute_request_parse(&request, true, fits, strlen(fits), &err), 0);
+	assert_int_equal(request.code_size, AGENT_CODE_MAX);
+	execute_request_fini(&request);
+	check_shell_error(exceeds, EXECUTE_REQUEST_TOO_LARGE, "larger than");
+	check_shell_error(input, EXECUTE_REQUEST_TOO_LARGE, "stdin included");
+	check_shell_error(much, EXECUTE_REQUEST_TOO_LARGE, "'stdin'");
+	free(fits);
+	free(exceeds);
+	free(input);
+	free(much);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +284,10 @@ int main(void)
 		cmocka_unit_test(the_execution_type_is_taken_in_any_case),
 		cmocka_unit_test(missing_code_has_an_answer_of_its_own),
 		cmocka_unit_test(a_document_of_many_values_is_refused_before_it_is_parsed),
+		cmocka_unit_test(a_command_is_a_text_or_arguments),
+		cmocka_unit_test(what_is_about_code_alone_is_passed_over_in_a_command),
+		cmocka_unit_test(commands_that_make_no_sense_name_the_field),
+		cmocka_unit_test(commands_are_large_up_to_the_limit_of_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

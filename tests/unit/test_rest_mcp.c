@@ -178,6 +178,17 @@ static void tools_are_listed_by_the_pools_kind(void **state)
 	assert_int_equal(request("POST", "/sessionPools/node/mcp", AUTHORIZED, list), 200);
 	check_has("\"name\":\"run_node\"");
 	check_has_not("RemoteEnvironment");
+	assert_int_equal(request("PUT", "/sessionPools/shell", AUTHORIZED,
+				 "{\"properties\":{\"containerType\":\"Shell\"," IDLE
+				 ",\"mcpServerSettings\":{\"isMcpServerEnabled\":true}}}"),
+			 201);
+	assert_int_equal(request("POST", "/sessionPools/shell/mcp", AUTHORIZED, list), 200);
+	check_has("\"name\":\"run_shell\"");
+	check_has("\"name\":\"launchShell\"");
+	check_has("\"name\":\"runShellCommandInRemoteEnvironment\"");
+	check_has("\"name\":\"list_files\"");
+	check_has_not("run_python");
+	check_has_not("PythonCode");
 }
 
 static void bad_calls_are_refused_in_words(void **state)
