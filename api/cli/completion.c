@@ -85,14 +85,14 @@ static void offer_values(const struct query *q, const char *option)
 		const char *values[6];
 	} known[] = {
 		{ "output", { "table", "json", "jsonc", "tsv", "none" } },
-		{ "container-type", { "PythonLTS", "NodeLTS", "CustomContainer" } },
+		{ "container-type", { "PythonLTS", "NodeLTS", "Shell", "CustomContainer" } },
 		{ "lifecycle-type", { "Timed", "MaxLifetime", "OnContainerExit" } },
 		{ "snapshot", { "Running", "BeforeEntrypoint" } },
 		{ "network-status", { "EgressDisabled", "EgressEnabled" } },
 		{ "egress-default-action", { "Allow", "Deny" } },
 		{ "role", { "reader", "executor", "manager" } },
 		{ "by", { "pool", "session", "day" } },
-		{ "language", { "python", "node" } },
+		{ "language", { "python", "node", "shell" } },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

@@ -57,7 +57,9 @@ static int on_done(struct output *out, const char *data, size_t size, const json
 	if (!json_is_string(status))
 		return error_set(&out->error, STATUS_SERVICE, "the service's answer has no status: is it hearthd?");
 	out->done = true;
-	out->succeeded = strcmp(json_string_value(status), "Succeeded") == 0;
+	/* A command's status is its exit status. */
+	out->succeeded = strcmp(json_string_value(status), "Succeeded") == 0 ||
+			 strcmp(json_string_value(status), "0") == 0;
 	if (!out->json)
 		return 0;
 	/* As it came: integers may have more digits than a C type holds. */

@@ -28,9 +28,12 @@ const char run_help[] =
 	"  -s, --session NAME    run in the session NAME, which keeps variables and files for the next run with that "
 	"name\n"
 	"  -p, --pool NAME       in that session pool; default: the pool `default`\n"
-	"  -l, --language NAME   python or node; without it the extension (.py, .js, .mjs, .cjs) or a #! line tells, "
-	"and\n"
-	"                        -c and standard input are what the pool is for, Python in most\n"
+	"  -l, --language NAME   python, node or shell; without it the extension (.py, .js, .mjs, .cjs, .sh) or a #! "
+	"line\n"
+	"                        tells, and -c and standard input are what the pool is for, Python in most. Commands "
+	"of "
+	"a\n"
+	"                        shell run in pools of the container type Shell, and code in the others\n"
 	"  -t, --timeout SECONDS interrupt each piece of code after this time\n"
 	"  -o, --output-dir DIR  save pictures as DIR/hearth-1.png and so on; default: here\n"
 	"      --json            print the service's JSON answer, one line for each piece of code, instead of the "
@@ -57,6 +60,7 @@ const char run_help[] =
 	"  hearth run examples/stats.py examples/primes.js\n"
 	"  hearth run --session work -c 'x = 41' && hearth run --session work -c 'x + 1'\n"
 	"  hearth run --output-dir pictures examples/plot.py\n"
+	"  hearth run --pool shells -c 'ls -l | wc -l'\n"
 	"  hearth run --language node -c 'await Promise.resolve(process.version)'\n"
 	"  echo 'print(6 * 7)' | hearth run --timeout 10\n";
 
@@ -65,7 +69,7 @@ const struct option_spec run_options[] = {
 	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'c', "", NULL),
 	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 's', "session", "run in that session, which stays"),
 	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'p', "pool", "in that session pool"),
-	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'l', "language", "python or node"),
+	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'l', "language", "python, node or shell"),
 	OPTION_WITHOUT_EFFECT(OPTION_NUMBER, 't', "timeout", "interrupt each piece of code after this time"),
 	OPTION_WITHOUT_EFFECT(OPTION_TEXT, 'o', "output-dir", "where pictures go"),
 	OPTION_WITHOUT_EFFECT(OPTION_SWITCH, 0, "json", "print the service's JSON answer"),
@@ -108,8 +112,8 @@ static void add_item(struct run_arguments *options, const char *value, bool is_c
 static int set_language(struct run_arguments *options, const char *name, struct error *err)
 {
 	static const char *const names[][2] = {
-		{ "python", "python" },   { "py", "python" }, { "node", "node" },
-		{ "javascript", "node" }, { "js", "node" },
+		{ "python", "python" }, { "py", "python" },   { "node", "node" },  { "javascript", "node" },
+		{ "js", "node" },       { "shell", "shell" }, { "bash", "shell" }, { "sh", "shell" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -118,7 +122,7 @@ static int set_language(struct run_arguments *options, const char *name, struct 
 			return 0;
 		}
 	}
-	return error_set(err, STATUS_USAGE, "'%s' is not a language: it is python or node", name);
+	return error_set(err, STATUS_USAGE, "'%s' is not a language: it is python, node or shell", name);
 }
 
 static int set_timeout(struct run_arguments *options, const char *text, struct error *err)

@@ -239,14 +239,22 @@ size_t service_take_body(char *data, size_t one, size_t size, void *context)
 	return size * one;
 }
 
-/* The request's JSON text, or NULL; the caller frees it. */
+/*
+ * The request's JSON text, or NULL; the caller frees it. What may be code or a command is told as both: a pool takes what it
+ * runs and passes over the other.
+ */
 static char *execution_body(const struct source *source, long timeout_s)
 {
-	json_t *body = json_pack("{s:s, s:s, s:s%}", "codeInputType", "Inline", "executionType", "Synchronous", "code",
-				 source->code.size ? source->code.data : "", source->code.size);
+	const bool is_command = source->language && strcmp(source->language, "shell") == 0;
+	const char *code = source->code.size ? source->code.data : "";
+	json_t *body = json_pack("{s:s, s:s}", "codeInputType", "Inline", "executionType", "Synchronous");
 	char *text;
 
-	if (body && source->language)
+	if (body && !is_command)
+		json_object_set_new(body, "code", json_stringn(code, source->code.size));
+	if (body && (is_command || !source->language))
+		json_object_set_new(body, "shellCommand", json_stringn(code, source->code.size));
+	if (body && source->language && !is_command)
 		json_object_set_new(body, "language", json_string(source->language));
 	if (body && timeout_s)
 		json_object_set_new(body, "timeoutInSeconds", json_integer(timeout_s));

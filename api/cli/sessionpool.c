@@ -110,7 +110,7 @@ static const struct view_column columns[] = {
 static const struct option_spec create_options[] = {
 	NAME_OPTION,
 	OPTION(OPTION_TEXT, 0, "container-type", container_type, "TYPE",
-	       "PythonLTS (default), NodeLTS or CustomContainer (default with --image)"),
+	       "PythonLTS (default), NodeLTS, Shell or CustomContainer (default with --image)"),
 	DEFINITION_OPTIONS,
 	CONTAINER_OPTIONS,
 	OPTION(OPTION_TEXT, 'l', "location", location, "TEXT", "kept and shown, means nothing"),

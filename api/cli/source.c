@@ -12,10 +12,8 @@ static const struct {
 	const char *extension;
 	const char *language;
 } extensions[] = {
-	{ ".py", "python" },
-	{ ".js", "node" },
-	{ ".mjs", "node" },
-	{ ".cjs", "node" },
+	{ ".py", "python" }, { ".js", "node" },  { ".mjs", "node" },
+	{ ".cjs", "node" },  { ".sh", "shell" }, { ".bash", "shell" },
 };
 
 const char *source_language_of_name(const char *name)
@@ -40,6 +38,8 @@ const char *source_language_of_shebang(const char *code, size_t size)
 		return "python";
 	if (memmem(code, line_size, "node", 4))
 		return "node";
+	if (memmem(code, line_size, "bash", 4) || memmem(code, line_size, "/sh", 3))
+		return "shell";
 	return NULL;
 }
 
@@ -128,7 +128,7 @@ int source_from_file(struct source *s, const char *path, const char *language, s
 		s->language = source_language_of_shebang(s->code.data, s->code.size);
 	if (!s->language)
 		return error_set(err, STATUS_USAGE,
-				 "cannot tell the language of %s by its name: add --language python or --language node",
+				 "cannot tell the language of %s by its name: add --language python, node or shell",
 				 path);
 	return 0;
 }

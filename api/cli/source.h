@@ -13,7 +13,7 @@ enum {
 
 struct source {
 	const char *name;     /* for messages: the file's path, "-c" or "standard input" */
-	const char *language; /* "python" or "node", static; NULL: the one of the pool */
+	const char *language; /* "python", "node" or "shell", static; NULL: the one of the pool */
 	struct buffer code;   /* UTF-8 */
 };
 
@@ -24,10 +24,10 @@ int source_from_stdin(struct source *s, const char *language, struct error *err)
 
 void source_fini(struct source *s);
 
-/* "python" or "node" from a file name's extension, or NULL. */
+/* "python", "node" or "shell" from a file name's extension, or NULL. */
 const char *source_language_of_name(const char *name);
 
-/* "python" or "node" from a #! line at the start of the code, or NULL. */
+/* "python", "node" or "shell" from a #! line at the start of the code, or NULL. */
 const char *source_language_of_shebang(const char *code, size_t size);
 
 /* The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629), or `size` if there is none. */

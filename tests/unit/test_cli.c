@@ -22,6 +22,7 @@ static void the_extension_tells_the_language(void **state)
 	assert_string_equal(source_language_of_name("x.js"), "node");
 	assert_string_equal(source_language_of_name("x.MJS"), "node");
 	assert_string_equal(source_language_of_name("./x.y.cjs"), "node");
+	assert_string_equal(source_language_of_name("x.sh"), "shell");
 	assert_null(source_language_of_name("dir.py/script"));
 	assert_null(source_language_of_name("x.pyc"));
 	assert_null(source_language_of_name(""));
@@ -37,7 +38,9 @@ static void a_shebang_line_tells_the_language(void **state)
 	(void)state;
 	assert_string_equal(of_shebang("#!/usr/bin/env python3\nprint(1)"), "python");
 	assert_string_equal(of_shebang("#!/usr/bin/env -S node --flag"), "node");
-	assert_null(of_shebang("#!/bin/sh\npython x"));
+	assert_string_equal(of_shebang("#!/bin/sh\npython x"), "shell");
+	assert_string_equal(of_shebang("#!/usr/bin/env bash"), "shell");
+	assert_null(of_shebang("#!/usr/bin/perl"));
 	assert_null(of_shebang("# python\n"));
 	assert_null(of_shebang("#"));
 	assert_null(source_language_of_shebang(NULL, 0));
