@@ -1,5 +1,6 @@
 """docs/benchmarks.md, made from latest.json."""
 
+import containers_report
 import header
 import table
 
@@ -89,6 +90,11 @@ def page(document):
         part("Isolation", "With and without are two services that differ in `unsafe-no-jail` alone, whose starts took turns "
              "(medians);\nand a session beside ten others that burn CPU, memory, disk and output, and beside the same ones "
              "at rest, in turns, too.", isolation(document)),
+        part("Containers", "What requests to a session of the echo image take through hearthd and a microVM, beside nginx "
+             "with proxy_pass and the same\nserver without a VM, one process each. Small ones are GETs by wrk over connections "
+             "that last; `new to container` counts those\nthat hearthd made to it meanwhile. KiB are hearthd's VmRSS. How "
+             "such sessions start is above; what an import takes, below.",
+             *(markdown_table(*table_of) for table_of in containers_report.tables(document, table.number))),
         part("Targets", "Quotients are of this run: of medians, unless they say p99.", targets(document)),
         part("Scale", "By `scripts/bench --scale`.", scale(document)),
         part("Remarks", "", remarks(document)),

@@ -11,6 +11,10 @@ RATIOS = (
     ("qemu_by_cold", "QEMU microvm cold ÷ cold start", "qemu_microvm_cold_ms", "cold_start_ms", 1.5, True, "median"),
     ("neighbour_busy_by_idle", "print(1) beside ten burning sessions ÷ beside ten at rest, p99", "neighbour_busy_ms", "neighbour_idle_ms",
      2, False, "p99"),
+    ("echo_cold_by_warm", "a session of the echo image: cold start ÷ warm start", "echo_cold_start_ms", "echo_warm_start_ms", None,
+     True, "median"),
+    ("service_cold_by_warm", "a session of the service image: cold start ÷ warm start", "service_cold_start_ms",
+     "service_warm_start_ms", None, True, "median"),
     ("container_by_warm", "container start ÷ warm start", "container_start_ms", "warm_start_ms", None, True, "median"),
 )
 # What isolation costs: (name, title, with it, without, of which figures)

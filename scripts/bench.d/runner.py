@@ -51,19 +51,20 @@ class Runner:
         """The default pool is the one that is measured."""
         return ("--ready-sessions", str(plan.READY if kind == plan.STOCK else 0), "--boot-always",
                 "true" if kind == plan.COLD else "false", "--template-dir", f"{self.scratch}/templates", "--database",
-                f"{self.scratch}/hearth.db")
+                f"{self.scratch}/hearth.db", "--image-dir", f"{self.scratch}/container-images")
 
     def settings(self, step, seconds):
         settings = {"runs": step.runs, "seconds": seconds, "least": step.least, "memory_mib": self.memory_mib,
                     "kernel": f"{self.root}/build/images/vmlinux",
-                    "image": f"{self.root}/build/images/code-interpreter.erofs"}
+                    "image": f"{self.root}/build/images/code-interpreter.erofs",
+                    "image_dir": f"{self.scratch}/container-images"}
         if step.service:
             settings.update({
                 "url": "http://127.0.0.1:8080" if self.host.is_lab else self.service.url,
                 "token_file": self.host.environment["HEARTH_TOKEN_FILE"], "hearthd_pid": self.service.hearthd_pid(),
                 "ready": plan.READY if step.service == plan.STOCK else 0, "boots": step.service == plan.COLD,
                 "template_dir": f"{self.scratch}/templates", "nginx": self.nginx, "passt": f"{self.root}/build/passt",
-                "pause_s": 0.5 if self.host.is_lab else 0.1,
+                "pause_s": 0.5 if self.host.is_lab else 0.1, "body_mib": 64 if self.host.is_lab else 1024,
                 "concurrency": self.concurrency, "clones": self.clones})
         return settings
 

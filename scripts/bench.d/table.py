@@ -1,5 +1,6 @@
 """The results as text: what scripts/bench prints."""
 
+import containers_report
 import header
 
 COLUMNS = ("n", "min", "median", "p95", "p99", "max")
@@ -57,6 +58,8 @@ def text(document):
     rows = isolation_rows(document)
     if rows:
         lines += [*aligned([["isolation", *ISOLATION], *rows]), ""]
+    for head, rows in containers_report.tables(document, number):
+        lines += [*aligned([head, *([str(cell) for cell in row] for row in rows)]), ""]
     targets = [[item["title"], number(item["value"]), item["target"], verdict(item["met"])]
                for item in (*document["ratios"].values(), *document["limits"].values())]
     if targets:

@@ -2,6 +2,7 @@
 
 import html
 
+import containers_report
 import header
 import plots
 import table
@@ -139,7 +140,8 @@ def page(document):
     sections = [section("Warm, cold, and what else there is", all_starts(document), times(document)),
                 section("Isolation", isolation(document)), section("Targets", targets(document)), section("Where the time goes", parts_of_starts(document), counts),
                 section("Each part in each run", distributions(document)), section("Memory", memory(document)),
-                section("Sessions a second", throughput(document)), section("Scale", scale(document)),
+                section("Sessions a second", throughput(document)), section("Containers", *(html_table(*table_of) for table_of in containers_report.tables(document, table.number))),
+                section("Scale", scale(document)),
                 section("Remarks", remarks(document))]
     body = "\n".join(part for part in sections if part)
     return (f"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Hearth: benchmark</title>\n"

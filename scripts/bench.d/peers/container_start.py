@@ -9,7 +9,7 @@ import tempfile
 import time
 
 TITLE = "a container (crun or runc) of the same image, `python3 -c 'print(1)'`"
-RUNS, SECONDS = 30, 15
+RUNS, SECONDS = 30, 10
 RUNTIMES = ("crun", "runc")
 ARGUMENTS = ["python3", "-c", "print(1)"]
 

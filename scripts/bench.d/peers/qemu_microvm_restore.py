@@ -9,7 +9,7 @@ import guest
 from peers import qemu
 
 TITLE = "QEMU -M microvm, from its own snapshot (-incoming file), same guest"
-RUNS, SECONDS = 20, 50
+RUNS, SECONDS = 20, 40
 
 
 def is_available(settings):
