@@ -25,6 +25,12 @@ def endpoint():
     return os.environ["HEARTH_CLIENT_ENDPOINT"]
 
 
+@pytest.fixture(scope="session")
+def shell_endpoint():
+    """Likewise, of a pool of the type Shell."""
+    return os.environ["HEARTH_CLIENT_SHELL_ENDPOINT"]
+
+
 @pytest.fixture(scope="module")
 def identifier():
     """A session for the tests of one client."""

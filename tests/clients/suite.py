@@ -10,10 +10,12 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-PYTHON_CLIENTS = ("langchain", "azure-dynamic-sessions-code-interpreter", "semantic-kernel", "llama-index", "autogen")
+PYTHON_CLIENTS = ("langchain", "deepagents", "azure-dynamic-sessions-code-interpreter", "semantic-kernel", "llama-index", "autogen")
 JAVASCRIPT_CLIENTS = (("azure", "@azure/arm-appcontainers"), ("langchain", "@langchain/azure-dynamic-sessions"))
-POOL_PATH = ("/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hearth/providers/Microsoft.App"
-             "/sessionPools/default")
+POOLS_PATH = ("/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hearth/providers/Microsoft.App"
+              "/sessionPools")
+POOL_PATH = f"{POOLS_PATH}/default"
+SHELL_POOL = "shells"
 DATA_PLANE = ("https://dynamicsessions.io", "https://acasessions.io")
 RESOURCE_MANAGER = ("https://management.azure.com", "https://management.core.windows.net")
 
@@ -40,6 +42,13 @@ def https_service(host):
     return service
 
 
+def make_shell_pool(client):
+    response = client.request("PUT", f"sessionPools/{SHELL_POOL}", json={"properties": {
+        "containerType": "Shell", "scaleConfiguration": {"maxConcurrentSessions": 4, "readySessionInstances": 0},
+        "resources": {"memory": f"{SESSION_MEMORY_MIB}Mi"}}})
+    response.raise_for_status()
+
+
 @contextlib.contextmanager
 def running():
     """Our own client, and the environment variables by which others find the service, trust it and get their tokens."""
@@ -60,11 +69,13 @@ def running():
         identity = IdentityEndpoint(keys)
         stack.callback(identity.stop)
         client.wait_until_ready(1)
+        make_shell_pool(client)
         inherited = {name: value for name, value in os.environ.items()
                      if not name.lower().endswith("_proxy") and not name.startswith(("HEARTH_", "AZURE_"))}
         trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), AUTHORITY)
         yield client, {**inherited, **identity.environment(), **trust, "HEARTH_CLIENT_SERVICE": service.url,
-               "HEARTH_CLIENT_ENDPOINT": service.url + POOL_PATH, "AZURE_POOL_ENDPOINT": service.url + POOL_PATH}
+               "HEARTH_CLIENT_ENDPOINT": service.url + POOL_PATH,
+               "HEARTH_CLIENT_SHELL_ENDPOINT": f"{service.url}{POOLS_PATH}/{SHELL_POOL}", "AZURE_POOL_ENDPOINT": service.url + POOL_PATH}
 
 
 def end_sessions(client):

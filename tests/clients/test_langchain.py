@@ -1,4 +1,4 @@
-"""langchain-azure-dynamic-sessions: SessionsPythonREPLTool."""
+"""langchain-azure-dynamic-sessions: SessionsPythonREPLTool and SessionsBashTool."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 from conftest import AWKWARD_NAME, FIGURE, PNG_BEGINNING, TEXT
-from langchain_azure_dynamic_sessions import SessionsPythonREPLTool
+from langchain_azure_dynamic_sessions import SessionsBashTool, SessionsPythonREPLTool
 
 
 @pytest.fixture(scope="module")
@@ -68,4 +68,39 @@ def test_deleting_the_session_forgets_its_state(endpoint):
             break
         time.sleep(0.2)
     assert answer["result"] is False
+    again._delete_session_sync(first)
+
+
+@pytest.fixture(scope="module")
+def bash(shell_endpoint, identifier):
+    return SessionsBashTool(pool_management_endpoint=shell_endpoint, session_id=identifier)
+
+
+def test_bash_answers_with_the_exit_status(bash):
+    assert json.loads(bash.invoke("echo hello")) == {"stdout": "hello\n", "stderr": "", "exitCode": 0}
+    answer = json.loads(bash.invoke("ls missing; exit 3"))
+    assert answer["exitCode"] == 3 and "missing" in answer["stderr"]
+    message = bash.invoke({"args": {"bash_command": "echo $0"}, "id": "1", "name": bash.name, "type": "tool_call"})
+    assert message.artifact["status"] == "0" and message.artifact["result"]["stdout"] == "/bin/bash\n"
+
+
+def test_bash_files(bash, local_file):
+    uploaded = bash.upload_file(data=io.BytesIO(b"a,b\n1,2\n"), remote_file_path="data.csv")
+    assert (uploaded.filename, uploaded.size_in_bytes) == ("data.csv", 8)
+    assert bash.upload_file(local_file_path=str(local_file)).filename == AWKWARD_NAME
+    assert json.loads(bash.invoke("wc -l < data.csv; tr a-z A-Z < data.csv > upper.csv"))["stdout"] == "2\n"
+    assert bash.download_file(remote_file_path="upper.csv").read() == b"A,B\n1,2\n"
+    assert [file.filename for file in bash.list_files()] == ["data.csv", AWKWARD_NAME, "upper.csv"]
+
+
+def test_closing_bash_deletes_its_session(shell_endpoint):
+    with SessionsBashTool(pool_management_endpoint=shell_endpoint) as tool:
+        first = tool.session_id
+        tool.invoke("echo kept > kept")
+    again = SessionsBashTool(pool_management_endpoint=shell_endpoint, session_id=first)
+    for _ in range(100):  # it is deleted in a thread of the client
+        if json.loads(again.invoke("ls"))["stdout"] == "":
+            break
+        time.sleep(0.2)
+    assert json.loads(again.invoke("ls"))["stdout"] == ""
     again._delete_session_sync(first)
