@@ -66,7 +66,7 @@ CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/s
 
 AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/process.c guest-agent/loop.c \
          guest-agent/frame.c guest-agent/bundle.c guest-agent/output.c guest-agent/output_pipe.c guest-agent/interpreter.c \
-         guest-agent/shell.c guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
+         guest-agent/shell.c guest-agent/shell_order.c guest-agent/execution.c guest-agent/serve.c guest-agent/settle.c guest-agent/adopt.c guest-agent/machine.c \
          guest-agent/vsock.c guest-agent/token_offer.c guest-agent/token_relay.c guest-agent/network.c \
          guest-agent/files.c guest-agent/file_tree.c \
          guest-agent/container.c guest-agent/container_watch.c guest-agent/container_output.c \
@@ -231,7 +231,7 @@ FUZZ_token := $(JWT)
 FUZZ_config := $(UNIT_config)
 FUZZ_sse := $(UNIT_sse)
 FUZZ_agent_frames := api/agent_frames.c api/mime_bundle.c
-FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c
+FUZZ_guest_frames := guest-agent/frame.c guest-agent/bundle.c guest-agent/shell_order.c
 FUZZ_container :=
 FUZZ_TARGETS += container_start
 FUZZ_container_start := api/container_start.c api/signal_name.c api/image/description.c $(UNIT_pool_resource)

@@ -2,8 +2,7 @@
 
 #include "cgroup.h"
 #include "process.h"
-#include "common/agent_protocol.h"
-#include "common/bytes.h"
+#include "shell_order.h"
 #include "common/cleanup.h"
 
 #include <errno.h>
@@ -18,10 +17,8 @@
 enum {
 	GROUPS_MAX = 16, /* cgroups; of more commands that left something running, the last ones share one */
 	LEFT_MAX = 64,   /* commands whose background processes can still write without an error */
-	ARGUMENT_MAX =
-		(128 << 10) - 1, /* bytes that the kernel takes in one argument (MAX_ARG_STRLEN), but for the NUL */
-	ARGUMENTS_MAX = AGENT_SHELL_ARGUMENTS_MAX,
-	STATUS_SIGNALLED = 128, /* and the number of the signal, as shells have it */
+	ARGUMENT_MAX = (128 << 10) - 1, /* bytes of one argument that the kernel takes (MAX_ARG_STRLEN), without NUL */
+	STATUS_SIGNALLED = 128,         /* and the number of the signal, as shells have it */
 };
 
 /* Runs what stands in descriptor 3, as if it were an argument: same $0, same lines in messages, no name left behind. */
@@ -51,47 +48,11 @@ static struct {
 	uint64_t oom_kills; /* counter of its cgroup when it started */
 } now;
 
-/* ---- what a command is ------------------------------------------------------------------------------------------- */
-
-struct order {
-	enum agent_shell_form form;
-	const uint8_t *input;
-	size_t input_size;
-	const char *texts; /* each followed by NUL */
-	size_t texts_size;
-	size_t n_texts;
-};
-
-static const char *decode(const uint8_t *code, size_t size, struct order *order)
-{
-	struct bytes b = bytes_from(code, size);
-	uint8_t form = bytes_get_u8(&b);
-
-	bytes_take(&b, 3);
-	order->input_size = bytes_get_u32(&b);
-	order->input = bytes_take(&b, order->input_size);
-	order->texts_size = bytes_left(&b);
-	order->texts = (const char *)bytes_take(&b, order->texts_size);
-	order->n_texts = 0;
-	if (b.failed || order->texts_size == 0)
-		return "the command is too short";
-	if (form != AGENT_SHELL_COMMAND && form != AGENT_SHELL_ARGUMENTS)
-		return "the form of the command is unknown";
-	order->form = (enum agent_shell_form)form;
-	if (order->texts[order->texts_size - 1] != '\0')
-		return "the command does not end";
-	for (size_t i = 0; i < order->texts_size; i++)
-		order->n_texts += order->texts[i] == '\0';
-	if (order->n_texts > (form == AGENT_SHELL_COMMAND ? 1 : ARGUMENTS_MAX))
-		return "the command has too many arguments";
-	return order->form == AGENT_SHELL_ARGUMENTS && !order->texts[0] ? "the program has no name" : NULL;
-}
-
 const char *shell_check(const uint8_t *code, size_t size)
 {
-	struct order order;
+	struct shell_order order;
 
-	return decode(code, size, &order);
+	return shell_order_decode(&order, code, size);
 }
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
@@ -221,7 +182,7 @@ static int make_file(const void *data, size_t size)
 	return steal_fd(&fd);
 }
 
-static int spawn(const struct order *order, const char *const *argv, int script_fd,
+static int spawn(const struct shell_order *order, const char *const *argv, int script_fd,
 		 const int write_fds[OUTPUT_N_STREAMS])
 {
 	AUTO_FD int input_fd = order->input_size ? make_file(order->input, order->input_size) : -1;
@@ -242,7 +203,7 @@ static int spawn(const struct order *order, const char *const *argv, int script_
 	return process_spawn(&spec, &now.pid);
 }
 
-static int spawn_shell(const struct order *order, const int write_fds[OUTPUT_N_STREAMS])
+static int spawn_shell(const struct shell_order *order, const int write_fds[OUTPUT_N_STREAMS])
 {
 	const bool is_argument = order->texts_size - 1 <= ARGUMENT_MAX;
 	const char *argv[] = { settings->shell, "-lc", is_argument ? order->texts : RUN_DESCRIPTOR_3, NULL };
@@ -253,7 +214,7 @@ static int spawn_shell(const struct order *order, const int write_fds[OUTPUT_N_S
 	return spawn(order, argv, script_fd, write_fds);
 }
 
-static int spawn_program(const struct order *order, const int write_fds[OUTPUT_N_STREAMS])
+static int spawn_program(const struct shell_order *order, const int write_fds[OUTPUT_N_STREAMS])
 {
 	const char **argv = calloc(order->n_texts + 1, sizeof(*argv)), *text = order->texts;
 	int result = -ENOMEM;
@@ -269,10 +230,10 @@ static int spawn_program(const struct order *order, const int write_fds[OUTPUT_N
 int shell_run(const uint8_t *code, size_t size)
 {
 	int write_fds[OUTPUT_N_STREAMS] = { -1, -1 };
-	struct order order;
+	struct shell_order order;
 	int result;
 
-	if (now.command || decode(code, size, &order))
+	if (now.command || shell_order_decode(&order, code, size))
 		return -EINVAL;
 	now.command = create(write_fds);
 	result = now.command ? 0 : -errno;
