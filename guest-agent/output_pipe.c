@@ -23,10 +23,11 @@ static void watch(struct output_pipe *pipe)
 /* Reads at most `size` bytes and passes them on. The number of bytes, 0 at the end, -1 if there are none now. */
 static ssize_t forward(struct output_pipe *pipe, size_t size)
 {
-	static uint8_t buffer[AGENT_STREAM_CHUNK_MAX];
-	ssize_t count;
+	/* One for each stream: a listener may drain the other one before it takes what it was given. */
+	static uint8_t buffers[OUTPUT_N_STREAMS][AGENT_STREAM_CHUNK_MAX];
+	uint8_t *buffer = buffers[pipe->stream];
+	ssize_t count = read(pipe->source.fd, buffer, size < AGENT_STREAM_CHUNK_MAX ? size : AGENT_STREAM_CHUNK_MAX);
 
-	count = read(pipe->source.fd, buffer, size < sizeof(buffer) ? size : sizeof(buffer));
 	if (count > 0)
 		pipe->on_output(pipe, buffer, (size_t)count);
 	return count;
