@@ -12,6 +12,7 @@ import pytest
 import results
 import table
 import web_report
+from workloads import proxying
 
 MACHINE = {"date": "2026-01-02 03:04 UTC", "accelerator": "lab", "processor": "A <B> & C", "cpus": 2, "memory_mib": 6000,
            "load": 0.5, "kernel": "6.1.0", "host_kernel": "6.1.0", "versions": {"hearth": "abc"}, "guest_kernel": "vmlinux-1",
@@ -76,6 +77,44 @@ def test_ratios_and_limits(document):
     assert ratios["qemu_by_cold"]["met"] is False
     assert ratios["container_by_warm"]["met"] is None
     assert limits["idle_clone_private_kib"]["met"] and not limits["used_clone_private_kib"]["met"]
+
+
+def containers():
+    collected = collect(echo_cold_start=[1500.0], echo_warm_start=[30.0])
+    for step, point in (
+            ("proxied_requests", {"connections": 8, "hearthd_per_second": 250.0, "hearthd_median_ms": 30.0, "hearthd_p99_ms": 60.0,
+                                  "nginx_per_second": 1000.0, "nginx_median_ms": 8.0, "nginx_p99_ms": 20.0,
+                                  "connections_to_container": 9}),
+            ("proxied_bodies", {"way": "upload", "mib": 64, "hearthd_mib_per_second": 5.0, "nginx_mib_per_second": 50.0,
+                                "rss_before_kib": 15000, "rss_most_kib": 15100, "rss_after_kib": 15050}),
+            ("proxied_streams", {"streams": 200, "sessions": 4, "rss_before_kib": 15000, "rss_during_kib": 35000,
+                                 "rss_after_kib": 16000, "descriptors": 600, "descriptors_left": 0})):
+        collected.take(step, {"point": point})
+    return collected.document()
+
+
+@pytest.mark.parametrize("report", [page.page, table.text, web_report.page])
+def test_reports_compare_the_way_to_containers_with_nginx(report):
+    text = report(containers())
+    for words in ("25 %", "3.00", "10 %", "15100", "600", "100.0", "echo image: cold start ÷ warm start", "50.0"):
+        assert words in text, words
+
+
+WRK = """Running 3s test @ http://127.0.0.1:8099/hello
+  Latency Distribution
+     50%  839.00us
+     75%    1.10ms
+     90%    1.50s
+     99%    2.00s\x20
+  36 requests in 3.01s, 10.29KB read
+Requests/sec:     11.98
+"""
+
+
+def test_what_wrk_says_is_understood():
+    assert proxying.parse_wrk(WRK) == {"per_second": 11.98, "median_ms": 0.839, "p99_ms": 2000.0}
+    with pytest.raises(proxying.rest.RestError):
+        proxying.parse_wrk(WRK + "  Non-2xx or 3xx responses: 3\n")
 
 
 def test_unmeasured_sides_make_no_ratio():
