@@ -53,7 +53,7 @@ def test_bash_completes_the_options_that_help_lists():
 
 def test_bash_completes_values_and_leaves_files_to_bash():
     assert complete("session", "list", "-o", "js") == ["json", "jsonc"]
-    assert complete("sessionpool", "create", "--container-type", "") == ["PythonLTS", "NodeLTS", "CustomContainer"]
+    assert complete("sessionpool", "create", "--container-type", "") == ["PythonLTS", "NodeLTS", "Shell", "CustomContainer"]
     assert complete("sessionpool", "update", "--snapshot", "B") == ["BeforeEntrypoint"]
     assert complete("session", "code-interpreter", "upload-file", "--filepath", "") == []
     assert complete("run", "exam") == complete("notebook", "run", "-o", "") == []

@@ -43,7 +43,10 @@ def operations(document):
 def test_every_route_is_in_it_and_no_other(hearthd):
     document = hearthd.start().get("openapi.json", token=False).json()
     assert document["openapi"].startswith("3.1")
-    assert {(method, re.sub(r"\{\w+\}", "*", path)) for method, path, _ in operations(document)} == routes()
+    documented = {(method, re.sub(r"\{\w+\}", "*", path)) for method, path, _ in operations(document)}
+    # What is said of one kind of pool stands beside what is said of all.
+    assert documented - {("post", "/sessionPools/*/executions")} == routes()
+    assert ("post", "/executions") in documented
 
 
 def test_it_is_sound(hearthd):
