@@ -11,16 +11,12 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
 from fixtures import host  # noqa: E402, F401
-from service import RUNTIME, STATE, Client, Service  # noqa: E402
+from service import RUNTIME, STATE, Service  # noqa: E402
 
 IMAGES = os.path.join(STATE, "container-images")
 DATABASE = f"{RUNTIME}-containers.db"
 OPTIONS = ("--database", DATABASE, "--image-dir", IMAGES, "--session-memory-mib", "512", "--max-sessions", "8",
            "--ready-sessions", "0", "--min-cooldown-seconds", "1", "--boot-timeout-seconds", "180")
-
-
-def make(*names):
-    subprocess.run(["scripts/example-images", *names], cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +26,7 @@ def image():
 
     def imported(name):
         if name not in names:
-            make(name)
+            subprocess.run(["scripts/example-images", name], cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
             subprocess.run(["build/hearth", "image", "import", "--image-dir", IMAGES, f"build/example-images/{name}.tar",
                             name], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
             names.add(name)
@@ -100,14 +96,6 @@ class Pool:
 
     def put(self):
         return self.client.http.put(self.path, json=self.body, timeout=60)
-
-    def wait_until(self, state, timeout=300):
-        """Until its template is in that state."""
-        import time
-        deadline = time.monotonic() + timeout
-        while self.client.health()["template"] != state:
-            assert time.monotonic() < deadline, self.client.health()
-            time.sleep(0.2)
 
     def session(self, identifier=None):
         return Container(self.client, identifier)

@@ -1,6 +1,6 @@
 """How a session of a container begins: as a clone of one that runs and answers, or before its entrypoint; and when it cannot."""
 
-import json
+from conftest import Pool
 
 SECRET = "not-to-be-seen-0815"
 
@@ -86,7 +86,6 @@ def test_a_web_service_in_python(make_pool):
 # ---- that cannot be --------------------------------------------------------------------------------------------------
 
 def test_an_image_that_is_not_there_is_refused(make_pool, service):
-    from conftest import Pool
     response = Pool(service, "no-image", "no/such:image").put()
     assert response.status_code == 404 and response.json()["error"]["code"] == "ImageNotFound"
     assert "hearth image import" in response.json()["error"]["message"]
@@ -117,5 +116,5 @@ def test_a_container_that_is_not_ready_in_time(make_pool):
         template={"ingress": {"targetPort": 7000}})
     response = pool.session().request("GET", "x")
     assert response.status_code == 500, response.text
-    assert "startup probe" in response.json()["error"]["message"]
-    assert json.loads(response.text)["error"]["code"] == "SessionAllocationFailed"
+    error = response.json()["error"]
+    assert error["code"] == "SessionAllocationFailed" and "startup probe" in error["message"]
