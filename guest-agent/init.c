@@ -33,18 +33,23 @@ static const struct mount_point before_root[] = {
 };
 
 static const char *const scratch_directories[] = {
-	SCRATCH "/upper", SCRATCH "/work", SCRATCH "/root", SCRATCH "/data", SCRATCH "/tmp", SCRATCH "/container",
+	SCRATCH "/upper", SCRATCH "/work", SCRATCH "/root", SCRATCH "/data", SCRATCH "/tmp",
 };
+
+/* Only of a guest for a container: code of others would see it. */
+#define CONTAINER_SCRATCH SCRATCH "/container"
 
 static const struct mount_point new_root[] = {
 	{ "root", SCRATCH "/root", "overlay", "lowerdir=/,upperdir=" SCRATCH "/upper,workdir=" SCRATCH "/work", 0 },
 	{ SCRATCH "/tmp", SCRATCH "/root/tmp", NULL, NULL, MS_BIND },
 };
 
-/* Their folders are made in the overlay first, because the image need not have them. */
 static const struct mount_point within_root[] = {
 	{ SCRATCH "/data", SCRATCH "/root" INIT_WORK_DIRECTORY, NULL, NULL, MS_BIND },
-	{ SCRATCH "/container", SCRATCH "/root" INIT_CONTAINER_DIRECTORY, NULL, NULL, MS_BIND },
+};
+
+static const struct mount_point for_container = {
+	CONTAINER_SCRATCH, SCRATCH "/root" INIT_CONTAINER_DIRECTORY, NULL, NULL, MS_BIND,
 };
 
 static const struct mount_point after_root[] = {
@@ -95,7 +100,14 @@ static int change_root(const char *path, struct error *err)
 	return 0;
 }
 
-static int make_root(struct error *err)
+/* Its folder is made in the overlay first, because the image need not have it. */
+static int mount_within(const struct mount_point *point, struct error *err)
+{
+	mkdir(point->target, 0755);
+	return mount_at(point, err);
+}
+
+static int make_root(bool has_container, struct error *err)
 {
 	int result = make_scratch(err);
 
@@ -103,9 +115,11 @@ static int make_root(struct error *err)
 		result = mount_at(&new_root[i], err);
 	if (result < 0)
 		return result;
-	for (size_t i = 0; result == 0 && i < sizeof(within_root) / sizeof(within_root[0]); i++) {
-		mkdir(within_root[i].target, 0755);
-		result = mount_at(&within_root[i], err);
+	for (size_t i = 0; result == 0 && i < sizeof(within_root) / sizeof(within_root[0]); i++)
+		result = mount_within(&within_root[i], err);
+	if (result == 0 && has_container) {
+		mkdir(CONTAINER_SCRATCH, 0755);
+		result = mount_within(&for_container, err);
 	}
 	return result < 0 ? result : change_root(SCRATCH "/root", err);
 }
@@ -149,9 +163,9 @@ int init_limit_disk(uint64_t bytes, struct error *err)
 	return 0;
 }
 
-int init_guest(struct error *err)
+int init_guest(bool has_container, struct error *err)
 {
-	int result = make_root(err);
+	int result = make_root(has_container, err);
 
 	for (size_t i = 0; result == 0 && i < sizeof(after_root) / sizeof(after_root[0]); i++) {
 		if (strncmp(after_root[i].target, "/dev/", 5) == 0)

@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define INIT_WORK_DIRECTORY      "/mnt/data"      /* where code starts: the session's own folder */
@@ -19,9 +20,10 @@ enum {
 
 /*
  * Makes the guest ready for user code. The root becomes a tmpfs overlay over the read-only image, so that everything
- * is writable and dies with the VM. Fails only where nothing could work without it.
+ * is writable and dies with the VM. Only a guest for a container has INIT_CONTAINER_DIRECTORY. Fails only where nothing
+ * could work without it.
  */
-int init_guest(struct error *err);
+int init_guest(bool has_container, struct error *err);
 
 /*
  * Bounds what may be written: to the root, /tmp and /mnt/data together. What is larger than at the start, half of the memory, is

@@ -204,13 +204,14 @@ static int watch_signals(void)
 }
 
 /* The kernel makes variables of what it does not know on its command line. */
-static void look_for_container(void)
+static int prepare_guest(struct error *err)
 {
 	const char *value = getenv("HEARTH_CONTAINER");
 
 	if (value && strcmp(value, "1") == 0)
 		settings.container.scratch = INIT_CONTAINER_DIRECTORY;
 	settings.container.is_machine_ours = true;
+	return init_guest(settings.container.scratch != NULL, err);
 }
 
 enum {
@@ -299,10 +300,8 @@ int main(int argc, char **argv)
 	log_identity("agent");
 	if (!is_init)
 		parse_options(argc, argv);
-	else if (init_guest(&err) < 0)
+	else if (prepare_guest(&err) < 0)
 		fail(err.text);
-	else
-		look_for_container();
 	/* Orphans of user code come here to be reaped, as they do to PID 1. */
 	if (!is_init)
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
