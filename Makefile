@@ -23,7 +23,7 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/tls_relay.c api/header_watch.c \
            api/http_fields.c api/response_parser.c \
-           api/proxy.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
+           api/proxy.c api/proxy_answer.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_logs.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
