@@ -175,7 +175,7 @@ def test_a_reader_that_goes_away_ends_the_command(environment, name):
     (("run", "--frobnicate"), "--frobnicate"),
     (("run", "--timeout", "0", "-c", "1"), "time limit"),
     (("run", "--timeout", "x", "-c", "1"), "time limit"),
-    (("run", "--language", "cobol", "-c", "1"), "python or node"),
+    (("run", "--language", "cobol", "-c", "1"), "python, node or shell"),
     (("run", "missing.py"), "No such file"),
     (("run", "/etc/passwd"), "--language"),
     (("run", "/tmp"), "directory"),
