@@ -101,6 +101,31 @@ static void expect_refusal(struct fixture *f, unsigned n_paths, const char *word
 	guest_memory_fini(&memory);
 }
 
+/* On a tmpfs, where a page of a hole that is touched through a mapping is one of the file from then on. */
+static void a_clone_takes_no_room_in_holes(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_memory memory;
+	struct stat before, after;
+	char path[] = "/dev/shm/memory-XXXXXX";
+	int fd = mkstemp(path);
+
+	if (fd < 0)
+		skip();
+	close(fd);
+	snprintf(f->paths[0], sizeof(f->paths[0]), "%s", path);
+	save_base(f);
+	assert_int_equal(stat(path, &before), 0);
+	memory = restore(f);
+	for (unsigned i = 5; i < SIZE / PAGE - 1; i++)
+		page(&memory, i)[0] = 'c';
+	assert_int_equal(page(&memory, 3)[0], 'a');
+	assert_int_equal(page(&memory, SIZE / PAGE - 1)[PAGE - 1], 'z');
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_blocks, before.st_blocks);
+	guest_memory_fini(&memory);
+}
+
 static void a_base_holds_what_is_not_zero(void **state)
 {
 	struct fixture *f = *state;
@@ -375,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(a_base_holds_what_is_not_zero),
+		TEST(a_clone_takes_no_room_in_holes),
 		TEST(clones_do_not_see_what_others_write),
 		TEST(layers_hold_what_was_written_and_stack_up),
 		TEST(a_chain_has_a_greatest_length),

@@ -21,6 +21,7 @@ enum {
 	EXTENT_SIZE = 16,
 	EXTENTS_MAX = 1 << 22, /* every second page of the largest guest is 2^21 */
 	PAGEMAP_PAGES = 512,   /* that are looked up at a time */
+	HOLE_MIN = 2 << 20,    /* bytes of a base without pages that are worth not being mapped */
 };
 
 /* The kernel's Documentation/admin-guide/mm/pagemap.rst. */
@@ -244,10 +245,15 @@ static int map_range(const struct mapping *m, const struct guest_memory *memory,
 	return 0;
 }
 
-static int map_layer(const struct mapping *m, const struct guest_memory *memory, struct error *err)
+/*
+ * Maps where pages are. Between two that are no further apart than `gap_max` bytes the file is mapped, too: a mapping has
+ * its price. What is not mapped stays as it was: in a base that is fresh memory, zero as the file's hole is. On a tmpfs
+ * each page of a hole would take room in the file as soon as a guest touched it.
+ */
+static int map_extents(const struct mapping *m, const struct guest_memory *memory, uint64_t gap_max, struct error *err)
 {
 	struct bytes in = bytes_from(m->extents, m->n_extents * EXTENT_SIZE);
-	uint64_t end = 0;
+	uint64_t start = 0, end = 0;
 	int status = 0;
 
 	for (uint64_t i = 0; i < m->n_extents && status == 0; i++) {
@@ -256,10 +262,21 @@ static int map_layer(const struct mapping *m, const struct guest_memory *memory,
 		if (offset % MACHINE_PAGE_SIZE || length % MACHINE_PAGE_SIZE || length == 0 || offset < end ||
 		    offset >= memory->size || length > memory->size - offset)
 			return error_set(err, EINVAL, "damaged: an extent is not within memory");
+		if (offset - end > gap_max) {
+			status = start < end ? map_range(m, memory, start, end - start, err) : 0;
+			start = offset;
+		}
 		end = offset + length;
-		status = map_range(m, memory, offset, length, err);
 	}
-	return status;
+	return status == 0 && start < end ? map_range(m, memory, start, end - start, err) : status;
+}
+
+/* Clones must not get more of a hole than they touch. */
+static int map_base(const struct mapping *m, const struct guest_memory *memory, struct error *err)
+{
+	if (madvise(page_at(memory, 0), memory->size, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)
+		return error_set(err, errno, "cannot be mapped: %s", strerror(errno));
+	return map_extents(m, memory, HOLE_MIN, err);
 }
 
 static int map_file(struct mapping *m, const char *path, unsigned index, const struct memory_chain *chain,
@@ -274,7 +291,7 @@ static int map_file(struct mapping *m, const char *path, unsigned index, const s
 	    memcmp(m->below, index ? chain->ids[index - 1] : none, SNAPSHOT_ID_SIZE) != 0)
 		return error_set(err, EINVAL, "of another snapshot: it does not belong at place %u of this one's chain",
 				 index + 1);
-	return index ? map_layer(m, memory, err) : map_range(m, memory, 0, memory->size, err);
+	return index ? map_extents(m, memory, 0, err) : map_base(m, memory, err);
 }
 
 int memory_file_map(const char *const paths[], unsigned n_paths, const struct memory_chain *chain,
