@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(client, pool):
         for properties, part in (({"scaleConfiguration": {"maxConcurrentSessions": 1001}}, "maxConcurrentSessions"),
                                  ({"sessionNetworkConfiguration": {"egressPolicy": {"allow": ["10.0.0.1/8"]}}},
                                   "bits after its prefix"),
-                                 ({"containerType": "CustomContainer"}, "PythonLTS, NodeLTS, Shell")):
+                                 ({"containerType": "GpuBase"}, "PythonLTS, NodeLTS, Shell")):
             response = client.request(method, "sessionPools/pool-b", json={"properties": properties})
             assert response.status_code == 400, (method, properties, response.text)
             assert part in response.json()["error"]["message"]
