@@ -403,7 +403,7 @@ static bool is_of_container(const char *inputs)
 {
 	size_t length;
 
-	return find_input(inputs, "container=", &length) != NULL;
+	return find_input(inputs, "container_start=", &length) != NULL;
 }
 
 /* A pool has it, by a name that it may not have been asked for yet. */
