@@ -117,7 +117,8 @@ static void go_on(struct container_client *c)
 		send_order(c, RUN, make(AGENT_CONTAINER_RUN, RUN, NULL, 0), 0);
 	} else if (!c->is_usable && (is_running || (c->is_held && c->state == AGENT_CONTAINER_HELD))) {
 		c->is_usable = true;
-		c->events->usable(c->owner);
+		if (c->events->usable)
+			c->events->usable(c->owner);
 	}
 }
 
@@ -184,7 +185,8 @@ static int take_dropped(struct container_client *c)
 
 	if (b.failed || bytes_left(&b) || n == 0 || c->connection.frames.request != WATCH)
 		return -EPROTO;
-	c->events->dropped(c->owner, n);
+	if (c->events->dropped)
+		c->events->dropped(c->owner, n);
 	return 0;
 }
 
@@ -194,7 +196,8 @@ static int take_output(struct container_client *c)
 
 	if (f->request != WATCH || f->size == 0)
 		return -EPROTO;
-	c->events->output(c->owner, f->type == AGENT_STDERR, f->body, f->size);
+	if (c->events->output)
+		c->events->output(c->owner, f->type == AGENT_STDERR, f->body, f->size);
 	return 0;
 }
 

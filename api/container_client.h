@@ -15,7 +15,7 @@
 
 struct container_client;
 
-/* None is called after container_client_close(). */
+/* None is called after container_client_close(). The first three may be NULL. */
 struct container_events {
 	/* It can be used, or is held if it was to be. Once, if ever. */
 	void (*usable)(void *owner);

@@ -42,25 +42,6 @@ static void vm_lost(void *owner, const char *reason)
 /* It is asked nothing that it could answer. */
 static const struct microvm_owner vm_callbacks = { .lost = vm_lost };
 
-static void client_usable(void *owner)
-{
-	(void)owner;
-}
-
-static void client_output(void *owner, bool is_stderr, const uint8_t *data, size_t size)
-{
-	(void)owner;
-	(void)is_stderr;
-	(void)data;
-	(void)size;
-}
-
-static void client_dropped(void *owner, uint64_t n_bytes)
-{
-	(void)owner;
-	(void)n_bytes;
-}
-
 static void client_exited(void *owner, const struct agent_container_exit *exit)
 {
 	(void)exit;
@@ -75,9 +56,6 @@ static void client_failed(void *owner, const char *reason, bool broke_protocol)
 }
 
 static const struct container_events client_events = {
-	.usable = client_usable,
-	.output = client_output,
-	.dropped = client_dropped,
 	.exited = client_exited,
 	.failed = client_failed,
 };

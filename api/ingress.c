@@ -48,7 +48,7 @@ static void refuse(struct ingress *i, int code, const char *reason)
 
 static void tell_written(struct ingress *i)
 {
-	if (!i->is_closing && i->phase == OPEN)
+	if (!i->is_closing && i->phase == OPEN && i->events->written)
 		i->events->written(i->owner);
 }
 

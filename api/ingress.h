@@ -20,7 +20,7 @@ struct ingress_events {
 	void (*data)(void *owner, const char *data, size_t size);
 	/* The container sends no more: `is_broken` if that was not its end of file. */
 	void (*ended)(void *owner, bool is_broken);
-	/* What was written went out, or cannot any more; or the shutdown did. */
+	/* What was written went out, or cannot any more; or the shutdown did. May be NULL. */
 	void (*written)(void *owner);
 };
 

@@ -47,15 +47,9 @@ static void on_ended(void *owner, bool is_broken)
 	close_slot(owner);
 }
 
-static void on_written(void *owner)
-{
-	(void)owner;
-}
-
 static const struct ingress_events events = {
 	.data = on_data,
 	.ended = on_ended,
-	.written = on_written,
 };
 
 static void on_closed(uv_handle_t *handle)

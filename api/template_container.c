@@ -65,12 +65,6 @@ static void client_output(void *owner, bool is_stderr, const uint8_t *data, size
 		container_log_append(t->log, is_stderr, data, size);
 }
 
-static void client_dropped(void *owner, uint64_t n_bytes)
-{
-	(void)owner;
-	(void)n_bytes;
-}
-
 static void client_exited(void *owner, const struct agent_container_exit *exit)
 {
 	struct template *t = owner;
@@ -93,7 +87,6 @@ static void client_failed(void *owner, const char *reason, bool broke_protocol)
 static const struct container_events start_events = {
 	.usable = client_usable,
 	.output = client_output,
-	.dropped = client_dropped,
 	.exited = client_exited,
 	.failed = client_failed,
 };
@@ -167,17 +160,11 @@ static void ingress_ended(void *owner, bool is_broken)
 	finish_asking(owner, NULL);
 }
 
-static void ingress_written(void *owner)
-{
-	(void)owner;
-}
-
 static const struct ingress_events question_events = {
 	.connected = ingress_connected,
 	.refused = ingress_refused,
 	.data = ingress_data,
 	.ended = ingress_ended,
-	.written = ingress_written,
 };
 
 static void clone_usable(void *owner)
@@ -203,7 +190,6 @@ static void clone_failed(void *owner, const char *reason, bool broke_protocol)
 static const struct container_events clone_events = {
 	.usable = clone_usable,
 	.output = client_output,
-	.dropped = client_dropped,
 	.exited = clone_exited,
 	.failed = clone_failed,
 };
