@@ -1,21 +1,17 @@
 #include "api/byte_range.h"
 
 #include "common/agent_protocol.h"
+#include "common/text.h"
 
 #include <string.h>
 #include <strings.h>
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* Moves *text beyond the digits. False if there are none. */
 static bool take_number(const char **text, uint64_t *number)
 {
-	if (!is_digit(**text))
+	if (!text_is_digit(**text))
 		return false;
-	for (*number = 0; is_digit(**text); (*text)++) {
+	for (*number = 0; text_is_digit(**text); (*text)++) {
 		uint64_t digit = (uint64_t)(**text - '0');
 
 		*number = *number > (INT64_MAX - digit) / 10 ? INT64_MAX : *number * 10 + digit;

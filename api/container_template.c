@@ -1,6 +1,7 @@
 #include "api/container_template.h"
 
 #include "api/json.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,16 +88,15 @@ static int read_probe_type(json_t *out, const json_t *probe, struct error *err)
 	static const char *const types[] = { "Liveness", "Readiness", "Startup" };
 	const char *text = "";
 	size_t size = 0;
+	int type;
 
 	if (json_get_text(probe, "type", &text, &size, err) < 0)
 		return -err->code;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strcasecmp(types[i], text) != 0)
-			continue;
-		json_object_set_new(out, "type", json_string(types[i]));
-		return 0;
-	}
-	return error_set(err, EINVAL, "The property 'type' of a probe must be Liveness, Readiness or Startup.");
+	type = text_find_word(types, sizeof(types) / sizeof(types[0]), text);
+	if (type < 0)
+		return error_set(err, EINVAL, "The property 'type' of a probe must be Liveness, Readiness or Startup.");
+	json_object_set_new(out, "type", json_string(types[type]));
+	return 0;
 }
 
 static int read_headers(json_t *out, const json_t *http, struct error *err)
@@ -244,14 +244,15 @@ static int read_snapshot(json_t *out, const json_t *template, struct error *err)
 	static const char *const words[] = { "Running", "BeforeEntrypoint" };
 	const char *text = "";
 	size_t size = 0;
+	int word;
 
 	if (json_get_text(template, "snapshot", &text, &size, err) < 0)
 		return -err->code;
 	if (size == 0)
 		return 0;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcasecmp(words[i], text) == 0)
-			return json_object_set_new(out, "snapshot", json_string(words[i]));
+	word = text_find_word(words, sizeof(words) / sizeof(words[0]), text);
+	if (word >= 0)
+		return json_object_set_new(out, "snapshot", json_string(words[word]));
 	return error_set(err, EINVAL,
 			 "The property 'snapshot' in 'customContainerTemplate' must be Running or BeforeEntrypoint.");
 }

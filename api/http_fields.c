@@ -1,5 +1,7 @@
 #include "api/http_fields.h"
 
+#include "common/text.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -7,13 +9,9 @@ bool http_is_token(const char *text, size_t size)
 {
 	static const char others[] = "!#$%&'*+-.^_`|~";
 
-	for (size_t i = 0; i < size; i++) {
-		char c = text[i];
-		bool is_alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-
-		if (!is_alphanumeric && !memchr(others, c, sizeof(others) - 1))
+	for (size_t i = 0; i < size; i++)
+		if (!text_is_letter_or_digit(text[i]) && !memchr(others, text[i], sizeof(others) - 1))
 			return false;
-	}
 	return size > 0;
 }
 
@@ -51,8 +49,5 @@ bool http_is_hop_by_hop(const char *name)
 		"Transfer-Encoding", "Upgrade",          "Proxy-Authenticate", "Proxy-Authorization",
 	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcasecmp(names[i], name) == 0)
-			return true;
-	return false;
+	return text_find_word(names, sizeof(names) / sizeof(names[0]), name) >= 0;
 }

@@ -2,6 +2,7 @@
 
 #include "api/utf8.h"
 #include "common/hex.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -59,14 +60,9 @@ void json_put_text(struct buffer *out, const char *text)
 		buffer_put_text(out, "null");
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static size_t skip_digits(const char *text, size_t size, size_t at)
 {
-	while (at < size && is_digit(text[at]))
+	while (at < size && text_is_digit(text[at]))
 		at++;
 	return at;
 }

@@ -1,5 +1,7 @@
 #include "api/pool_definition.h"
 
+#include "common/text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,14 +24,6 @@ static const char *const networks[POOL_N_NETWORKS] = {
 	[POOL_EGRESS_ENABLED] = "EgressEnabled",
 };
 
-static int find_word(const char *const *words, int n_words, const char *word)
-{
-	for (int i = 0; i < n_words; i++)
-		if (strcasecmp(words[i], word) == 0)
-			return i;
-	return -1;
-}
-
 const char *pool_container_type_name(enum pool_container_type type)
 {
 	return container_types[type];
@@ -42,7 +36,7 @@ enum agent_language pool_language(enum pool_container_type type)
 
 int pool_container_type_from_name(const char *name)
 {
-	return find_word(container_types, POOL_N_CONTAINER_TYPES, name);
+	return text_find_word(container_types, POOL_N_CONTAINER_TYPES, name);
 }
 
 const char *pool_lifecycle_name(enum pool_lifecycle lifecycle)
@@ -55,7 +49,7 @@ int pool_lifecycle_from_name(const char *name)
 	/* The name that Azure has for it: a session's container does not exit by itself here. */
 	if (strcasecmp(name, "OnContainerExit") == 0)
 		return POOL_MAX_LIFETIME;
-	return find_word(lifecycles, POOL_N_LIFECYCLES, name);
+	return text_find_word(lifecycles, POOL_N_LIFECYCLES, name);
 }
 
 const char *pool_network_name(enum pool_network network)
@@ -65,7 +59,7 @@ const char *pool_network_name(enum pool_network network)
 
 int pool_network_from_name(const char *name)
 {
-	return find_word(networks, POOL_N_NETWORKS, name);
+	return text_find_word(networks, POOL_N_NETWORKS, name);
 }
 
 struct pool_definition pool_definition_default(const char *name)
@@ -88,11 +82,6 @@ struct pool_definition pool_definition_default(const char *name)
 	return d;
 }
 
-static bool is_letter_or_digit(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool pool_name_is_valid(const char *name)
 {
 	size_t length = strlen(name);
@@ -100,7 +89,7 @@ bool pool_name_is_valid(const char *name)
 	if (length < 2 || length >= POOL_NAME_SIZE || name[0] == '-')
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if (!is_letter_or_digit(name[i]) && name[i] != '-')
+		if (!text_is_letter_or_digit(name[i]) && name[i] != '-')
 			return false;
 	return true;
 }

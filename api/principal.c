@@ -1,6 +1,7 @@
 #include "api/principal.h"
 
 #include "api/pool_definition.h"
+#include "common/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,10 +20,7 @@ const char *role_name(enum role role)
 
 int role_from_name(const char *name)
 {
-	for (int i = 0; i < N_ROLES; i++)
-		if (strcasecmp(name, names[i]) == 0)
-			return i;
-	return -1;
+	return text_find_word(names, N_ROLES, name);
 }
 
 bool pool_list_has(const char *list, const char *pool)

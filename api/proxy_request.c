@@ -1,6 +1,7 @@
 #include "api/proxy_request.h"
 
 #include "api/http_fields.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,10 +41,7 @@ static bool is_own(const char *name)
 		"X-Forwarded-Host",
 	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcasecmp(names[i], name) == 0)
-			return true;
-	return false;
+	return text_find_word(names, sizeof(names) / sizeof(names[0]), name) >= 0;
 }
 
 /*

@@ -1,5 +1,7 @@
 #include "api/proxy_route.h"
 
+#include "common/text.h"
+
 #include <strings.h>
 
 /* What Hearth answers itself below the path of such a pool, if no session is named. */
@@ -12,10 +14,7 @@ static bool is_own(const char *segment)
 		"rotateMcpServerCredentials",
 	};
 
-	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
-		if (strcasecmp(segments[i], segment) == 0)
-			return true;
-	return false;
+	return text_find_word(segments, sizeof(segments) / sizeof(segments[0]), segment) >= 0;
 }
 
 bool proxy_takes(enum pool_container_type type, bool names_pool, bool has_identifier, char *const *segments,

@@ -2,6 +2,7 @@
 
 #include "api/http_fields.h"
 #include "common/hex.h"
+#include "common/text.h"
 
 #include <string.h>
 #include <strings.h>
@@ -82,15 +83,11 @@ no_line:
 	return -1;
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool take_status(struct response_parser *p, const char *line)
 {
 	if (strncmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') || line[8] != ' ' ||
-	    !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) || (line[12] != ' ' && line[12] != '\0'))
+	    !text_is_digit(line[9]) || !text_is_digit(line[10]) || !text_is_digit(line[11]) ||
+	    (line[12] != ' ' && line[12] != '\0'))
 		return false;
 	p->is_11 = line[7] == '1';
 	p->status = (unsigned int)((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));

@@ -1,14 +1,11 @@
 #include "api/image/image_name.h"
 
+#include "common/text.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-
-static bool is_letter_or_digit(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 /* Words of letters, digits, ".", "_" and "-", with single "/", ":" and "@" between them. */
 static bool is_name(const char *text)
@@ -18,8 +15,8 @@ static bool is_name(const char *text)
 	for (; *text; text++) {
 		bool is_separator = strchr("/:@", *text) != NULL;
 
-		if (begins ? !is_letter_or_digit(*text)
-			   : !is_separator && !is_letter_or_digit(*text) && !strchr("._-", *text))
+		if (begins ? !text_is_letter_or_digit(*text)
+			   : !is_separator && !text_is_letter_or_digit(*text) && !strchr("._-", *text))
 			return false;
 		begins = is_separator;
 	}
