@@ -1,11 +1,15 @@
 #include "api/container_log.h"
 
+#include "common/log.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	PIECE_MAX = 4096,             /* so that not too much goes at once */
 	ROOM = CONTAINER_LOG_MAX / 8, /* that is made at a time */
+	SAID_MAX = 512,               /* bytes of the last words in a reason */
 };
 
 struct header {
@@ -122,6 +126,16 @@ size_t container_log_tail(const struct container_log *log, char *text, size_t si
 	n -= (size_t)(line + 1 - text);
 	memmove(text, line + 1, n);
 	return n;
+}
+
+void container_log_explain(const struct container_log *log, const char *reason, char text[CONTAINER_REASON_SIZE])
+{
+	char said[SAID_MAX], quoted[2 * SAID_MAX];
+	size_t n = log ? container_log_tail(log, said, sizeof(said) - 1) : 0;
+
+	said[n] = '\0';
+	snprintf(text, CONTAINER_REASON_SIZE, "%.512s%s%.900s", reason, n ? "; it wrote last: " : "",
+		 n ? log_quote(quoted, sizeof(quoted), said) : "");
 }
 
 void container_log_fini(struct container_log *log)

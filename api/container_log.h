@@ -46,6 +46,13 @@ uint64_t container_log_missed(const struct container_log *log, const struct cont
 /* Copies the last bytes of all pieces, at most `size`, from the beginning of a line if that leaves any. How many. */
 size_t container_log_tail(const struct container_log *log, char *text, size_t size);
 
+enum {
+	CONTAINER_REASON_SIZE = 1536, /* with NUL */
+};
+
+/* Writes the reason why something came to nothing, and the last words of the log (NULL: none), quoted; both may be cut. */
+void container_log_explain(const struct container_log *log, const char *reason, char text[CONTAINER_REASON_SIZE]);
+
 void container_log_fini(struct container_log *log);
 
 #endif

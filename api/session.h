@@ -167,7 +167,6 @@ struct session_keepsake **sessions_kept(const struct sessions *sessions, const c
 struct session_container {
 	char guid[GUID_SIZE];                    /* the session's */
 	bool is_over;                            /* it was kept of a session that has ended */
-	int64_t ended_ms;                        /* CLOCK_REALTIME */
 	const char *reason;                      /* why the session has ended, "" while it has not */
 	const struct agent_container_exit *exit; /* NULL: it did not end by itself */
 	const struct container_log *log;         /* these three are valid until the loop runs again */

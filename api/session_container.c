@@ -16,44 +16,52 @@
 enum {
 	ENDED_KEPT_MS = 3600 * 1000,
 	ENDED_MAX = 256, /* of a pool */
-	SAID_MAX = 512,  /* bytes of what a container wrote last, in a reason */
 	ENVIRONMENT_SIZE = SESSION_IDENTIFIER_MAX + POOL_NAME_SIZE + GUID_SIZE + 128,
 };
 
-/* The container of a session that is over. */
-struct container_end {
-	struct container_end *next;
+/* What is known of a container: what it wrote, how it has ended; and whose it was, once its session is over. */
+struct container_record {
+	struct container_record *next;
+	struct container_log log;
+	bool has_exited;
+	struct agent_container_exit exit;
 	char identifier[SESSION_IDENTIFIER_MAX + 1];
 	char guid[GUID_SIZE];
 	char reason[256]; /* of the session's end */
-	bool has_exited;
-	struct agent_container_exit exit;
 	int64_t ended_ms;
-	struct container_log log;
 };
 
 /* ---- what is kept ------------------------------------------------------------------------------------------------ */
 
-static void free_end(struct container_end *e)
+/* The session's, made if there is none yet. NULL if there is no memory. */
+static struct container_record *record_of(struct session *s)
 {
-	container_log_fini(&e->log);
-	free(e);
+	if (!s->record)
+		s->record = calloc(1, sizeof(*s->record));
+	return s->record;
 }
 
-static void forget(struct container_end **from)
+static void free_record(struct container_record *r)
+{
+	if (r)
+		container_log_fini(&r->log);
+	free(r);
+}
+
+static void forget(struct container_record **from)
 {
 	while (*from) {
-		struct container_end *e = *from;
+		struct container_record *r = *from;
 
-		*from = e->next;
-		free_end(e);
+		*from = r->next;
+		free_record(r);
 	}
 }
 
 static void forget_old(struct sessions *all)
 {
 	int64_t oldest_ms = timestamp_now_ms() - ENDED_KEPT_MS;
-	struct container_end **link = &all->ended;
+	struct container_record **link = &all->ended;
 
 	for (unsigned int n = 0; *link && n < ENDED_MAX && (*link)->ended_ms > oldest_ms; n++)
 		link = &(*link)->next;
@@ -65,68 +73,63 @@ void sessions_forget_containers(struct sessions *all)
 	forget(&all->ended);
 }
 
+static bool is_blank(const struct container_record *r)
+{
+	return !r->has_exited && !r->log.size && !r->log.n_dropped;
+}
+
 void session_container_keep(struct session *s, const char *reason)
 {
-	struct container_end *e = s->container_end ? s->container_end : calloc(1, sizeof(*e));
+	struct container_record *r = STEAL(&s->record);
 
 	session_container_leave(s);
-	s->container_end = NULL;
-	if (!e)
-		return;
-	if (!s->log && !e->has_exited) {
-		free(e);
+	if (!r || is_blank(r)) {
+		free_record(r);
 		return;
 	}
-	snprintf(e->identifier, sizeof(e->identifier), "%s", s->identifier);
-	memcpy(e->guid, s->guid, sizeof(e->guid));
-	snprintf(e->reason, sizeof(e->reason), "%s", reason);
-	e->ended_ms = timestamp_now_ms();
-	if (s->log)
-		e->log = *s->log;
-	free(STEAL(&s->log));
-	e->next = s->all->ended;
-	s->all->ended = e;
+	snprintf(r->identifier, sizeof(r->identifier), "%s", s->identifier);
+	memcpy(r->guid, s->guid, sizeof(r->guid));
+	snprintf(r->reason, sizeof(r->reason), "%s", reason);
+	r->ended_ms = timestamp_now_ms();
+	r->next = s->all->ended;
+	s->all->ended = r;
 	forget_old(s->all);
 }
 
 void session_container_discard(struct session *s)
 {
-	if (s->log)
-		container_log_fini(s->log);
-	free(STEAL(&s->log));
-	free(STEAL(&s->container_end));
+	free_record(STEAL(&s->record));
 }
 
 bool sessions_container(struct sessions *all, const char *identifier, const char *guid, struct session_container *c)
 {
 	static const struct container_log empty;
 	const struct session *s = session_find(all, identifier);
-	const struct container_end *e;
+	const struct container_record *r;
 
 	*c = (struct session_container) { .reason = "", .log = &empty };
 	if (s && (!guid || strcmp(s->guid, guid) == 0)) {
 		memcpy(c->guid, s->guid, sizeof(c->guid));
-		c->log = s->log ? s->log : &empty;
+		c->log = s->record ? &s->record->log : &empty;
 		return all->rules.container != NULL;
 	}
 	forget_old(all);
-	for (e = all->ended; e; e = e->next)
-		if (strcmp(e->identifier, identifier) == 0 && (!guid || strcmp(e->guid, guid) == 0))
+	for (r = all->ended; r; r = r->next)
+		if (strcmp(r->identifier, identifier) == 0 && (!guid || strcmp(r->guid, guid) == 0))
 			break;
-	if (!e)
+	if (!r)
 		return false;
-	memcpy(c->guid, e->guid, sizeof(c->guid));
+	memcpy(c->guid, r->guid, sizeof(c->guid));
 	c->is_over = true;
-	c->ended_ms = e->ended_ms;
-	c->reason = e->reason;
-	c->exit = e->has_exited ? &e->exit : NULL;
-	c->log = &e->log;
+	c->reason = r->reason;
+	c->exit = r->has_exited ? &r->exit : NULL;
+	c->log = &r->log;
 	return true;
 }
 
 size_t session_use_log(const struct session_use *u, char *text, size_t size)
 {
-	return u->session && u->session->log ? container_log_tail(u->session->log, text, size) : 0;
+	return u->session && u->session->record ? container_log_tail(&u->session->record->log, text, size) : 0;
 }
 
 /* ---- what it says ------------------------------------------------------------------------------------------------ */
@@ -140,13 +143,6 @@ static void on_usable(void *owner)
 		return;
 	uv_timer_stop(&s->timer);
 	session_become_usable(s);
-}
-
-static struct container_log *log_of(struct session *s)
-{
-	if (!s->log)
-		s->log = calloc(1, sizeof(*s->log));
-	return s->log;
 }
 
 /*
@@ -168,8 +164,8 @@ static void on_output(void *owner, bool is_stderr, const uint8_t *data, size_t s
 	struct session *s = owner;
 	size_t n = (size_t)hear(s, size);
 
-	if (n && log_of(s))
-		container_log_append(s->log, is_stderr, data + size - n, n);
+	if (n && record_of(s))
+		container_log_append(&s->record->log, is_stderr, data + size - n, n);
 }
 
 static void on_dropped(void *owner, uint64_t n_bytes)
@@ -177,20 +173,18 @@ static void on_dropped(void *owner, uint64_t n_bytes)
 	struct session *s = owner;
 	uint64_t n = hear(s, n_bytes);
 
-	if (n && log_of(s))
-		container_log_note_dropped(s->log, n);
+	if (n && record_of(s))
+		container_log_note_dropped(&s->record->log, n);
 }
 
 /* It came to nothing: for a reason, and what it wrote last tells more. */
 static void lose(struct session *s, const char *why)
 {
-	char reason[1024 + SAID_MAX], said[SAID_MAX], quoted[2 * SAID_MAX];
-	size_t n = s->log ? container_log_tail(s->log, said, sizeof(said) - 1) : 0;
+	char text[CONTAINER_REASON_SIZE], reason[CONTAINER_REASON_SIZE + 64];
 
-	said[n] = '\0';
-	snprintf(reason, sizeof(reason), "its container %s: %.512s%s%.900s",
-		 s->state == SESSION_BOOTING ? "was not to be had" : "cannot be watched any more", why,
-		 n ? "; it wrote last: " : "", n ? log_quote(quoted, sizeof(quoted), said) : "");
+	container_log_explain(s->record ? &s->record->log : NULL, why, text);
+	snprintf(reason, sizeof(reason), "its container %s: %s",
+		 s->state == SESSION_BOOTING ? "was not to be had" : "cannot be watched any more", text);
 	microvm_lose(s->microvm, reason);
 }
 
@@ -199,11 +193,9 @@ static void on_exited(void *owner, const struct agent_container_exit *exit)
 	struct session *s = owner;
 	char reason[sizeof(exit->sentence) + 64];
 
-	if (!s->container_end)
-		s->container_end = calloc(1, sizeof(*s->container_end));
-	if (s->container_end) {
-		s->container_end->has_exited = true;
-		s->container_end->exit = *exit;
+	if (record_of(s)) {
+		s->record->has_exited = true;
+		s->record->exit = *exit;
 	}
 	if (s->state == SESSION_BOOTING) {
 		lose(s, exit->sentence);
@@ -260,7 +252,8 @@ static void on_no_memory(uv_timer_t *timer)
 /* Another one than the session may have had before. */
 static void forget_earlier(struct session *s)
 {
-	free(STEAL(&s->container_end));
+	if (s->record)
+		s->record->has_exited = false;
 	s->log_heard = 0;
 }
 
@@ -288,7 +281,7 @@ void session_container_begin(struct session *s)
 
 struct container_client *session_container_take(struct session *s)
 {
-	bool is_running = s->microvm && s->has_container && !(s->container_end && s->container_end->has_exited);
+	bool is_running = s->microvm && s->has_container && !(s->record && s->record->has_exited);
 
 	/* One that is not in use yet has nothing to bring in order. */
 	return is_running && s->state != SESSION_BOOTING ? STEAL(&s->container) : NULL;

@@ -69,11 +69,10 @@ struct session {
 	unsigned int n_waiting_uses;
 	struct session_job *jobs; /* those that wait or are done, oldest first */
 	struct session_keepsake *keepsakes;
-	struct container_client *container;  /* of one that runs a container */
-	bool has_container;                  /* its machine's container was started */
-	struct container_log *log;           /* what that wrote; NULL: nothing */
-	uint64_t log_position, log_heard;    /* bytes of that: what the present connection has told, and any did */
-	struct container_end *container_end; /* it has ended; NULL: not, as far as is known */
+	struct container_client *container; /* of one that runs a container */
+	bool has_container;                 /* its machine's container was started */
+	uint64_t log_position, log_heard;   /* bytes that wrote: what the present connection has told, and any did */
+	struct container_record *record;    /* what is known of it; NULL: nothing */
 	struct {
 		uint64_t since_ns; /* up to which its machine's time is counted */
 		uint64_t vcpu_us, mib_us, ran_us, n_executions;
@@ -93,9 +92,9 @@ struct sessions {
 	void (*changed)(void *data);
 	void *data;
 	struct session *list;
-	struct container_end *ended; /* containers of sessions that are over, the latest first */
-	struct rate_limit rate;      /* of the requests to all */
-	unsigned int rate_wait_s;    /* after which the one that was refused last would not have been */
+	struct container_record *ended; /* of sessions that are over, the latest first */
+	struct rate_limit rate;         /* of the requests to all */
+	unsigned int rate_wait_s;       /* after which the one that was refused last would not have been */
 	bool is_stopping;
 };
 

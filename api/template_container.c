@@ -9,7 +9,6 @@
 #include "api/microvm_directory.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
-#include "common/log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 
 enum {
 	ASK_TIMEOUT_MS = 5000,
-	SAID_MAX = 512, /* of what it wrote last, in a problem */
 };
 
 #define QUESTION "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -39,12 +37,9 @@ void template_container_abort(struct template *t)
 /* With what the container wrote last, which tells more. */
 static void report_failure(struct template *t, const char *reason)
 {
-	char problem[1024 + SAID_MAX], said[SAID_MAX], quoted[2 * SAID_MAX];
-	size_t n = t->log ? container_log_tail(t->log, said, sizeof(said) - 1) : 0;
+	char problem[CONTAINER_REASON_SIZE];
 
-	said[n] = '\0';
-	snprintf(problem, sizeof(problem), "%.512s%s%.900s", reason, n ? "; it wrote last: " : "",
-		 n ? log_quote(quoted, sizeof(quoted), said) : "");
+	container_log_explain(t->log, reason, problem);
 	template_container_abort(t);
 	template_container_started(t, problem);
 }
