@@ -1,11 +1,11 @@
 #include "api/proxy_tunnel.h"
 
+#include "api/proxy_private.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-	BACKLOG_HIGH = 256 << 10, /* bytes on their way to a side that does not take them */
-	BACKLOG_LOW = 64 << 10,
 	/* After one side has ended: without a byte from the other. One that both leave open may be idle for ever. */
 	HALF_CLOSED_MS = 120000,
 };
@@ -106,7 +106,7 @@ void tunnel_send_container(struct tunnel *t, const char *data, size_t size)
 	note_progress(t);
 	if (!ingress_write(t->ingress, data, size))
 		finish(t);
-	else if (ingress_backlog(t->ingress) > BACKLOG_HIGH)
+	else if (ingress_backlog(t->ingress) > PROXY_BACKLOG_HIGH)
 		read_client(t, false);
 }
 
@@ -132,7 +132,7 @@ static void on_ingress_written(void *owner)
 	struct tunnel *t = owner;
 
 	note_progress(t);
-	if (ingress_backlog(t->ingress) < BACKLOG_LOW)
+	if (ingress_backlog(t->ingress) < PROXY_BACKLOG_LOW)
 		read_client(t, true);
 	finish_if_done(t);
 }
@@ -149,7 +149,7 @@ static void on_written(uv_write_t *request, int status)
 	note_progress(t);
 	if (status < 0)
 		finish(t);
-	else if (t->client.write_queue_size < BACKLOG_LOW)
+	else if (t->client.write_queue_size < PROXY_BACKLOG_LOW)
 		ingress_pause(t->ingress, false);
 }
 
@@ -171,7 +171,7 @@ void tunnel_send_client(struct tunnel *t, const char *data, size_t size)
 	if (uv_write(&w->request, (uv_stream_t *)&t->client, &buf, 1, on_written) < 0) {
 		free(w);
 		finish(t);
-	} else if (t->client.write_queue_size > BACKLOG_HIGH) {
+	} else if (t->client.write_queue_size > PROXY_BACKLOG_HIGH) {
 		ingress_pause(t->ingress, true);
 	}
 }

@@ -186,16 +186,20 @@ static void finish_queue(struct session *s, struct execution *queue, enum execut
 	}
 }
 
+static void keep(struct session *s, struct session_keepsake *keepsake)
+{
+	keepsake->next = s->keepsakes;
+	s->keepsakes = keepsake;
+}
+
 void session_keep(const struct execution *e, struct session_keepsake *keepsake)
 {
-	keepsake->next = e->session->keepsakes;
-	e->session->keepsakes = keepsake;
+	keep(e->session, keepsake);
 }
 
 void session_use_keep(const struct session_use *u, struct session_keepsake *keepsake)
 {
-	keepsake->next = u->session->keepsakes;
-	u->session->keepsakes = keepsake;
+	keep(u->session, keepsake);
 }
 
 struct session_keepsake *session_use_kept(const struct session_use *u)

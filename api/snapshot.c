@@ -265,12 +265,12 @@ static int link_bases(const char *folder, const struct snapshot *parent)
 }
 
 /* Where it cannot be a hard link it is a symbolic one: it does not stay then if the file is removed. */
-static int link_disk(const char *folder, unsigned int i, const char *path)
+int snapshot_writer_add_disk(const struct snapshot_writer *w, unsigned int i, const char *path)
 {
 	AUTO_FREE char *real = realpath(path, NULL);
 	char to[SNAPSHOT_PATH_MAX + 32];
 
-	snprintf(to, sizeof(to), "%s/disk.%u", folder, i);
+	snprintf(to, sizeof(to), "%s/disk.%u", w->folder, i);
 	if (!real)
 		return -errno;
 	if (link(real, to) == 0)
@@ -278,7 +278,7 @@ static int link_disk(const char *folder, unsigned int i, const char *path)
 	return symlink(real, to) < 0 ? -errno : 0;
 }
 
-static int link_disks(const char *folder, const struct snapshot *parent)
+static int add_disks(const struct snapshot_writer *w, const struct snapshot *parent)
 {
 	int rc = 0;
 
@@ -286,7 +286,7 @@ static int link_disks(const char *folder, const struct snapshot *parent)
 		char from[SNAPSHOT_PATH_MAX + 32];
 
 		snapshot_disk_path(parent, i, from, sizeof(from));
-		rc = link_disk(folder, i, from);
+		rc = snapshot_writer_add_disk(w, i, from);
 	}
 	return rc;
 }
@@ -324,7 +324,7 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 	if (rc == 0 && parent)
 		rc = link_bases(w->folder, parent);
 	if (rc == 0 && parent)
-		rc = link_disks(w->folder, parent);
+		rc = add_disks(w, parent);
 	if (rc == 0 && parent)
 		link_working_set(w->folder, parent);
 	if (rc == 0)
@@ -340,11 +340,6 @@ int snapshot_writer_open(struct snapshot_writer *w, const char *root, const stru
 		folder_remove(w->folder);
 	w->folder[0] = '\0';
 	return error_set(err, -rc, "cannot make a snapshot in %s: %s", root, strerror(-rc));
-}
-
-int snapshot_writer_add_disk(const struct snapshot_writer *w, unsigned int i, const char *path)
-{
-	return link_disk(w->folder, i, path);
 }
 
 /*

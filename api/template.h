@@ -6,7 +6,8 @@
  *
  * On disk, in the template directory:
  *
- *     <key>/            a built-in template, or one of a container: a snapshot (snapshot.h) and `inputs`, the text that the key was made from
+ *     <key>/            a built-in template, or one of a container: a snapshot (snapshot.h) and `inputs`, the text that
+ *                       the key was made from
  *     user/<name>/      a user's template
  *     instance-<n>/     snapshots of the sessions of one hearthd, and what is being written
  */

@@ -3,8 +3,8 @@
  * and writes down which pages that touched, so that later clones have them ready.
  */
 #include "api/container_spec.h"
-#include "api/shell_code.h"
 #include "api/folder.h"
+#include "api/shell_code.h"
 #include "api/template_private.h"
 #include "common/cleanup.h"
 #include "common/log.h"
