@@ -23,7 +23,7 @@ NETD := vmm/network/netd.c vmm/network/options.c vmm/network/passt.c vmm/network
 HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c api/log_json.c \
            api/http_server.c api/http_answer.c api/http_listener.c api/tls.c api/hang_up_watch.c api/tls_relay.c api/header_watch.c \
            api/http_fields.c api/response_parser.c \
-           api/proxy.c api/proxy_answer.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/ingress.c api/ingress_idle.c \
+           api/proxy.c api/proxy_answer.c api/proxy_request.c api/proxy_route.c api/proxy_tunnel.c api/stream_write.c api/ingress.c api/ingress_idle.c \
            api/url.c api/router.c api/rest.c api/rest_json.c api/rest_execute.c api/rest_health.c \
            api/rest_metrics.c api/metrics.c api/metrics_text.c \
            api/rest_session.c api/rest_session_logs.c api/rest_session_orders.c api/rest_order.c api/rest_template.c \
@@ -49,7 +49,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
            api/template.c api/template_user.c api/template_build.c api/template_container.c api/template_key.c api/snapshot.c api/folder.c api/folder_make.c \
            api/microvm.c api/microvm_agent.c api/microvm_start.c api/microvm_save.c api/microvm_directory.c \
-           api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/agent_frames.c \
+           api/vmm_client.c api/vmm_child.c api/vmm_output.c api/vmm_process.c api/vmm_cgroups.c api/guest_listener.c api/ready_listener.c api/agent_client.c api/agent_connection.c api/vsock_connect.c api/agent_frames.c \
            api/mime_bundle.c
 
 IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/image/entry_name.c api/image/layer.c \
@@ -129,9 +129,9 @@ UNIT_TESTS += agent_frames mime_bundle agent_client execute_request
 UNIT_agent_frames := api/agent_frames.c
 UNIT_mime_bundle := api/mime_bundle.c
 UNIT_TESTS += container_client session_log
-UNIT_container_client := api/container_client.c api/agent_connection.c api/agent_frames.c
+UNIT_container_client := api/container_client.c api/agent_connection.c api/vsock_connect.c api/agent_frames.c
 UNIT_session_log := api/container_log.c
-UNIT_agent_client := api/agent_client.c api/agent_connection.c api/agent_frames.c api/mime_bundle.c
+UNIT_agent_client := api/agent_client.c api/agent_connection.c api/vsock_connect.c api/agent_frames.c api/mime_bundle.c
 UNIT_TESTS += execute_answer http http_tls
 UNIT_http_tls := api/http_server.c api/http_answer.c api/http_listener.c api/hang_up_watch.c api/tls_relay.c api/header_watch.c api/url.c api/buffer.c api/tls.c \
                  api/cli/certificate.c

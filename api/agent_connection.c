@@ -1,7 +1,6 @@
 #include "api/agent_connection.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,26 +64,21 @@ static void take_frames(struct agent_connection *c, const uint8_t *data, size_t 
 }
 
 /* Takes the VMM's answer to CONNECT; what follows it is the agent's. */
-static void take_answer(struct agent_connection *c, const uint8_t *data, size_t size)
+static void take_answer(struct agent_connection *c, const char *data, size_t size)
 {
-	const uint8_t *end = memchr(data, '\n', size);
-	size_t n = end ? (size_t)(end - data) : size;
+	int rc = vsock_answer_take(&c->answer, &data, &size);
 
-	if (n >= sizeof(c->answer) - c->n_answer) {
-		fail(c, true, "the VMM's answer to CONNECT is too long");
+	if (rc < 0) {
+		fail(c, true,
+		     rc == -EMSGSIZE ? "the VMM's answer to CONNECT is too long"
+				     : "the VMM refused a connection to the agent");
 		return;
 	}
-	memcpy(c->answer + c->n_answer, data, n);
-	c->n_answer += n;
-	if (!end)
+	if (rc == 0)
 		return;
-	if (c->n_answer < 3 || memcmp(c->answer, "OK ", 3) != 0) {
-		fail(c, true, "the VMM refused a connection to the agent");
-		return;
-	}
 	c->is_connected = true;
 	c->events->connected(c->owner);
-	take_frames(c, end + 1, size - n - 1);
+	take_frames(c, (const uint8_t *)data, size);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -102,7 +96,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	if (n < 0)
 		fail(c, false, c->is_connected ? "the agent closed the connection" : "the agent does not listen");
 	else if (!c->is_connected)
-		take_answer(c, (const uint8_t *)buf->base, (size_t)n);
+		take_answer(c, buf->base, (size_t)n);
 	else
 		take_frames(c, (const uint8_t *)buf->base, (size_t)n);
 }
@@ -124,8 +118,8 @@ static void on_connect(uv_connect_t *request, int status)
 {
 	struct agent_connection *c = request->data;
 	struct agent_write *w;
-	char line[32];
-	size_t length = (size_t)snprintf(line, sizeof(line), "CONNECT %d\n", AGENT_PORT);
+	char line[VSOCK_LINE_SIZE];
+	size_t length = vsock_connect_line(line, AGENT_PORT);
 
 	if (status == UV_ECANCELED || c->is_closing)
 		return;

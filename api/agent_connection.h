@@ -6,6 +6,7 @@
 #define HEARTH_API_AGENT_CONNECTION_H
 
 #include "api/agent_frames.h"
+#include "api/vsock_connect.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +31,7 @@ struct agent_connection {
 	uv_connect_t connect;
 	const struct agent_connection_events *events;
 	void *owner;
-	char answer[32]; /* the VMM's "OK <n>" line */
-	size_t n_answer;
+	struct vsock_answer answer;
 	bool is_connected;
 	bool is_paused;
 	bool is_closing;

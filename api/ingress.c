@@ -1,5 +1,7 @@
 #include "api/ingress.h"
 
+#include "api/stream_write.h"
+#include "api/vsock_connect.h"
 #include "common/agent_protocol.h"
 #include "common/cleanup.h"
 
@@ -25,17 +27,11 @@ struct ingress {
 	const struct ingress_events *events;
 	void *owner;
 	enum phase phase;
-	char answer[32]; /* the VMM's "OK <n>" line */
-	size_t n_answer;
+	struct vsock_answer answer;
 	bool is_paused;
 	bool has_ended; /* nothing more comes */
 	bool is_deaf;
 	bool is_closing;
-};
-
-struct write {
-	uv_write_t request;
-	char data[];
 };
 
 static void refuse(struct ingress *i, int code, const char *reason)
@@ -63,21 +59,14 @@ static void on_written(uv_write_t *request, int status)
 	tell_written(i);
 }
 
+/* False if there is no memory. */
 static bool send_copy(struct ingress *i, const void *data, size_t size)
 {
-	struct write *w = malloc(sizeof(*w) + size);
-	uv_buf_t buf;
+	int rc = stream_write_copy((uv_stream_t *)&i->pipe, data, size, on_written);
 
-	if (!w)
-		return false;
-	memcpy(w->data, data, size);
-	w->request.data = w;
-	buf = uv_buf_init(w->data, (unsigned int)size);
-	if (uv_write(&w->request, (uv_stream_t *)&i->pipe, &buf, 1, on_written) < 0) {
-		free(w);
+	if (rc < 0 && rc != UV_ENOMEM)
 		i->is_deaf = true;
-	}
-	return true;
+	return rc != UV_ENOMEM;
 }
 
 bool ingress_write(struct ingress *i, const void *data, size_t size)
@@ -129,24 +118,18 @@ static void take_byte(struct ingress *i, const char *data, size_t size)
 
 static void take_answer(struct ingress *i, const char *data, size_t size)
 {
-	const char *end = memchr(data, '\n', size);
-	size_t n = end ? (size_t)(end - data) : size;
+	int rc = vsock_answer_take(&i->answer, &data, &size);
 
-	if (n >= sizeof(i->answer) - i->n_answer) {
-		refuse(i, 0, "the VMM's answer to CONNECT is too long");
+	if (rc < 0) {
+		refuse(i, 0,
+		       rc == -EMSGSIZE ? "the VMM's answer to CONNECT is too long" : "the VMM refused the connection");
 		return;
 	}
-	memcpy(i->answer + i->n_answer, data, n);
-	i->n_answer += n;
-	if (!end)
+	if (rc == 0)
 		return;
-	if (i->n_answer < 3 || memcmp(i->answer, "OK ", 3) != 0) {
-		refuse(i, 0, "the VMM refused the connection");
-		return;
-	}
 	i->phase = WAITING;
-	if (size > n + 1)
-		take_byte(i, end + 1, size - n - 1);
+	if (size)
+		take_byte(i, data, size);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -213,8 +196,8 @@ static void on_connect_timer(uv_timer_t *timer)
 {
 	struct ingress *i = timer->data;
 	AUTO_FD int fd = connect_to(i->path);
-	char line[32];
-	int n = snprintf(line, sizeof(line), "CONNECT %d\n", AGENT_INGRESS_PORT);
+	char line[VSOCK_LINE_SIZE];
+	size_t n = vsock_connect_line(line, AGENT_INGRESS_PORT);
 
 	if (fd == -EAGAIN) {
 		uv_timer_start(timer, on_connect_timer, RETRY_MS, 0);
@@ -230,7 +213,7 @@ static void on_connect_timer(uv_timer_t *timer)
 		return;
 	}
 	steal_fd(&fd);
-	if (!send_copy(i, line, (size_t)n) || uv_read_start((uv_stream_t *)&i->pipe, on_alloc, on_read) < 0)
+	if (!send_copy(i, line, n) || uv_read_start((uv_stream_t *)&i->pipe, on_alloc, on_read) < 0)
 		refuse(i, 0, "the VMM's vsock socket cannot be used");
 }
 

@@ -1,9 +1,9 @@
 #include "api/proxy_tunnel.h"
 
 #include "api/proxy_private.h"
+#include "api/stream_write.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	/* After one side has ended: without a byte from the other. One that both leave open may be idle for ever. */
@@ -22,11 +22,6 @@ struct tunnel {
 	bool has_client_ended, has_container_ended;
 	bool is_shut_down; /* towards the client */
 	bool is_closing;
-};
-
-struct write {
-	uv_write_t request;
-	char data[];
 };
 
 static void on_closed(uv_handle_t *handle)
@@ -155,25 +150,13 @@ static void on_written(uv_write_t *request, int status)
 
 void tunnel_send_client(struct tunnel *t, const char *data, size_t size)
 {
-	struct write *w = t->is_closing || size == 0 ? NULL : malloc(sizeof(*w) + size);
-	uv_buf_t buf;
-
 	if (t->is_closing || size == 0)
 		return;
-	if (!w) {
-		finish(t);
-		return;
-	}
-	memcpy(w->data, data, size);
-	w->request.data = w;
-	buf = uv_buf_init(w->data, (unsigned int)size);
 	note_progress(t);
-	if (uv_write(&w->request, (uv_stream_t *)&t->client, &buf, 1, on_written) < 0) {
-		free(w);
+	if (stream_write_copy((uv_stream_t *)&t->client, data, size, on_written) < 0)
 		finish(t);
-	} else if (t->client.write_queue_size > PROXY_BACKLOG_HIGH) {
+	else if (t->client.write_queue_size > PROXY_BACKLOG_HIGH)
 		ingress_pause(t->ingress, true);
-	}
 }
 
 static void on_ingress_data(void *owner, const char *data, size_t size)
