@@ -32,7 +32,6 @@ struct container_spec {
 	struct disk disks[AGENT_CONTAINER_DISKS_MAX];
 	void *start;
 	size_t start_size;
-	uint16_t port;
 	bool is_held;
 	char inputs[CONTAINER_SPEC_INPUTS_MAX];
 	size_t inputs_size;
@@ -179,7 +178,6 @@ static int add_start(struct container_spec *spec, const struct sources *from, st
 	rc = container_start_read(start, from->template, from->secrets, json_object_get(from->image, "config"),
 				  spec->image, err);
 	container->n_disks = (uint8_t)spec->n_disks;
-	spec->port = container->target_port;
 	spec->is_held = container->flags & AGENT_CONTAINER_HOLD;
 	if (rc == 0)
 		rc = encode(spec, container, err);
@@ -271,11 +269,6 @@ const char *container_spec_inputs(const struct container_spec *spec)
 const char *container_spec_image(const struct container_spec *spec)
 {
 	return spec->image;
-}
-
-uint16_t container_spec_port(const struct container_spec *spec)
-{
-	return spec->port;
 }
 
 bool container_spec_is_held(const struct container_spec *spec)

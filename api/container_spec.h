@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct container_spec;
 
@@ -45,9 +44,6 @@ const char *container_spec_inputs(const struct container_spec *spec);
 
 /* The image's name, with its tag. */
 const char *container_spec_image(const struct container_spec *spec);
-
-/* The TCP port at which it serves; never 0. */
-uint16_t container_spec_port(const struct container_spec *spec);
 
 /* Whether its entrypoint runs only after the snapshot, in each session anew (AGENT_CONTAINER_HOLD). */
 bool container_spec_is_held(const struct container_spec *spec);

@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ enum {
 struct arguments {
 	char *list[ARGUMENTS_MAX + 1];
 	unsigned int n;
-	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + SNAPSHOT_DISKS_MAX + 4) +
+	char texts[SNAPSHOT_PATH_MAX * (SNAPSHOT_LAYERS_MAX + 4) + SNAPSHOT_DISKS_MAX * PATH_MAX +
 		   VMM_CGROUPS_MAX * VMM_CGROUP_PATH_MAX + 8192]; /* what was made for this process */
 	size_t n_text;
 };

@@ -183,7 +183,7 @@ static void an_image_and_a_pool_make_a_start(void **state)
 	snprintf(path, sizeof(path), "%s/layers/%s.erofs", image_folder, KEY_1);
 	assert_string_equal(container_spec_disk(spec, 0), path);
 	assert_int_equal(stat(container_spec_disk(spec, 1), &status), 0);
-	assert_int_equal(container_spec_port(spec), 8080);
+	assert_int_equal(started.target_port, 8080);
 	assert_false(container_spec_is_held(spec));
 	assert_int_equal(started.n_disks, 2);
 	assert_int_equal(started.flags, 0);
