@@ -16,9 +16,7 @@ bool event_stream_is_wanted(const struct http_request *r)
 
 void event_stream_begin(struct http_request *r, unsigned int status)
 {
-	http_add_header(r, "Cache-Control", "no-store");
-	http_add_header(r, "X-Accel-Buffering", "no"); /* a proxy must not collect the events */
-	http_stream_begin(r, status, "text/event-stream; charset=utf-8");
+	http_stream_begin_live(r, status, "text/event-stream; charset=utf-8");
 }
 
 void event_stream_send(struct http_request *r, const char *name, const struct buffer *json)

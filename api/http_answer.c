@@ -229,6 +229,13 @@ void http_stream_begin_sized(struct http_request *r, unsigned int status, const 
 	exchange_resume(x);
 }
 
+void http_stream_begin_live(struct http_request *r, unsigned int status, const char *content_type)
+{
+	http_add_header(r, "Cache-Control", "no-store");
+	http_add_header(r, "X-Accel-Buffering", "no"); /* nginx's word for it */
+	http_stream_begin(r, status, content_type);
+}
+
 void http_stream_write(struct http_request *r, const void *data, size_t size)
 {
 	struct exchange *x = exchange_of(r);

@@ -98,6 +98,9 @@ void http_stream_begin_sized(struct http_request *r, unsigned int status, const 
 
 /* Likewise, with a size that is not known. */
 void http_stream_begin(struct http_request *r, unsigned int status, const char *content_type);
+
+/* Likewise, of what is to reach the client as it is made: nobody on the way is to keep or to collect it. */
+void http_stream_begin_live(struct http_request *r, unsigned int status, const char *content_type);
 void http_stream_write(struct http_request *r, const void *data, size_t size);
 /* Bytes that were written and have not gone out. */
 size_t http_stream_backlog(const struct http_request *r);

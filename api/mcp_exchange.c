@@ -1,5 +1,7 @@
 #include "api/mcp_exchange.h"
 
+#include "api/event_stream.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,11 +75,8 @@ static void on_keep_alive(uv_timer_t *timer)
 	static const char comment[] = ": keep-alive\n\n";
 	struct mcp_exchange *x = timer->data;
 
-	if (!x->is_stream) {
-		http_add_header(x->http, "Cache-Control", "no-store");
-		http_add_header(x->http, "X-Accel-Buffering", "no"); /* a proxy must not collect the events */
-		http_stream_begin(x->http, 200, "text/event-stream; charset=utf-8");
-	}
+	if (!x->is_stream)
+		event_stream_begin(x->http, 200);
 	x->is_stream = true;
 	/* A client that does not read gets no heap of them. */
 	if (http_stream_backlog(x->http) == 0)

@@ -160,9 +160,7 @@ static void begin(struct service *s, struct http_request *r, struct follower *f)
 	r->gone = on_gone;
 	uv_timer_init(s->loop, &f->timer);
 	f->timer.data = f;
-	http_add_header(r, "Cache-Control", "no-store");
-	http_add_header(r, "X-Accel-Buffering", "no");
-	http_stream_begin(r, 200, f->is_json ? "application/x-ndjson" : "text/plain; charset=utf-8");
+	http_stream_begin_live(r, 200, f->is_json ? "application/x-ndjson" : "text/plain; charset=utf-8");
 	uv_timer_start(&f->timer, on_timer, LOOK_MS, LOOK_MS);
 	look(f);
 }
