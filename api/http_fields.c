@@ -5,6 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
+enum {
+	LENGTH_DIGITS_MAX = 18,
+};
+
 bool http_is_token(const char *text, size_t size)
 {
 	static const char others[] = "!#$%&'*+-.^_`|~";
@@ -24,6 +28,13 @@ bool http_is_field_value(const char *text, size_t size)
 			return false;
 	}
 	return true;
+}
+
+bool http_is_length(const char *value)
+{
+	size_t n = strspn(value, "0123456789");
+
+	return n > 0 && n <= LENGTH_DIGITS_MAX && !value[n];
 }
 
 bool http_list_has(const char *list, const char *token)

@@ -11,6 +11,9 @@ bool http_is_token(const char *text, size_t size);
 /* True if it has no control character but the tab: neither CR nor LF nor NUL. */
 bool http_is_field_value(const char *text, size_t size);
 
+/* True for the length of a body: digits, and not so many that the number would not fit. */
+bool http_is_length(const char *value);
+
 /* True if a list with commas has that token, in any case. */
 bool http_list_has(const char *list, const char *token);
 

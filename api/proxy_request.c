@@ -10,13 +10,11 @@
 #include <strings.h>
 
 enum {
-	LENGTH_DIGITS_MAX = 18,
 	OWN_NAME_SIZE = 32, /* more than the longest name below */
 };
 
 /* While the headers are read: twice, since each may be named by a Connection header behind it. */
 struct reading {
-	struct proxy_request *request;
 	struct error *err;
 	const char *host, *length, *coding, *upgrade;
 	const char *forwarded_proto, *forwarded_host;
@@ -117,13 +115,6 @@ static void read_header(void *data, const char *name, size_t name_size, const ch
 		r->takes_trailers |= http_list_has(value, "trailers");
 }
 
-static bool is_length(const char *text)
-{
-	size_t n = strspn(text, "0123456789");
-
-	return n > 0 && n <= LENGTH_DIGITS_MAX && !text[n];
-}
-
 /* Printable, without what ends or parts a name: RFC 3986 has none of these in an authority. */
 static bool is_host(const char *text)
 {
@@ -139,7 +130,7 @@ static int check(const struct reading *r, const struct http_request *request)
 		return -r->err->code;
 	if (!http_is_token(request->method, strlen(request->method)) || strcmp(request->method, "CONNECT") == 0)
 		return error_set(r->err, EINVAL, "This method cannot be passed on.");
-	if (r->length && !is_length(r->length))
+	if (r->length && !http_is_length(r->length))
 		return error_set(r->err, EINVAL, "The header Content-Length is no number.");
 	if (r->host && !is_host(r->host))
 		return error_set(r->err, EINVAL, "The header Host is no name of a host.");
@@ -198,7 +189,6 @@ static void put_forwarded(struct buffer *out, struct http_request *r, struct rea
 
 	http_client_address(r, address);
 	join(&reading->forwarded_for, address);
-	buffer_put_text(&reading->forwarded_for, "");
 	buffer_put_text(out, "X-Forwarded-For: ");
 	buffer_put(out, reading->forwarded_for.data, reading->forwarded_for.size);
 	buffer_put_text(out, "\r\n");
@@ -243,7 +233,7 @@ static void write_head(struct proxy_request *p, struct http_request *r, struct r
 
 int proxy_request_read(struct proxy_request *p, struct http_request *r, struct error *err)
 {
-	struct reading reading = { .request = p, .err = err };
+	struct reading reading = { .err = err };
 	int rc;
 
 	*p = (struct proxy_request) { 0 };

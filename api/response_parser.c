@@ -4,6 +4,7 @@
 #include "common/hex.h"
 #include "common/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,7 +26,6 @@ enum state {
 };
 
 enum {
-	LENGTH_DIGITS_MAX = 18,
 	CHUNK_DIGITS_MAX = 15,
 };
 
@@ -121,14 +121,10 @@ static bool take_header(struct response_parser *p, char *line)
 
 static bool take_length(struct response_parser *p, const char *value)
 {
-	size_t n = strspn(value, "0123456789");
-
-	if (n == 0 || n > LENGTH_DIGITS_MAX || value[n] || p->has_length)
+	if (!http_is_length(value) || p->has_length)
 		return false;
 	p->has_length = true;
-	p->length = 0;
-	for (size_t i = 0; i < n; i++)
-		p->length = p->length * 10 + (uint64_t)(value[i] - '0');
+	p->length = strtoull(value, NULL, 10);
 	return true;
 }
 
