@@ -315,12 +315,10 @@ static void put_head(const struct execute_answer *a, const char *status, struct 
 /* Clients make a number of the status: it is never a word. What did not come to its end has -1. */
 static void put_command(const struct execute_answer *a, const struct execution_report *report, struct buffer *json)
 {
-	const bool has_ended = report->end == EXECUTION_RAN &&
-			       (report->outcome == AGENT_OK || report->outcome == AGENT_ERROR);
 	uint64_t ran_ms = has_timed_out(report) ? a->timeout_ms : report->ran_us / 1000;
 	char status[8] = "-1";
 
-	if (has_ended)
+	if (execution_came_to_end(report))
 		snprintf(status, sizeof(status), "%u", report->exit_status);
 	put_head(a, status, json);
 	buffer_put_text(json, ",\"result\":{");

@@ -97,7 +97,7 @@ static int parse_code(struct execute_request *request, const json_t *fields, str
 	return take_code(request, text, size, (enum code_input_type)type, err);
 }
 
-static int parse_command(struct execute_request *request, const json_t *fields, struct error *err)
+int execute_request_take_command(struct execute_request *request, const json_t *fields, struct error *err)
 {
 	struct buffer code = { 0 };
 	int rc = shell_code_read(fields, &code, err);
@@ -135,7 +135,7 @@ static int parse_what(struct execute_request *request, bool is_shell, const json
 
 	if (is_shell) {
 		request->language = AGENT_SHELL;
-		return parse_command(request, fields, err);
+		return execute_request_take_command(request, fields, err);
 	}
 	if (parse_code(request, fields, err) < 0 || get_word(fields, "language", languages, &language, err) < 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include "common/agent_protocol.h"
 #include "common/error.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,13 @@ enum execute_request_error {
  */
 int execute_request_parse(struct execute_request *request, bool is_shell, const char *body, size_t size,
 			  struct error *err);
+
+/*
+ * Makes the command of `fields` (shell_code_read()) the code of *request, which has none yet. 0, or negative with *err filled.
+ * Call execute_request_fini() in either case.
+ */
+int execute_request_take_command(struct execute_request *request, const json_t *fields, struct error *err);
+
 void execute_request_fini(struct execute_request *request);
 
 #endif

@@ -38,6 +38,12 @@ struct execution_report {
 	uint64_t read_us; /* of it, from the start of the code to the answer, less ran_us */
 };
 
+/* True if the code ended by itself, well or with an error: a command then has its exit status. */
+static inline bool execution_came_to_end(const struct execution_report *report)
+{
+	return report->end == EXECUTION_RAN && (report->outcome == AGENT_OK || report->outcome == AGENT_ERROR);
+}
+
 /* Where the machine of an execution came from. */
 enum session_source {
 	SESSION_REUSED,  /* the session had it already */

@@ -3,7 +3,6 @@
 #include "api/json.h"
 #include "api/json_text.h"
 #include "api/mcp_tool.h"
-#include "api/shell_code.h"
 #include "common/base64.h"
 
 #include <stdio.h>
@@ -90,11 +89,6 @@ static bool is_command(const struct mcp_execution *m)
 	return m->execution.language == AGENT_SHELL;
 }
 
-static bool has_ended(const struct execution_report *report)
-{
-	return report->end == EXECUTION_RAN && (report->outcome == AGENT_OK || report->outcome == AGENT_ERROR);
-}
-
 static void put_item(struct mcp_result *result, const char *text)
 {
 	mcp_result_text(result, text, strlen(text));
@@ -126,7 +120,7 @@ static void put_content(struct mcp_execution *m, const struct execution_report *
 	}
 	if (errors->size)
 		mcp_result_text(result, errors->data, errors->size);
-	if (is_command(m) && has_ended(report) && report->exit_status != 0) {
+	if (is_command(m) && execution_came_to_end(report) && report->exit_status != 0) {
 		snprintf(status, sizeof(status), "Exit status: %u", report->exit_status);
 		put_item(result, status);
 	}
@@ -147,7 +141,7 @@ static void put_members(const struct mcp_execution *m, const struct execution_re
 	mcp_result_begin_member(result, "stderr");
 	json_put_string(json, a->streams[1].text.data, a->streams[1].text.size);
 	mcp_result_begin_member(result, is_command(m) ? "exitCode" : "result");
-	if (is_command(m) && has_ended(report))
+	if (is_command(m) && execution_came_to_end(report))
 		buffer_put_format(json, "%u", report->exit_status);
 	else if (a->value.size)
 		buffer_put(json, a->value.data, a->value.size);
@@ -168,7 +162,8 @@ static void respond(struct mcp_execution *m, const struct execution_report *repo
 	put_members(m, report, &result);
 	put_content(m, report, &result);
 	/* That a command's status is not 0 need not be a failure: it may be its answer, as grep's. */
-	mcp_result_reply(m->exchange, &result, !has_ended(report) || (report->outcome != AGENT_OK && !is_command(m)));
+	mcp_result_reply(m->exchange, &result,
+			 !execution_came_to_end(report) || (report->outcome != AGENT_OK && !is_command(m)));
 }
 
 static void on_finished(struct execution *e, const struct execution_report *report)
@@ -208,15 +203,12 @@ static void on_gone(void *call)
 /* False after an answer was given. */
 static bool read_command(struct mcp_exchange *x, const json_t *arguments, struct execute_request *request)
 {
-	struct buffer code = { 0 };
 	struct error err = { 0 };
-	int rc = shell_code_read(arguments, &code, &err);
 
-	request->code = code.data;
-	request->code_size = code.size;
-	if (rc < 0)
-		mcp_tool_fail(x, "%s", err.text);
-	return rc == 0;
+	if (execute_request_take_command(request, arguments, &err) == 0)
+		return true;
+	mcp_tool_fail(x, "%s", err.text);
+	return false;
 }
 
 /* False after an answer was given. */
