@@ -1,10 +1,10 @@
 #include "ingress.h"
 
 #include "loop.h"
+#include "loopback.h"
 #include "vsock.h"
 #include "common/agent_protocol.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -196,15 +196,14 @@ static void refuse(struct relay *relay, int problem)
 static void on_server(struct loop_source *source, uint32_t events)
 {
 	struct relay *relay = (struct relay *)(void *)((char *)source - offsetof(struct relay, server));
-	int problem = 0;
-	socklen_t size = sizeof(problem);
+	int problem;
 
 	(void)events;
 	if (relay->is_connected) {
 		go_on(relay);
 		return;
 	}
-	getsockopt(source->fd, SOL_SOCKET, SO_ERROR, &problem, &size);
+	problem = loopback_problem(source);
 	if (problem) {
 		refuse(relay, problem);
 		return;
@@ -237,19 +236,13 @@ static void on_limit(struct loop_timer *timer)
 
 static void connect_to_server(struct relay *relay)
 {
-	const struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(server_port),
-		.sin_addr = { htonl(INADDR_LOOPBACK) },
-	};
 	const int on = 1;
+	int result = loopback_connect(&relay->server, server_port);
 
-	relay->server.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (relay->server.fd < 0 || setsockopt(relay->server.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-	    (connect(relay->server.fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
-	     errno != EINPROGRESS) ||
-	    loop_watch(&relay->server, EPOLLOUT) < 0) {
-		refuse(relay, errno);
+	if (result == 0 && setsockopt(relay->server.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		result = -errno;
+	if (result < 0) {
+		refuse(relay, -result);
 		return;
 	}
 	loop_timer_start(&relay->limit, CONNECT_LIMIT_US);

@@ -1,8 +1,8 @@
 #include "probe.h"
 
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -139,10 +139,8 @@ static void receive(struct probe *probe)
 
 static void on_connected(struct probe *probe)
 {
-	int problem = 0;
-	socklen_t size = sizeof(problem);
+	int problem = loopback_problem(&probe->socket);
 
-	getsockopt(probe->socket.fd, SOL_SOCKET, SO_ERROR, &problem, &size);
 	if (problem) {
 		find_nobody(probe, problem);
 		return;
@@ -171,11 +169,7 @@ static void on_socket(struct loop_source *source, uint32_t events)
 
 static void try_once(struct probe *probe)
 {
-	const struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(probe->what->port),
-		.sin_addr = { htonl(INADDR_LOOPBACK) },
-	};
+	int result;
 
 	probe->is_trying = true;
 	probe->is_judged = false;
@@ -185,15 +179,10 @@ static void try_once(struct probe *probe)
 	if (probe->has_met || !probe->counted_us || probe->began_us >= probe->counted_us + period_us(probe))
 		probe->counted_us = probe->began_us;
 	loop_timer_start(&probe->timer, (uint64_t)probe->what->timeout_ms * 1000);
-	probe->socket = (struct loop_source) {
-		.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-		.on_events = on_socket,
-	};
-	if (probe->socket.fd < 0 ||
-	    (connect(probe->socket.fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
-	     errno != EINPROGRESS) ||
-	    loop_watch(&probe->socket, EPOLLOUT) < 0)
-		find_nobody(probe, errno);
+	probe->socket = (struct loop_source) { .fd = -1, .on_events = on_socket };
+	result = loopback_connect(&probe->socket, probe->what->port);
+	if (result < 0)
+		find_nobody(probe, -result);
 }
 
 static void on_timer(struct loop_timer *timer)
