@@ -299,17 +299,10 @@ static _Noreturn void be_init(const struct agent_container *container, const str
 /* What comes from the agent goes to 1, 2 and MESSAGE_FD; all else of the agent's is closed. */
 static int place_descriptors(const struct container_process_spec *spec)
 {
-	int from[3] = { spec->output_fds[0], spec->output_fds[1], spec->message_fd };
+	int fds[3] = { spec->output_fds[0], spec->output_fds[1], spec->message_fd };
+	int result = process_place_descriptors(fds, 3, STDOUT_FILENO);
 
-	for (int i = 0; i < 3; i++) {
-		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
-		if (from[i] < 0)
-			return -errno;
-	}
-	for (int i = 0; i < 3; i++)
-		if (dup3(from[i], i + 1, i + 1 == MESSAGE_FD ? O_CLOEXEC : 0) < 0)
-			return -errno;
-	return 0;
+	return result < 0 || fcntl(MESSAGE_FD, F_SETFD, FD_CLOEXEC) == 0 ? result : -errno;
 }
 
 static _Noreturn void be_process_1(const struct container_process_spec *spec)

@@ -53,22 +53,26 @@ void process_reset_signals(void)
 }
 
 /* All of them are moved above the range that they go to first, because one may stand where another goes. */
-static int place_descriptors(const struct process_spec *spec)
+int process_place_descriptors(int fds[], int n, int first)
 {
-	int from[4] = { spec->input_fd, spec->output_fds[0], spec->output_fds[1], spec->control_fd };
-	const int n = spec->control_fd < 0 ? 3 : 4;
-
-	if (spec->input_fd < 0)
-		from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < n; i++) {
-		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
-		if (from[i] < 0)
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+		if (fds[i] < 0)
 			return -errno;
 	}
 	for (int i = 0; i < n; i++)
-		if (dup2(from[i], i) < 0)
+		if (dup2(fds[i], first + i) < 0)
 			return -errno;
 	return 0;
+}
+
+static int place_descriptors(const struct process_spec *spec)
+{
+	int fds[4] = { spec->input_fd, spec->output_fds[0], spec->output_fds[1], spec->control_fd };
+
+	if (spec->input_fd < 0)
+		fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return process_place_descriptors(fds, spec->control_fd < 0 ? 3 : 4, STDIN_FILENO);
 }
 
 static int drop_privileges(const struct process_spec *spec)

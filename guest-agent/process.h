@@ -34,6 +34,12 @@ void process_reset_signals(void);
 /* For a child: both limits, or what may be had of them where the agent itself is not root. */
 void process_limit(int resource, uint64_t wanted);
 
+/*
+ * For a child: makes n descriptors those from `first` on, without FD_CLOEXEC; all below 16. fds[] is where copies of them
+ * are afterwards, with it. 0 or -errno.
+ */
+int process_place_descriptors(int fds[], int n, int first);
+
 /* For a child: how soon the kernel ends it when memory runs out, from -1000 to 1000. */
 void process_set_oom_score(const char *score);
 
