@@ -100,8 +100,7 @@ static void note_exit(int wait_status)
 
 	process_describe_end(wait_status, end, sizeof(end));
 	container_end.signal = WIFSIGNALED(wait_status) ? (uint32_t)WTERMSIG(wait_status) : 0;
-	container_end.status = WIFSIGNALED(wait_status) ? 128 + container_end.signal
-							: (uint32_t)WEXITSTATUS(wait_status);
+	container_end.status = process_exit_status(wait_status);
 	if (by_sigkill && !was_killed && cgroup_oom_kills(&cgroup) > oom_kills)
 		snprintf(end, sizeof(end), "was killed because memory ran out");
 	else if (by_sigkill && was_killed)

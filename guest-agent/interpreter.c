@@ -349,9 +349,7 @@ void interpreter_kill(struct interpreter *interpreter)
 	loop_timer_stop(&interpreter->timer);
 	interpreter->was_killed = true;
 	move(interpreter, INTERPRETER_DYING);
-	/* One that was only just forked has no process group of its own yet. */
-	kill(interpreter->pid, SIGKILL);
-	kill(-interpreter->pid, SIGKILL);
+	process_signal(interpreter->pid, SIGKILL);
 	cgroup_kill(&interpreter->cgroup);
 }
 

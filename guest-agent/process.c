@@ -138,6 +138,18 @@ int process_spawn(const struct process_spec *spec, pid_t *pid)
 	return 0;
 }
 
+void process_signal(pid_t pid, int number)
+{
+	/* One that was only just forked has no process group of its own yet. */
+	if (kill(-pid, number) < 0)
+		kill(pid, number);
+}
+
+uint8_t process_exit_status(int wait_status)
+{
+	return (uint8_t)(WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
+}
+
 static const char *signal_name(int number)
 {
 	static const struct {

@@ -46,6 +46,12 @@ void process_set_oom_score(const char *score);
 /* Starts the program. 0 with *pid, or -errno. That there is none shows as exit status 127, that it cannot be run as 126. */
 int process_spawn(const struct process_spec *spec, pid_t *pid);
 
+/* A signal to the process group of a program that was started. */
+void process_signal(pid_t pid, int number);
+
+/* The exit status of a process that ended; of one that a signal killed 128 and its number, as shells have it. */
+uint8_t process_exit_status(int wait_status);
+
 /* Writes how a process ended, as the end of a sentence: "exited with status 7", "was killed by signal 11 (SIGSEGV)". */
 void process_describe_end(int wait_status, char *text, size_t size);
 

@@ -18,7 +18,6 @@ enum {
 	GROUPS_MAX = 16, /* cgroups; of more commands that left something running, the last ones share one */
 	LEFT_MAX = 64,   /* commands whose background processes can still write without an error */
 	ARGUMENT_MAX = (128 << 10) - 1, /* bytes of one argument that the kernel takes (MAX_ARG_STRLEN), without NUL */
-	STATUS_SIGNALLED = 128,         /* and the number of the signal, as shells have it */
 };
 
 /* Runs what stands in descriptor 3, as if it were an argument: same $0, same lines in messages, no name left behind. */
@@ -264,17 +263,10 @@ void shell_init(const struct shell_settings *given)
 
 /* ---- its end ----------------------------------------------------------------------------------------------------- */
 
-/* One that was only just forked has no process group of its own yet. */
-static void send_signal(int number)
-{
-	if (kill(-now.pid, number) < 0)
-		kill(now.pid, number);
-}
-
 void shell_interrupt(void)
 {
 	if (now.command)
-		send_signal(SIGINT);
+		process_signal(now.pid, SIGINT);
 }
 
 void shell_kill(void)
@@ -282,7 +274,7 @@ void shell_kill(void)
 	if (!now.command)
 		return;
 	now.was_killed = true;
-	send_signal(SIGKILL);
+	process_signal(now.pid, SIGKILL);
 	cgroup_kill(&now.group->cgroup);
 }
 
@@ -324,8 +316,6 @@ bool shell_reaped(pid_t pid, int wait_status)
 	shell_pause(false); /* from here on it is read to be dropped */
 	now.command = NULL;
 	leave(command);
-	settings->listener->ended((uint8_t)(WIFSIGNALED(wait_status) ? STATUS_SIGNALLED + WTERMSIG(wait_status)
-								     : WEXITSTATUS(wait_status)),
-				  memory_ran_out);
+	settings->listener->ended(process_exit_status(wait_status), memory_ran_out);
 	return true;
 }

@@ -134,7 +134,7 @@ static void source_that_is_watched_for_nothing_gets_no_event(void **state)
 	close(fds[0]);
 }
 
-static void the_end_of_a_process_is_told_in_words(void **state)
+static void the_end_of_a_process_is_told_in_words_and_as_a_status(void **state)
 {
 	char text[64];
 
@@ -145,6 +145,8 @@ static void the_end_of_a_process_is_told_in_words(void **state)
 	assert_string_equal(text, "was killed by signal 11 (SIGSEGV)");
 	process_describe_end(W_EXITCODE(0, 40), text, sizeof(text));
 	assert_string_equal(text, "was killed by signal 40");
+	assert_int_equal(process_exit_status(W_EXITCODE(7, 0)), 7);
+	assert_int_equal(process_exit_status(W_EXITCODE(0, SIGSEGV)), 139);
 }
 
 int main(void)
@@ -155,7 +157,7 @@ int main(void)
 		cmocka_unit_test_setup(expiry_may_stop_and_start_others, set_up),
 		cmocka_unit_test_setup(source_unwatched_by_another_gets_no_event_of_the_same_turn, set_up),
 		cmocka_unit_test_setup(source_that_is_watched_for_nothing_gets_no_event, set_up),
-		cmocka_unit_test(the_end_of_a_process_is_told_in_words),
+		cmocka_unit_test(the_end_of_a_process_is_told_in_words_and_as_a_status),
 	};
 
 	if (loop_open() < 0)
