@@ -229,7 +229,7 @@ static int open_messages(int *other_fd)
 static int spawn(void)
 {
 	AUTO_FD int message_fd = -1;
-	int output_fds[CONTAINER_N_STREAMS] = { -1, -1 };
+	int output_fds[OUTPUT_N_STREAMS] = { -1, -1 };
 	struct container_process_spec spec = {
 		.container = &container,
 		.files = {
@@ -250,7 +250,7 @@ static int spawn(void)
 	spec.message_fd = message_fd;
 	if (result == 0)
 		result = container_process_spawn(&spec, &pid);
-	for (int i = 0; i < CONTAINER_N_STREAMS; i++)
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
 		cleanup_fd(&output_fds[i]);
 	if (result == 0 && !(container.flags & AGENT_CONTAINER_HOLD))
 		result = send_run();

@@ -23,7 +23,7 @@ static void get(const struct container_log *log, uint64_t at, uint8_t *data, siz
 	memcpy(data + first, log->ring, size - first);
 }
 
-static size_t record_size(const struct container_log *log, uint64_t at, enum container_stream *stream)
+static size_t record_size(const struct container_log *log, uint64_t at, enum output_stream *stream)
 {
 	uint8_t header[HEADER_SIZE];
 
@@ -34,14 +34,14 @@ static size_t record_size(const struct container_log *log, uint64_t at, enum con
 
 static void forget_oldest(struct container_log *log)
 {
-	enum container_stream stream;
+	enum output_stream stream;
 	size_t size = record_size(log, log->first, &stream);
 
 	log->first += HEADER_SIZE + size;
 	log->forgotten += size;
 }
 
-static void append_record(struct container_log *log, enum container_stream stream, const uint8_t *data, size_t size)
+static void append_record(struct container_log *log, enum output_stream stream, const uint8_t *data, size_t size)
 {
 	const uint8_t header[HEADER_SIZE] = { (uint8_t)stream, (uint8_t)size, (uint8_t)(size >> 8) };
 
@@ -52,7 +52,7 @@ static void append_record(struct container_log *log, enum container_stream strea
 	log->end += HEADER_SIZE + size;
 }
 
-void container_log_append(struct container_log *log, enum container_stream stream, const uint8_t *data, size_t size)
+void container_log_append(struct container_log *log, enum output_stream stream, const uint8_t *data, size_t size)
 {
 	while (size > 0) {
 		size_t piece = size < CONTAINER_LOG_RECORD_MAX ? size : CONTAINER_LOG_RECORD_MAX;
@@ -80,13 +80,13 @@ uint64_t container_log_skip_lost(const struct container_log *log, struct contain
 }
 
 size_t container_log_read(const struct container_log *log, struct container_log_reader *reader,
-			  enum container_stream *stream, uint8_t *data, size_t size)
+			  enum output_stream *stream, uint8_t *data, size_t size)
 {
 	size_t total = 0;
 
 	container_log_skip_lost(log, reader);
 	while (reader->at < log->end) {
-		enum container_stream next;
+		enum output_stream next;
 		size_t piece = record_size(log, reader->at, &next);
 
 		if (piece > size - total || (total > 0 && next != *stream))

@@ -5,13 +5,12 @@
 #ifndef HEARTH_AGENT_CONTAINER_LOG_H
 #define HEARTH_AGENT_CONTAINER_LOG_H
 
+#include "output_pipe.h"
 #include "common/agent_container.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum container_stream { CONTAINER_STDOUT, CONTAINER_STDERR, CONTAINER_N_STREAMS };
 
 /* All zero is an empty one. The ring holds records: u8 stream, u16 size, the bytes. */
 struct container_log {
@@ -26,7 +25,7 @@ struct container_log_reader {
 	uint64_t read; /* bytes of output before that, read or lost */
 };
 
-void container_log_append(struct container_log *log, enum container_stream stream, const uint8_t *data, size_t size);
+void container_log_append(struct container_log *log, enum output_stream stream, const uint8_t *data, size_t size);
 
 bool container_log_has_more(const struct container_log *log, const struct container_log_reader *reader);
 
@@ -38,7 +37,7 @@ uint64_t container_log_skip_lost(const struct container_log *log, struct contain
  * end.
  */
 size_t container_log_read(const struct container_log *log, struct container_log_reader *reader,
-			  enum container_stream *stream, uint8_t *data, size_t size);
+			  enum output_stream *stream, uint8_t *data, size_t size);
 
 enum { CONTAINER_LOG_RECORD_MAX = 4096 }; /* bytes of output in a record */
 

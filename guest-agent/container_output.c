@@ -3,24 +3,24 @@
 #include "container_watch.h"
 #include "output_pipe.h"
 
-static struct output_pipe pipes[CONTAINER_N_STREAMS];
+static struct output_pipe pipes[OUTPUT_N_STREAMS];
 
 static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
 {
 	/* What was written before an error stays before it, and does not push it out of the log from behind. */
-	if (pipe == &pipes[CONTAINER_STDERR])
-		output_pipe_drain(&pipes[CONTAINER_STDOUT]);
-	container_watch_log((enum container_stream)(pipe - pipes), data, size);
+	if (pipe->stream == OUTPUT_STDERR)
+		output_pipe_drain(&pipes[OUTPUT_STDOUT]);
+	container_watch_log(pipe->stream, data, size);
 	container_watch_all_go_on();
 }
 
-int container_output_open(int write_fds[CONTAINER_N_STREAMS])
+int container_output_open(int write_fds[OUTPUT_N_STREAMS])
 {
 	int result = 0;
 
-	for (int i = 0; i < CONTAINER_N_STREAMS; i++)
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
 		output_pipe_init(&pipes[i], (enum output_stream)i, on_output, NULL);
-	for (int i = 0; result == 0 && i < CONTAINER_N_STREAMS; i++) {
+	for (int i = 0; result == 0 && i < OUTPUT_N_STREAMS; i++) {
 		result = output_pipe_open(&pipes[i], &write_fds[i]);
 		if (result == 0)
 			output_pipe_pause(&pipes[i], false);
@@ -30,7 +30,7 @@ int container_output_open(int write_fds[CONTAINER_N_STREAMS])
 
 void container_output_close(void)
 {
-	for (int i = 0; i < CONTAINER_N_STREAMS; i++) {
+	for (int i = 0; i < OUTPUT_N_STREAMS; i++) {
 		output_pipe_drain(&pipes[i]);
 		output_pipe_close(&pipes[i]);
 	}

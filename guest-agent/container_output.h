@@ -7,7 +7,7 @@
 #include "container_log.h"
 
 /* Opens a pipe for each; the ends to write to are the caller's, who sets them to -1 before. 0 or -errno. */
-int container_output_open(int write_fds[CONTAINER_N_STREAMS]);
+int container_output_open(int write_fds[OUTPUT_N_STREAMS]);
 
 /* Nobody writes any more: reads what is left. */
 void container_output_close(void);

@@ -60,14 +60,14 @@ static struct frame *make_dropped(uint64_t request, uint64_t count)
 
 static void send_output(struct container_watch *watch)
 {
-	enum container_stream stream = CONTAINER_STDOUT;
+	enum output_stream stream = OUTPUT_STDOUT;
 	struct frame *frame = frame_create(AGENT_STDOUT, watch->request, AGENT_STREAM_CHUNK_MAX);
 	size_t size;
 
 	if (!frame)
 		return;
 	size = container_log_read(&output, &watch->reader, &stream, frame_body(frame), AGENT_STREAM_CHUNK_MAX);
-	frame->type = stream == CONTAINER_STDERR ? AGENT_STDERR : AGENT_STDOUT;
+	frame->type = stream == OUTPUT_STDERR ? AGENT_STDERR : AGENT_STDOUT;
 	frame_truncate(frame, (uint32_t)size);
 	watch->host->send(watch->host, frame);
 }
@@ -124,7 +124,7 @@ void container_watch_all_go_on(void)
 		container_watch_go_on(watch);
 }
 
-void container_watch_log(enum container_stream stream, const uint8_t *data, size_t size)
+void container_watch_log(enum output_stream stream, const uint8_t *data, size_t size)
 {
 	container_log_append(&output, stream, data, size);
 }

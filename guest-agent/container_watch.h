@@ -43,7 +43,7 @@ void container_watch_go_on(struct container_watch *watch);
 /* ---- what there is to hear, for all of them ---------------------------------------------------------------------- */
 
 /* Adds to the log. What hosts take of it is sent by the next container_watch_all_go_on(). */
-void container_watch_log(enum container_stream stream, const uint8_t *data, size_t size);
+void container_watch_log(enum output_stream stream, const uint8_t *data, size_t size);
 void container_watch_all_go_on(void);
 
 /* The state from now on. */

@@ -10,15 +10,15 @@
 
 static uint8_t out[AGENT_CONTAINER_LOG_MAX];
 
-static void say(struct container_log *log, enum container_stream stream, const char *text)
+static void say(struct container_log *log, enum output_stream stream, const char *text)
 {
 	container_log_append(log, stream, (const uint8_t *)text, strlen(text));
 }
 
-static void expect(struct container_log *log, struct container_log_reader *reader, enum container_stream stream,
+static void expect(struct container_log *log, struct container_log_reader *reader, enum output_stream stream,
 		   const char *text)
 {
-	enum container_stream got = CONTAINER_N_STREAMS;
+	enum output_stream got = OUTPUT_N_STREAMS;
 	size_t size = container_log_read(log, reader, &got, out, sizeof(out));
 
 	assert_int_equal(size, strlen(text));
@@ -35,18 +35,18 @@ static void test_what_was_written_is_read(void **state)
 	(void)state;
 	assert_false(container_log_has_more(log, &reader));
 	expect(log, &reader, 0, "");
-	say(log, CONTAINER_STDOUT, "a");
-	say(log, CONTAINER_STDOUT, "b");
-	say(log, CONTAINER_STDERR, "c");
-	say(log, CONTAINER_STDOUT, "d");
+	say(log, OUTPUT_STDOUT, "a");
+	say(log, OUTPUT_STDOUT, "b");
+	say(log, OUTPUT_STDERR, "c");
+	say(log, OUTPUT_STDOUT, "d");
 	assert_true(container_log_has_more(log, &reader));
-	expect(log, &reader, CONTAINER_STDOUT, "ab");
-	expect(log, &reader, CONTAINER_STDERR, "c");
-	expect(log, &reader, CONTAINER_STDOUT, "d");
+	expect(log, &reader, OUTPUT_STDOUT, "ab");
+	expect(log, &reader, OUTPUT_STDERR, "c");
+	expect(log, &reader, OUTPUT_STDOUT, "d");
 	assert_false(container_log_has_more(log, &reader));
-	say(log, CONTAINER_STDERR, "e");
-	expect(log, &reader, CONTAINER_STDERR, "e");
-	expect(log, &late, CONTAINER_STDOUT, "ab");
+	say(log, OUTPUT_STDERR, "e");
+	expect(log, &reader, OUTPUT_STDERR, "e");
+	expect(log, &late, OUTPUT_STDOUT, "ab");
 	free(log);
 }
 
@@ -56,7 +56,7 @@ static void test_a_slow_reader_loses_the_oldest(void **state)
 	struct container_log *log = calloc(1, sizeof(*log));
 	struct container_log_reader fast = { 0 }, slow = { 0 };
 	static uint8_t piece[20000];
-	enum container_stream stream;
+	enum output_stream stream;
 	uint64_t written = 0, heard = 0, lost;
 	size_t size;
 
@@ -89,12 +89,12 @@ static void test_pieces_fit_the_room(void **state)
 {
 	struct container_log *log = calloc(1, sizeof(*log));
 	struct container_log_reader reader = { 0 };
-	enum container_stream stream;
+	enum output_stream stream;
 	size_t total = 0, size;
 
 	(void)state;
 	memset(out, 'x', sizeof(out));
-	container_log_append(log, CONTAINER_STDOUT, out, 10000);
+	container_log_append(log, OUTPUT_STDOUT, out, 10000);
 	while ((size = container_log_read(log, &reader, &stream, out, CONTAINER_LOG_RECORD_MAX)) > 0) {
 		assert_true(size <= CONTAINER_LOG_RECORD_MAX);
 		total += size;
