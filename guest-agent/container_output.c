@@ -1,37 +1,31 @@
 #include "container_output.h"
 
 #include "container_watch.h"
-#include "output_pipe.h"
 
-static struct output_pipe pipes[OUTPUT_N_STREAMS];
+static struct output_pipes pipes;
 
-static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
+static void on_output(struct output_pipes *both, enum output_stream stream, const uint8_t *data, size_t size)
 {
 	/* What was written before an error stays before it, and does not push it out of the log from behind. */
-	if (pipe->stream == OUTPUT_STDERR)
-		output_pipe_drain(&pipes[OUTPUT_STDOUT]);
-	container_watch_log(pipe->stream, data, size);
+	if (stream == OUTPUT_STDERR)
+		output_pipes_drain_one(both, OUTPUT_STDOUT);
+	container_watch_log(stream, data, size);
 	container_watch_all_go_on();
 }
 
 int container_output_open(int write_fds[OUTPUT_N_STREAMS])
 {
-	int result = 0;
+	int result;
 
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_init(&pipes[i], (enum output_stream)i, on_output, NULL);
-	for (int i = 0; result == 0 && i < OUTPUT_N_STREAMS; i++) {
-		result = output_pipe_open(&pipes[i], &write_fds[i]);
-		if (result == 0)
-			output_pipe_pause(&pipes[i], false);
-	}
+	output_pipes_init(&pipes, on_output, NULL);
+	result = output_pipes_open(&pipes, write_fds);
+	if (result == 0)
+		output_pipes_pause(&pipes, false);
 	return result;
 }
 
 void container_output_close(void)
 {
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++) {
-		output_pipe_drain(&pipes[i]);
-		output_pipe_close(&pipes[i]);
-	}
+	output_pipes_drain(&pipes);
+	output_pipes_close(&pipes);
 }

@@ -4,7 +4,7 @@
 #ifndef HEARTH_AGENT_CONTAINER_OUTPUT_H
 #define HEARTH_AGENT_CONTAINER_OUTPUT_H
 
-#include "container_log.h"
+#include "output_pipe.h"
 
 /* Opens a pipe for each; the ends to write to are the caller's, who sets them to -1 before. 0 or -errno. */
 int container_output_open(int write_fds[OUTPUT_N_STREAMS]);

@@ -61,31 +61,17 @@ static void watch(struct interpreter *interpreter)
 		loop_watch(&interpreter->control, input | (interpreter->outbox.bytes ? EPOLLOUT : 0));
 }
 
-/* The one whose pipe it is. */
-static struct interpreter *owner_of(struct output_pipe *pipe)
+static void on_output(struct output_pipes *pipes, enum output_stream stream, const uint8_t *data, size_t size)
 {
-	struct output_pipe *first = pipe - pipe->stream;
+	struct interpreter *interpreter =
+		(struct interpreter *)(void *)((char *)pipes - offsetof(struct interpreter, pipes));
 
-	return (struct interpreter *)(void *)((char *)first - offsetof(struct interpreter, pipes));
-}
-
-static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
-{
-	struct interpreter *interpreter = owner_of(pipe);
-
-	interpreter->listener->output(interpreter, pipe->stream, data, size);
-}
-
-static void pause_output(struct interpreter *interpreter, bool is_paused)
-{
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_pause(&interpreter->pipes[i], is_paused);
+	interpreter->listener->output(interpreter, stream, data, size);
 }
 
 void interpreter_drain(struct interpreter *interpreter)
 {
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_drain(&interpreter->pipes[i]);
+	output_pipes_drain(&interpreter->pipes);
 }
 
 static void become_ready(struct interpreter *interpreter)
@@ -188,9 +174,8 @@ void interpreter_init(struct interpreter *interpreter)
 	interpreter->control = (struct loop_source) { .fd = -1, .on_events = on_control };
 	interpreter->cgroup = cgroup_open(interpreter->name);
 	outbox_init(&interpreter->outbox);
-	/* The end of a pipe only means that the driver closed every copy; whether it lives is told by the kernel. */
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_init(&interpreter->pipes[i], (enum output_stream)i, on_output, NULL);
+	/* The end of the pipes only means that the driver closed every copy; whether it lives is told by the kernel. */
+	output_pipes_init(&interpreter->pipes, on_output, NULL);
 }
 
 static int open_control(int *agent_fd, int *driver_fd)
@@ -206,36 +191,32 @@ static int open_control(int *agent_fd, int *driver_fd)
 
 static int spawn(struct interpreter *interpreter)
 {
-	AUTO_FD int stdout_fd = -1;
-	AUTO_FD int stderr_fd = -1;
-	AUTO_FD int control_fd = -1;
 	struct process_spec spec = {
 		.argv = interpreter->argv,
 		.envp = interpreter->envp,
 		.directory = interpreter->directory,
 		.input_fd = -1,
+		.output_fds = { -1, -1 },
+		.control_fd = -1,
 		.cgroup_fd = interpreter->cgroup.directory_fd,
 		.uid = interpreter->uid,
 		.gid = interpreter->gid,
 	};
-	int result = output_pipe_open(&interpreter->pipes[OUTPUT_STDOUT], &stdout_fd);
+	int result = output_pipes_open(&interpreter->pipes, spec.output_fds);
 
 	if (result == 0)
-		result = output_pipe_open(&interpreter->pipes[OUTPUT_STDERR], &stderr_fd);
+		result = open_control(&interpreter->control.fd, &spec.control_fd);
 	if (result == 0)
-		result = open_control(&interpreter->control.fd, &control_fd);
-	if (result < 0)
-		return result;
-	spec.output_fds[0] = stdout_fd;
-	spec.output_fds[1] = stderr_fd;
-	spec.control_fd = control_fd;
-	return process_spawn(&spec, &interpreter->pid);
+		result = process_spawn(&spec, &interpreter->pid);
+	cleanup_fd(&spec.output_fds[OUTPUT_STDOUT]);
+	cleanup_fd(&spec.output_fds[OUTPUT_STDERR]);
+	cleanup_fd(&spec.control_fd);
+	return result;
 }
 
 static void close_channels(struct interpreter *interpreter)
 {
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_close(&interpreter->pipes[i]);
+	output_pipes_close(&interpreter->pipes);
 	loop_close(&interpreter->control);
 	frame_reader_fini(&interpreter->reader);
 	outbox_fini(&interpreter->outbox);
@@ -267,7 +248,7 @@ void interpreter_start(struct interpreter *interpreter)
 	}
 	move(interpreter, INTERPRETER_STARTING);
 	loop_timer_start(&interpreter->timer, START_LIMIT_US);
-	pause_output(interpreter, false);
+	output_pipes_pause(&interpreter->pipes, false);
 	watch(interpreter);
 }
 
@@ -371,7 +352,7 @@ void interpreter_pause(struct interpreter *interpreter, bool paused)
 	if (interpreter->paused == paused)
 		return;
 	interpreter->paused = paused;
-	pause_output(interpreter, paused);
+	output_pipes_pause(&interpreter->pipes, paused);
 	watch(interpreter);
 }
 

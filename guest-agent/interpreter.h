@@ -64,7 +64,7 @@ struct interpreter {
 	uint64_t refused_forks;     /* likewise; and when an execution ended */
 	uint64_t request;           /* of the execution that it was given last */
 	struct cgroup cgroup;
-	struct output_pipe pipes[OUTPUT_N_STREAMS];
+	struct output_pipes pipes;
 	struct loop_source control;
 	struct frame_reader reader;
 	struct outbox outbox;

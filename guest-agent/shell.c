@@ -26,7 +26,7 @@ enum {
 /* What one command writes to. */
 struct command {
 	struct command *next; /* an older one */
-	struct output_pipe pipes[OUTPUT_N_STREAMS];
+	struct output_pipes pipes;
 };
 
 struct group {
@@ -56,43 +56,29 @@ const char *shell_check(const uint8_t *code, size_t size)
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
-static struct command *command_of(struct output_pipe *pipe)
+static struct command *command_of(struct output_pipes *pipes)
 {
-	struct output_pipe *first = pipe - pipe->stream;
-
-	return (struct command *)(void *)((char *)first - offsetof(struct command, pipes));
+	return (struct command *)(void *)((char *)pipes - offsetof(struct command, pipes));
 }
 
-static void on_output(struct output_pipe *pipe, const uint8_t *data, size_t size)
+static void on_output(struct output_pipes *pipes, enum output_stream stream, const uint8_t *data, size_t size)
 {
-	if (command_of(pipe) == now.command)
-		settings->listener->output(pipe->stream, data, size);
+	if (command_of(pipes) == now.command)
+		settings->listener->output(stream, data, size);
 }
 
 static void destroy(struct command *command)
 {
 	if (!command)
 		return;
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_close(&command->pipes[i]);
+	output_pipes_close(&command->pipes);
 	free(command);
 }
 
-/* Nobody can write to it any more. */
-static bool is_closed(const struct command *command)
+static void on_end(struct output_pipes *pipes)
 {
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		if (command->pipes[i].source.fd >= 0)
-			return false;
-	return true;
-}
+	struct command *command = command_of(pipes), **link = &left;
 
-static void on_end(struct output_pipe *pipe)
-{
-	struct command *command = command_of(pipe), **link = &left;
-
-	if (!is_closed(command))
-		return;
 	while (*link && *link != command)
 		link = &(*link)->next;
 	if (!*link)
@@ -104,14 +90,12 @@ static void on_end(struct output_pipe *pipe)
 static struct command *create(int write_fds[OUTPUT_N_STREAMS])
 {
 	struct command *command = calloc(1, sizeof(*command));
-	int result = 0;
+	int result;
 
 	if (!command)
 		return NULL;
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_init(&command->pipes[i], (enum output_stream)i, on_output, on_end);
-	for (int i = 0; i < OUTPUT_N_STREAMS && result == 0; i++)
-		result = output_pipe_open(&command->pipes[i], &write_fds[i]);
+	output_pipes_init(&command->pipes, on_output, on_end);
+	result = output_pipes_open(&command->pipes, write_fds);
 	if (result == 0)
 		return command;
 	destroy(command);
@@ -121,8 +105,8 @@ static struct command *create(int write_fds[OUTPUT_N_STREAMS])
 
 void shell_pause(bool is_paused)
 {
-	for (int i = 0; now.command && i < OUTPUT_N_STREAMS; i++)
-		output_pipe_pause(&now.command->pipes[i], is_paused);
+	if (now.command)
+		output_pipes_pause(&now.command->pipes, is_paused);
 }
 
 /* A process that goes on would end if it wrote where nobody reads, so somebody does. */
@@ -130,7 +114,7 @@ static void leave(struct command *command)
 {
 	struct command **link = &left;
 
-	if (is_closed(command)) {
+	if (output_pipes_are_closed(&command->pipes)) {
 		destroy(command);
 		return;
 	}
@@ -244,8 +228,7 @@ int shell_run(const uint8_t *code, size_t size)
 							   : spawn_program(&order, write_fds);
 	}
 	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		if (write_fds[i] >= 0)
-			close(write_fds[i]);
+		cleanup_fd(&write_fds[i]);
 	if (result == 0) {
 		shell_pause(false);
 		return 0;
@@ -311,8 +294,7 @@ bool shell_reaped(pid_t pid, int wait_status)
 	if (!command || pid != now.pid)
 		return false;
 	memory_ran_out = !now.was_killed && cgroup_oom_kills(&now.group->cgroup) > now.oom_kills;
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		output_pipe_drain(&command->pipes[i]);
+	output_pipes_drain(&command->pipes);
 	shell_pause(false); /* from here on it is read to be dropped */
 	now.command = NULL;
 	leave(command);
