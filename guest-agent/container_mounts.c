@@ -1,6 +1,7 @@
 #include "container_mounts.h"
 
 #include "common/cleanup.h"
+#include "common/pivot_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,8 +139,7 @@ static int mount_root(const struct container_file_system *fs, struct error *err)
 	snprintf(root, sizeof(root), "%s/root", fs->scratch);
 	if (mount("container", root, "overlay", MS_NODEV, options) < 0)
 		return error_set(err, errno, "the image's layers cannot be put together: %s", strerror(errno));
-	/* The old root is stacked under the new one at the same place and taken off. */
-	if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (pivot_root_to(root) < 0)
 		return error_set(err, errno, "change the container's root: %s", strerror(errno));
 	return 0;
 }

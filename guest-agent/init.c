@@ -5,6 +5,7 @@
 #include "network.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/pivot_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -92,14 +92,6 @@ static int make_scratch(struct error *err)
 	return 0;
 }
 
-/* The old root is stacked under the new one at the same place and taken off: no second mount point is needed. */
-static int change_root(const char *path, struct error *err)
-{
-	if (chdir(path) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return error_set(err, errno, "change the root to %s: %s", path, strerror(errno));
-	return 0;
-}
-
 /* Its folder is made in the overlay first, because the image need not have it. */
 static int mount_within(const struct mount_point *point, struct error *err)
 {
@@ -121,7 +113,9 @@ static int make_root(bool has_container, struct error *err)
 		mkdir(CONTAINER_SCRATCH, 0755);
 		result = mount_within(&for_container, err);
 	}
-	return result < 0 ? result : change_root(SCRATCH "/root", err);
+	if (result == 0 && pivot_root_to(SCRATCH "/root") < 0)
+		return error_set(err, errno, "change the root to " SCRATCH "/root: %s", strerror(errno));
+	return result;
 }
 
 static void write_file(const char *path, const char *text)

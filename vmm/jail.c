@@ -1,5 +1,6 @@
 #include "vmm/jail.h"
 
+#include "common/pivot_root.h"
 #include "common/user_namespace.h"
 #include "vmm/capabilities.h"
 
@@ -19,7 +20,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -133,9 +133,7 @@ static int change_root(const struct jail *jail, struct error *err)
 		return -err->code;
 	if (mount(NULL, NEW_ROOT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) < 0)
 		return failed(err, "its root cannot be made read-only");
-	/* Old and new root change places, then the old one goes, with everything under it. */
-	if (chdir(NEW_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-	    chdir("/") < 0)
+	if (pivot_root_to(NEW_ROOT) < 0)
 		return failed(err, "no root of its own (pivot_root)");
 	did_pivot = true;
 	return 0;
