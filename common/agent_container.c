@@ -145,10 +145,15 @@ static const char *check_probe(const struct agent_probe *probe)
 	return check_probe_texts(probe);
 }
 
+bool agent_variable_is_sound(const char *text)
+{
+	return *text != '=' && strchr(text, '=');
+}
+
 static const char *check_variables(const struct agent_container *container)
 {
 	for (uint32_t i = 0; i < container->n_variables; i++)
-		if (*container->variables[i] == '=' || !strchr(container->variables[i], '='))
+		if (!agent_variable_is_sound(container->variables[i]))
 			return "a variable is not NAME=VALUE";
 	return NULL;
 }

@@ -75,6 +75,9 @@ struct agent_container {
 	struct agent_probe probes[AGENT_CONTAINER_PROBES_MAX];
 };
 
+/* Whether a variable is NAME=VALUE. */
+bool agent_variable_is_sound(const char *text);
+
 /*
  * Writes the body. Its size in bytes, or 0 if it does not fit: AGENT_CONTAINER_BODY_MAX bytes are enough for what is
  * sound.

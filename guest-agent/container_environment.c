@@ -40,7 +40,7 @@ const char *container_variables_check(const char *body, size_t size)
 	for (size_t at = 0; at < size; at += strlen(body + at) + 1) {
 		const char *variable = body + at;
 
-		if (*variable == '=' || !strchr(variable, '='))
+		if (!agent_variable_is_sound(variable))
 			return "a variable is not NAME=VALUE";
 		if (strpbrk(variable, "\n\r"))
 			return "a variable has a line break in it, which a file of lines cannot hold: encode it";
