@@ -120,13 +120,20 @@ int container_variables_write(const struct container_variables *variables, const
 
 /* ---- the entrypoint's environment -------------------------------------------------------------------------------- */
 
-/* Puts it in place of the one of its name, or at the end. */
-static void put(char **list, size_t *count, char *variable)
+/* Where the one of its name is, or the end. */
+static size_t place_of(char *const *list, size_t count, const char *variable)
 {
 	size_t at = 0;
 
-	while (at < *count && !is_same_name(list[at], variable))
+	while (at < count && !is_same_name(list[at], variable))
 		at++;
+	return at;
+}
+
+static void put(char **list, size_t *count, char *variable)
+{
+	size_t at = place_of(list, *count, variable);
+
 	list[at] = variable;
 	if (at == *count)
 		++*count;
@@ -134,10 +141,8 @@ static void put(char **list, size_t *count, char *variable)
 
 static void put_default(char **list, size_t *count, char *variable)
 {
-	for (size_t i = 0; i < *count; i++)
-		if (is_same_name(list[i], variable))
-			return;
-	list[(*count)++] = variable;
+	if (place_of(list, *count, variable) == *count)
+		list[(*count)++] = variable;
 }
 
 char **container_environment_make(const char *const *own, const char *body, size_t size, const char *home)
