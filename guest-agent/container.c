@@ -228,8 +228,6 @@ static int open_messages(int *other_fd)
 
 static int spawn(void)
 {
-	AUTO_FD int message_fd = -1;
-	int output_fds[OUTPUT_N_STREAMS] = { -1, -1 };
 	struct container_process_spec spec = {
 		.container = &container,
 		.files = {
@@ -238,22 +236,24 @@ static int spawn(void)
 			.n_disks = container.n_disks,
 			.is_machine_ours = options->is_machine_ours,
 		},
+		.output_fds = { -1, -1 },
+		.message_fd = -1,
 	};
-	int result = container_output_open(output_fds);
+	int result = container_output_open(spec.output_fds);
 
 	if (result == 0)
-		result = open_messages(&message_fd);
+		result = open_messages(&spec.message_fd);
 	cgroup = cgroup_open("container");
 	oom_kills = cgroup_oom_kills(&cgroup);
 	spec.cgroup_fd = cgroup.directory_fd;
-	memcpy(spec.output_fds, output_fds, sizeof(output_fds));
-	spec.message_fd = message_fd;
 	if (result == 0)
 		result = container_process_spawn(&spec, &pid);
-	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
-		cleanup_fd(&output_fds[i]);
+	/* While its other end is open here, too: one that has failed already tells so, and this does not fail. */
 	if (result == 0 && !(container.flags & AGENT_CONTAINER_HOLD))
 		result = send_run();
+	cleanup_fd(&spec.output_fds[OUTPUT_STDOUT]);
+	cleanup_fd(&spec.output_fds[OUTPUT_STDERR]);
+	cleanup_fd(&spec.message_fd);
 	return result;
 }
 
