@@ -44,8 +44,8 @@ static const struct mount_point new_root[] = {
 	{ SCRATCH "/tmp", SCRATCH "/root/tmp", NULL, NULL, MS_BIND },
 };
 
-static const struct mount_point within_root[] = {
-	{ SCRATCH "/data", SCRATCH "/root" INIT_WORK_DIRECTORY, NULL, NULL, MS_BIND },
+static const struct mount_point data = {
+	SCRATCH "/data", SCRATCH "/root" INIT_WORK_DIRECTORY, NULL, NULL, MS_BIND,
 };
 
 static const struct mount_point for_container = {
@@ -105,10 +105,8 @@ static int make_root(bool has_container, struct error *err)
 
 	for (size_t i = 0; result == 0 && i < sizeof(new_root) / sizeof(new_root[0]); i++)
 		result = mount_at(&new_root[i], err);
-	if (result < 0)
-		return result;
-	for (size_t i = 0; result == 0 && i < sizeof(within_root) / sizeof(within_root[0]); i++)
-		result = mount_within(&within_root[i], err);
+	if (result == 0)
+		result = mount_within(&data, err);
 	if (result == 0 && has_container) {
 		mkdir(CONTAINER_SCRATCH, 0755);
 		result = mount_within(&for_container, err);
