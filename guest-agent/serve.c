@@ -96,35 +96,47 @@ static size_t waiting_for_host(struct execution_host *host)
 	return connection_of(host)->outbox.bytes;
 }
 
-static void execute(struct connection *connection, struct frame *frame)
+static const char *objection_to_execution(void)
+{
+	if (container_is_meant())
+		return "this guest runs a container and no interpreters";
+	return settle_is_running() ? "the guest is being settled" : NULL;
+}
+
+/* NULL: the shell. */
+static struct interpreter *interpreter_of(const struct frame *frame)
 {
 	/* A body without one is refused as too short. */
 	uint8_t language = frame->length > 0 ? frame_body(frame)[0] : 0;
 
-	if (settle_is_running() || container_is_meant()) {
-		execution_refuse(&connection->host, frame->request,
-				 container_is_meant() ? "this guest runs a container and no interpreters"
-						      : "the guest is being settled");
-		frame_destroy(frame);
+	if (language == AGENT_SHELL)
+		return NULL;
+	return language == AGENT_NODE ? options->node : options->python;
+}
+
+static void execute(struct connection *connection, struct frame *frame)
+{
+	const char *objection = objection_to_execution();
+
+	if (!objection) {
+		execution_start(&connection->host, interpreter_of(frame), frame);
 		return;
 	}
-	execution_start(&connection->host,
-			language == AGENT_SHELL  ? NULL
-			: language == AGENT_NODE ? options->node
-						 : options->python,
-			frame);
+	execution_refuse(&connection->host, frame->request, objection);
+	frame_destroy(frame);
 }
 
 /* A container cannot be told to rest: it is the host that chooses the moment. */
 static void settle(struct connection *connection, const struct frame *frame)
 {
-	const char *objection = container_is_meant() ? container_objection_to_save() : NULL;
+	const char *objection;
 
-	if (!container_is_meant())
+	if (!container_is_meant()) {
 		settle_start(&connection->host, frame->request, options->python, options->node);
-	else
-		send_to_host(&connection->host,
-			     frame_create_text(AGENT_SETTLED, frame->request, objection ? objection : ""));
+		return;
+	}
+	objection = container_objection_to_save();
+	send_to_host(&connection->host, frame_create_text(AGENT_SETTLED, frame->request, objection ? objection : ""));
 }
 
 /* Why the guest was not adopted, in err; or 0. */
