@@ -199,15 +199,11 @@ static int spawn_shell(const struct shell_order *order, const int write_fds[OUTP
 
 static int spawn_program(const struct shell_order *order, const int write_fds[OUTPUT_N_STREAMS])
 {
-	const char **argv = calloc(order->n_texts + 1, sizeof(*argv)), *text = order->texts;
-	int result = -ENOMEM;
+	const char *argv[AGENT_SHELL_ARGUMENTS_MAX + 1] = { NULL }, *text = order->texts;
 
-	for (size_t i = 0; argv && i < order->n_texts; i++, text += strlen(text) + 1)
+	for (size_t i = 0; i < order->n_texts; i++, text += strlen(text) + 1)
 		argv[i] = text;
-	if (argv)
-		result = spawn(order, argv, -1, write_fds);
-	free(argv);
-	return result;
+	return spawn(order, argv, -1, write_fds);
 }
 
 int shell_run(const uint8_t *code, size_t size)
