@@ -72,7 +72,7 @@ AGENT := guest-agent/main.c guest-agent/init.c guest-agent/cgroup.c guest-agent/
          guest-agent/container.c guest-agent/container_watch.c guest-agent/container_output.c \
          guest-agent/container_probes.c guest-agent/container_process.c guest-agent/container_mounts.c \
          guest-agent/container_privileges.c guest-agent/container_user.c guest-agent/container_environment.c \
-         guest-agent/container_log.c guest-agent/probe.c guest-agent/ingress.c guest-agent/loopback.c
+         guest-agent/container_log.c guest-agent/probe.c guest-agent/ingress.c guest-agent/loopback.c guest-agent/relay.c
 
 # A unit test is tests/unit/test_NAME.c with the sources that it names here.
 UNIT_TESTS := bytes error

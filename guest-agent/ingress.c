@@ -2,6 +2,7 @@
 
 #include "loop.h"
 #include "loopback.h"
+#include "relay.h"
 #include "vsock.h"
 #include "common/agent_protocol.h"
 
@@ -11,29 +12,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-	PIECE_SIZE = 32 << 10,
-	PIECES_AT_ONCE = 8, /* of one direction, before others have their turn */
-	CONNECT_LIMIT_US = 10 * 1000000,
-};
-
-struct direction {
-	uint8_t *kept; /* what the other side did not take yet; NULL: nothing */
-	size_t size, sent;
-	bool has_ended; /* nothing more comes */
-	bool is_shut;   /* and the other side has all and was told, or takes no more */
-};
+enum { CONNECT_LIMIT_US = 10 * 1000000 };
 
 struct relay {
 	struct relay *next;
 	struct loop_source host, server;
 	bool is_connected; /* to the server */
-	struct direction in, out;
+	struct relay_direction in, out;
 	struct loop_timer limit; /* of the time that connecting may take */
 };
 
@@ -53,112 +42,32 @@ static void close_relay(struct relay *relay)
 	loop_timer_stop(&relay->limit);
 	loop_close(&relay->host);
 	loop_close(&relay->server);
-	free(relay->in.kept);
-	free(relay->out.kept);
+	relay_give_up(&relay->in);
+	relay_give_up(&relay->out);
 	free(relay);
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
-/* How a step of a direction went. */
-enum step { MOVED, NOTHING_TO_MOVE, SOURCE_BROKE, SINK_BROKE, NO_MEMORY };
-
-static void drop_kept(struct direction *d)
-{
-	free(d->kept);
-	d->kept = NULL;
-}
-
-/* The number of bytes that were sent, 0 if there is no room now, or negative if the connection broke. */
-static ssize_t send_some(int fd, const uint8_t *data, size_t size)
-{
-	ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
-}
-
-static enum step send_kept(struct direction *d, int to)
-{
-	ssize_t n = send_some(to, d->kept + d->sent, d->size - d->sent);
-
-	if (n < 0)
-		return SINK_BROKE;
-	d->sent += (size_t)n;
-	if (d->sent < d->size)
-		return NOTHING_TO_MOVE;
-	drop_kept(d);
-	return MOVED;
-}
-
-static enum step keep(struct direction *d, const uint8_t *data, size_t size)
-{
-	d->kept = malloc(size);
-	if (!d->kept)
-		return NO_MEMORY;
-	memcpy(d->kept, data, size);
-	d->size = size;
-	d->sent = 0;
-	return MOVED;
-}
-
-static enum step pass_piece(struct direction *d, int from, int to)
-{
-	static uint8_t piece[PIECE_SIZE];
-	ssize_t size = recv(from, piece, sizeof(piece), MSG_DONTWAIT), sent;
-
-	if (size < 0)
-		return errno == EAGAIN || errno == EINTR ? NOTHING_TO_MOVE : SOURCE_BROKE;
-	d->has_ended = size == 0;
-	sent = size ? send_some(to, piece, (size_t)size) : 0;
-	if (sent < 0)
-		return SINK_BROKE;
-	return sent < size ? keep(d, piece + sent, (size_t)(size - sent)) : MOVED;
-}
-
-/* Moves what can be moved, and tells the sink of the end once it has all. */
-static enum step pump(struct direction *d, int from, int to)
-{
-	enum step step = d->kept ? send_kept(d, to) : MOVED;
-
-	for (int i = 0; i < PIECES_AT_ONCE && step == MOVED && !d->kept && !d->has_ended; i++)
-		step = pass_piece(d, from, to);
-	if (d->has_ended && !d->kept && !d->is_shut) {
-		d->is_shut = true;
-		shutdown(to, SHUT_WR);
-	}
-	return step;
-}
-
-/* A server that has seen enough answers and closes: what the host still sends is of no use, what was answered is. */
-static void give_up_server(struct direction *in)
-{
-	drop_kept(in);
-	in->has_ended = in->is_shut = true;
-}
-
 /* False if nothing is left to do. */
 static bool pump_both(struct relay *relay)
 {
-	enum step in = pump(&relay->in, relay->host.fd, relay->server.fd), out;
+	enum relay_step in = relay_pump(&relay->in, relay->host.fd, relay->server.fd), out;
 
-	if (in == SOURCE_BROKE || in == NO_MEMORY)
+	if (in == RELAY_SOURCE_BROKE || in == RELAY_NO_MEMORY)
 		return false;
-	if (in == SINK_BROKE)
-		give_up_server(&relay->in);
-	out = pump(&relay->out, relay->server.fd, relay->host.fd);
-	if (out == SINK_BROKE || out == NO_MEMORY)
+	/* A server that has seen enough answers and closes: what the host still sends is of no use, what was answered is. */
+	if (in == RELAY_SINK_BROKE)
+		relay_give_up(&relay->in);
+	out = relay_pump(&relay->out, relay->server.fd, relay->host.fd);
+	if (out == RELAY_SINK_BROKE || out == RELAY_NO_MEMORY)
 		return false;
-	if (out == SOURCE_BROKE) {
-		give_up_server(&relay->in);
+	if (out == RELAY_SOURCE_BROKE) {
+		relay_give_up(&relay->in);
 		relay->out.has_ended = true;
-		out = pump(&relay->out, relay->server.fd, relay->host.fd);
+		out = relay_pump(&relay->out, relay->server.fd, relay->host.fd);
 	}
-	return out != SINK_BROKE && !(relay->in.is_shut && relay->out.is_shut);
-}
-
-static uint32_t wanted(const struct direction *from, const struct direction *to)
-{
-	return (!from->kept && !from->has_ended ? (uint32_t)EPOLLIN : 0) | (to->kept ? (uint32_t)EPOLLOUT : 0);
+	return out != RELAY_SINK_BROKE && !(relay->in.is_shut && relay->out.is_shut);
 }
 
 /* A source that waits for nothing is told of errors and hang-ups all the same: once, or it would be for ever. */
@@ -173,8 +82,8 @@ static void go_on(struct relay *relay)
 		close_relay(relay);
 		return;
 	}
-	watch(&relay->host, wanted(&relay->in, &relay->out));
-	watch(&relay->server, wanted(&relay->out, &relay->in));
+	watch(&relay->host, relay_wanted(&relay->in, &relay->out));
+	watch(&relay->server, relay_wanted(&relay->out, &relay->in));
 }
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "token_relay.h"
 
 #include "loop.h"
+#include "relay.h"
 #include "vsock.h"
 #include "common/agent_protocol.h"
 
@@ -15,20 +16,13 @@
 
 enum {
 	RELAYS_MAX = 8,
-	BUFFER_SIZE = 4096,
 	LIFE_US = 60 * 1000000, /* more than a token may take */
 };
 
-struct direction {
-	uint8_t data[BUFFER_SIZE];
-	size_t size, sent;
-	bool has_ended; /* nothing more comes */
-};
-
 struct relay {
-	struct loop_source guest, host; /* fd -1: the slot is free */
-	bool is_connected;              /* to the host */
-	struct direction up, down;      /* from the guest's code to the host, and back */
+	struct loop_source guest, host;  /* fd -1: the slot is free */
+	bool is_connected;               /* to the host */
+	struct relay_direction up, down; /* from the guest's code to the host, and back */
 	struct loop_timer life;
 };
 
@@ -51,55 +45,22 @@ static void close_relay(struct relay *relay)
 	loop_timer_stop(&relay->life);
 	loop_close(&relay->guest);
 	loop_close(&relay->host);
+	relay_give_up(&relay->up);
+	relay_give_up(&relay->down);
 	watch_listener();
-}
-
-static bool is_empty(const struct direction *d)
-{
-	return d->sent == d->size;
-}
-
-/* Moves what can be moved. False if the connection broke. */
-static bool pump(struct direction *d, int from, int to)
-{
-	ssize_t n;
-
-	if (is_empty(d) && !d->has_ended) {
-		n = recv(from, d->data, sizeof(d->data), MSG_DONTWAIT);
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
-		d->size = (size_t)n;
-		d->sent = 0;
-		d->has_ended = n == 0;
-		if (d->has_ended)
-			shutdown(to, SHUT_WR);
-	}
-	if (is_empty(d))
-		return true;
-	n = send(to, d->data + d->sent, d->size - d->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	d->sent += (size_t)n;
-	return true;
-}
-
-static uint32_t wanted(const struct direction *in, const struct direction *out)
-{
-	return (is_empty(in) && !in->has_ended ? (uint32_t)EPOLLIN : 0) | (is_empty(out) ? 0 : (uint32_t)EPOLLOUT);
 }
 
 static void go_on(struct relay *relay)
 {
-	bool is_sound = pump(&relay->up, relay->guest.fd, relay->host.fd) &&
-			pump(&relay->down, relay->host.fd, relay->guest.fd);
-	bool is_over = relay->down.has_ended && is_empty(&relay->down);
+	bool is_sound = relay_pump(&relay->up, relay->guest.fd, relay->host.fd) <= RELAY_NOTHING_TO_MOVE &&
+			relay_pump(&relay->down, relay->host.fd, relay->guest.fd) <= RELAY_NOTHING_TO_MOVE;
 
-	if (!is_sound || is_over) {
+	if (!is_sound || relay->down.is_shut) {
 		close_relay(relay);
 		return;
 	}
-	loop_watch(&relay->guest, wanted(&relay->up, &relay->down));
-	loop_watch(&relay->host, wanted(&relay->down, &relay->up));
+	loop_watch(&relay->guest, relay_wanted(&relay->up, &relay->down));
+	loop_watch(&relay->host, relay_wanted(&relay->down, &relay->up));
 }
 
 static void on_guest(struct loop_source *source, uint32_t events)
