@@ -122,12 +122,17 @@ def container_image(tmp_path_factory):
                       {"probe": os.path.join(ROOT, "tests", "agent", "container_probe.c")})
 
 
-@pytest.fixture(scope="session")
-def start_container_agent(container_image):
+@pytest.fixture
+def start_container_agent(container_image, tmp_path):
+    """Starts agents, which end with the test."""
     if not os.access(BINARY, os.X_OK):
         pytest.skip("build/hearth-agent is not built")
+    agents = []
 
-    def start(folder, image=container_image, disks=()):
-        return ContainerAgent(folder, BINARY, image, disks)
+    def start(image=container_image, disks=()):
+        agents.append(ContainerAgent(tmp_path, BINARY, image, disks))
+        return agents[-1]
 
-    return start
+    yield start
+    for agent in agents:
+        agent.stop()

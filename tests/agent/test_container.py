@@ -28,27 +28,20 @@ DEFAULT_CAPABILITIES = 0xa00425fb  # Docker's a80425fb without CAP_MKNOD
 
 
 @pytest.fixture
-def agent(start_container_agent, tmp_path):
-    agent = start_container_agent(tmp_path)
-    yield agent
-    agent.stop()
+def agent(start_container_agent):
+    return start_container_agent()
 
 
 @pytest.fixture
 def agent_of(start_container_agent, tmp_path, container_image):
     """An agent with an image of its own, which `change` makes another of."""
-    agents = []
-
     def start(change):
         image = tmp_path / "image"
         shutil.copytree(container_image, image, symlinks=True)
         change(image)
-        agents.append(start_container_agent(tmp_path, image))
-        return agents[-1]
+        return start_container_agent(image)
 
-    yield start
-    for agent in agents:
-        agent.stop()
+    return start
 
 
 def shell(script):
@@ -375,7 +368,7 @@ def test_an_image_without_anything(agent_of):
 
 @pytest.fixture
 def attach():
-    """Makes block devices of files."""
+    """Makes block devices of files. Asked for before the agent that has them, so that they are there for longer."""
     loops = []
 
     def make(files):
@@ -403,7 +396,7 @@ def disks(attach, tmp_path):
     return make
 
 
-def test_layers(start_container_agent, container_image, disks, tmp_path):
+def test_layers(container_image, disks, start_container_agent, tmp_path):
     """Three disks, the lowest first: what an upper one has, has not any more, or has anew."""
     middle, top = tmp_path / "middle", tmp_path / "top"
     for folder in (middle / "etc" / "old", top / "etc" / "old", top / "etc"):
@@ -414,18 +407,15 @@ def test_layers(start_container_agent, container_image, disks, tmp_path):
     os.mknod(top / "etc" / "group", 0o020000, os.makedev(0, 0))
     os.setxattr(top / "etc" / "old", "trusted.overlay.opaque", b"y")
     (top / "etc" / "old" / "new").write_text("new\n")
-    agent = start_container_agent(tmp_path, disks=disks(container_image, middle, top))
-    try:
-        heard = agent.run(shell("cat /etc/word; ls /etc /etc/old; probe-as-root ids; rm /bin/cat; ls /bin/cat; "
-                                "chown 5:6 /etc/passwd; echo more >>/etc/word; tail -n 1 /etc/word"), disks=3)
-    finally:
-        agent.stop()
+    agent = start_container_agent(disks=disks(container_image, middle, top))
+    heard = agent.run(shell("cat /etc/word; ls /etc /etc/old; probe-as-root ids; rm /bin/cat; ls /bin/cat; "
+                            "chown 5:6 /etc/passwd; echo more >>/etc/word; tail -n 1 /etc/word"), disks=3)
     assert heard.stdout.decode().split() == [
         "top", "/etc:", "old", "passwd", "word", "/etc/old:", "new", "ids", "0", "0", "0", "0", "more"], heard
     assert (top / "etc" / "word").read_text() == "top\n"
 
 
-def test_an_imported_image(start_container_agent, container_image, attach, tmp_path):
+def test_an_imported_image(container_image, attach, start_container_agent, tmp_path):
     """From an OCI layout by `hearth image import` to a container that runs: its stack, the lowest file first."""
     lower, upper = io.BytesIO(), []
     with tarfile.open(fileobj=lower, mode="w") as archive:
@@ -443,35 +433,26 @@ def test_an_imported_image(start_container_agent, container_image, attach, tmp_p
     image = json.loads(subprocess.run([hearth, "image", "import", "--image-dir", str(store), layout.folder, "test:1"],
                                       check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
     files = [store / "layers" / part["file"] for part in image["stack"]]
-    agent = start_container_agent(tmp_path, disks=attach(files))
-    try:
-        heard = agent.run(shell("cat /etc/word; ls /etc; probe-as-root ids; capable caps; echo more >>/etc/word"),
-                          disks=len(files), user="1000:1001")
-    finally:
-        agent.stop()
+    agent = start_container_agent(disks=attach(files))
+    heard = agent.run(shell("cat /etc/word; ls /etc; probe-as-root ids; capable caps; echo more >>/etc/word"),
+                      disks=len(files), user="1000:1001")
     assert heard.stdout.decode().split() == [
         "upper", "passwd", "word", "ids", "1000", "0", "1001", "1001",
         "CapInh:", "0" * 16, "CapEff:", f"{1 << 10:016x}", "CapBnd:", f"{DEFAULT_CAPABILITIES:016x}"], heard
     assert b"ermission denied" in heard.stderr
 
 
-def test_a_disk_that_is_none(start_container_agent, container_image, disks, tmp_path):
-    agent = start_container_agent(tmp_path, disks=disks(container_image))
-    try:
-        heard = agent.run(["true"], disks=2)
-        assert heard.status == 125 and heard.sentence.startswith("disk 2 of the image (/dev/vdc) cannot be mounted"), heard
-        watch = agent.watch()
-        assert watch.order(ATTACH) == (STATE, ENDED, heard.sentence)
-    finally:
-        agent.stop()
+def test_a_disk_that_is_none(container_image, disks, start_container_agent):
+    agent = start_container_agent(disks=disks(container_image))
+    heard = agent.run(["true"], disks=2)
+    assert heard.status == 125 and heard.sentence.startswith("disk 2 of the image (/dev/vdc) cannot be mounted"), heard
+    watch = agent.watch()
+    assert watch.order(ATTACH) == (STATE, ENDED, heard.sentence)
 
 
-def test_no_disk(start_container_agent, container_image, disks, tmp_path):
-    agent = start_container_agent(tmp_path, disks=disks(container_image))
-    try:
-        assert agent.watch().order(START, describe(["true"])) == (REFUSED, "the container has no disk")
-    finally:
-        agent.stop()
+def test_no_disk(container_image, disks, start_container_agent):
+    agent = start_container_agent(disks=disks(container_image))
+    assert agent.watch().order(START, describe(["true"])) == (REFUSED, "the container has no disk")
 
 
 # ---- what the host hears -------------------------------------------------------------------------------------------

@@ -50,10 +50,8 @@ def echo(peer):
 
 
 @pytest.fixture
-def agent(start_container_agent, tmp_path):
-    agent = start_container_agent(tmp_path)
-    yield agent
-    agent.stop()
+def agent(start_container_agent):
+    return start_container_agent()
 
 
 @pytest.fixture
