@@ -321,28 +321,31 @@ static bool wants_no_body(const struct client *client)
 	return strcmp(client->method, "HEAD") == 0;
 }
 
-/* The beginning of an answer; `length` is a header line or two. */
-static bool send_head(struct client *client, unsigned status, const char *type, const char *length)
+/* The head of an answer, of which `length` is lines, each with its end, and what there is of its body already. */
+static bool send_beginning(struct client *client, unsigned status, const char *type, const char *length,
+			   const char *data, size_t size)
 {
 	char head[512];
 
-	snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\nServer: echo\r\nContent-Type: %s\r\n%s\r\n%s\r\n", status,
+	snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\nServer: echo\r\nContent-Type: %s\r\n%s%s\r\n", status,
 		 status < 400 ? "OK" : "Error", type, length, client->closes ? "Connection: close\r\n" : "");
-	return send_text(client, head);
+	return send_pieces(client, (struct iovec[]) { { head, strlen(head) }, { (char *)(uintptr_t)data, size } },
+			   size > 0 ? 2 : 1);
+}
+
+static bool send_head(struct client *client, const char *type, const char *length)
+{
+	return send_beginning(client, 200, type, length, NULL, 0);
 }
 
 static bool send_answer(struct client *client, unsigned status, const char *type, const char *data, size_t size)
 {
 	bool is_empty = status == 204 || status == 304;
-	char head[512];
-	int length;
+	char length[64] = "";
 
-	length = snprintf(head, sizeof(head), "HTTP/1.1 %u %s\r\nServer: echo\r\nContent-Type: %s\r\n%s", status,
-			  status < 400 ? "OK" : "Error", type, client->closes ? "Connection: close\r\n" : "");
-	length += snprintf(head + length, sizeof(head) - (size_t)length,
-			   is_empty ? "\r\n" : "Content-Length: %zu\r\n\r\n", size);
-	return send_pieces(client, (struct iovec[]) { { head, (size_t)length }, { (char *)(uintptr_t)data, size } },
-			   is_empty || wants_no_body(client) ? 1 : 2);
+	if (!is_empty)
+		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", size);
+	return send_beginning(client, status, type, length, data, is_empty || wants_no_body(client) ? 0 : size);
 }
 
 static bool send_chunk(struct client *client, const char *text)
@@ -470,8 +473,8 @@ static bool serve_cut(struct client *client)
 	uint64_t size = number(client, "size", 0);
 	char length[64];
 
-	snprintf(length, sizeof(length), "Content-Length: %" PRIu64, size + 1);
-	if (send_head(client, 200, "application/octet-stream", length))
+	snprintf(length, sizeof(length), "Content-Length: %" PRIu64 "\r\n", size + 1);
+	if (send_head(client, "application/octet-stream", length))
 		send_pattern(client, size);
 	return false;
 }
@@ -489,8 +492,8 @@ static bool serve_bytes(struct client *client)
 	uint64_t size = number(client, "size", 1 << 20);
 	char length[64];
 
-	snprintf(length, sizeof(length), "Content-Length: %" PRIu64, size);
-	if (!send_head(client, 200, "application/octet-stream", length))
+	snprintf(length, sizeof(length), "Content-Length: %" PRIu64 "\r\n", size);
+	if (!send_head(client, "application/octet-stream", length))
 		return false;
 	return wants_no_body(client) || send_pattern(client, size);
 }
@@ -501,7 +504,7 @@ static bool serve_pieces(struct client *client, const char *type, const char *fo
 	uint64_t count = number(client, "count", 10), ms = number(client, "ms", 100);
 	char text[80];
 
-	if (!send_head(client, 200, type, "Cache-Control: no-store\r\nTransfer-Encoding: chunked"))
+	if (!send_head(client, type, "Cache-Control: no-store\r\nTransfer-Encoding: chunked\r\n"))
 		return false;
 	if (wants_no_body(client))
 		return true;
@@ -527,7 +530,7 @@ static bool serve_events(struct client *client)
 
 static bool serve_trailers(struct client *client)
 {
-	if (!send_head(client, 200, "text/plain", "Trailer: X-Echo-Trailer\r\nTransfer-Encoding: chunked"))
+	if (!send_head(client, "text/plain", "Trailer: X-Echo-Trailer\r\nTransfer-Encoding: chunked\r\n"))
 		return false;
 	return wants_no_body(client) || (send_chunk(client, "A body, and after it a trailer.\n") &&
 					 send_text(client, "0\r\nX-Echo-Trailer: after the body\r\n\r\n"));
