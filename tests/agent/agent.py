@@ -141,36 +141,29 @@ class Connection:
     def run(self, code, language=PYTHON, **options):
         return self.finish(self.start(code, language, **options))
 
-
     def shell(self, command, stdin=b"", **options):
         return self.run(shell_code(command, stdin), SHELL, **options)
 
 
-class Agent:
-    def __init__(self, folder, binary, drivers, python, node):
+class AgentProcess:
+    """A hearth-agent that has said that it is ready: by `command`, whose options this adds to."""
+
+    def __init__(self, folder, command):
         self.folder = str(folder)
         self.path = os.path.join(self.folder, "agent.sock")
         self.token_path = os.path.join(self.folder, "token.sock")  # where code is connected to that asks for tokens
-        self.work = os.path.join(self.folder, "work")
-        home = os.path.join(self.folder, "home")
-        os.mkdir(self.work)
-        os.mkdir(home)
-        ready = socket.socket(socket.AF_UNIX)
-        ready.bind(os.path.join(self.folder, "ready.sock"))
-        ready.listen()
-        ready.settimeout(20)
-        self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
-        self.process = subprocess.Popen(
-            [binary, "--listen-unix", self.path, "--ready-unix", os.path.join(self.folder, "ready.sock"),
-             "--token-unix", self.token_path, "--driver-dir", drivers, "--python", python, "--node", node, "--work-dir", self.work, "--home", home],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
-        connection, _ = ready.accept()
+        ready_path = os.path.join(self.folder, "ready.sock")
+        with socket.socket(socket.AF_UNIX) as ready:
+            ready.bind(ready_path)
+            ready.listen()
+            ready.settimeout(20)
+            self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
+            self.process = subprocess.Popen(
+                [*command, "--listen-unix", self.path, "--ready-unix", ready_path, "--token-unix", self.token_path],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
+            connection, _ = ready.accept()
         with connection, connection.makefile("rb") as stream:
             self.ready = stream.read()
-        ready.close()
-
-    def connect(self):
-        return Connection(self.path)
 
     def children(self):
         """The process ids of the agent's children, interpreters first."""
@@ -188,3 +181,18 @@ class Agent:
         finally:
             self.process.kill()
             self.log.close()
+
+
+class Agent(AgentProcess):
+    """One with interpreters."""
+
+    def __init__(self, folder, binary, drivers, python, node):
+        self.work = os.path.join(str(folder), "work")
+        home = os.path.join(str(folder), "home")
+        os.mkdir(self.work)
+        os.mkdir(home)
+        super().__init__(folder, [binary, "--driver-dir", drivers, "--python", python, "--node", node,
+                                  "--work-dir", self.work, "--home", home])
+
+    def connect(self):
+        return Connection(self.path)

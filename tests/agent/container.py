@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from agent import ADOPT, ADOPTED, STDERR, STDOUT, Connection
+from agent import ADOPT, ADOPTED, STDERR, STDOUT, AgentProcess, Connection
 
 START, RUN, STOP, ATTACH, ENVIRONMENT = range(32, 37)
 STATE, REFUSED, DROPPED, EXITED = range(48, 52)
@@ -138,29 +138,17 @@ def with_disks(disks):
     return ["unshare", "--mount", "sh", "-ec", f'mount -t tmpfs dev /dev; {made}; exec "$@"', "sh"]
 
 
-class ContainerAgent:
+class ContainerAgent(AgentProcess):
     def __init__(self, folder, binary, image, disks=()):
         """The image is a folder, or `disks` are the block devices that the guest has beside its own."""
-        self.folder = str(folder)
-        self.path = os.path.join(self.folder, "agent.sock")
-        self.ingress_path = os.path.join(self.folder, "ingress.sock")
-        self.token_path = os.path.join(self.folder, "token.sock")
-        self.scratch = os.path.join(self.folder, "scratch")
+        self.ingress_path = os.path.join(str(folder), "ingress.sock")
+        self.scratch = os.path.join(str(folder), "scratch")
         self.watches = []
         os.mkdir(self.scratch)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "container", self.scratch], check=True)
-        ready_path = os.path.join(self.folder, "ready.sock")
-        with socket.socket(socket.AF_UNIX) as ready:
-            ready.bind(ready_path)
-            ready.listen()
-            ready.settimeout(20)
-            self.log = open(os.path.join(self.folder, "agent.log"), "w+b")
-            self.process = subprocess.Popen(
-                [*with_disks(disks), binary, "--listen-unix", self.path, "--ready-unix", ready_path, "--container-dir", self.scratch,
-                 *(() if disks else ("--container-root", str(image))), "--ingress-unix", self.ingress_path, "--token-unix", self.token_path,
-                 "--work-dir", self.folder],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log)
-            ready.accept()[0].close()
+        super().__init__(folder, [*with_disks(disks), binary, "--container-dir", self.scratch,
+                                  *(() if disks else ("--container-root", str(image))),
+                                  "--ingress-unix", self.ingress_path, "--work-dir", str(folder)])
 
     def watch(self):
         self.watches.append(Watch(self.path))
@@ -181,23 +169,12 @@ class ContainerAgent:
         connection.connect(self.ingress_path)
         return connection
 
-    def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) * 1024
-
-    def children(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
-            return [int(pid) for pid in file.read().split()]
-
     def stop(self):
         for watch in self.watches:
             watch.close()
-        self.process.send_signal(signal.SIGTERM)
         try:
-            assert self.process.wait(10) == 0
+            super().stop()
         finally:
-            self.process.kill()
-            self.log.close()
             subprocess.run(["umount", "-l", self.scratch], check=True)
 
 
