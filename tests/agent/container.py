@@ -6,9 +6,8 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
-from agent import ADOPT, ADOPTED, STDERR, STDOUT, AgentProcess, Connection
+from agent import STDERR, STDOUT, AgentProcess, Connection
 
 START, RUN, STOP, ATTACH, ENVIRONMENT = range(32, 37)
 STATE, REFUSED, DROPPED, EXITED = range(48, 52)
@@ -120,10 +119,6 @@ class Watch:
 
     def stop(self, grace_ms=5000):
         return self.order(STOP, struct.pack("<II", grace_ms, 0))
-
-    def adopt(self):
-        self.connection.send_frame(ADOPT, 9, struct.pack("<QB", time.time_ns(), 1) + bytes(7) + os.urandom(64) + b"h")
-        assert self.connection.frame() == (ADOPTED, 9, b"")
 
 
 def with_disks(disks):

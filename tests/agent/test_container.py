@@ -595,7 +595,7 @@ def test_held_before_the_entrypoint(agent):
     watch.until(HELD)
     watch.connection.send_frame(SETTLE, 77)
     assert watch.connection.frame() == (SETTLED, 77, b"")
-    watch.adopt()
+    watch.connection.adopt()
     assert watch.order(ENVIRONMENT, b"A=host\0C=host\0E=1\0")[:2] == (STATE, HELD)
     assert watch.order(ENVIRONMENT, b"D=1\0C=again\0E=\0")[0] == STATE
     assert watch.heard.stdout == b""
@@ -634,7 +634,7 @@ def test_tokens_are_offered_to_a_container(agent):
     out = watch.output(b"IDENTITY_HEADER")
     assert b"IDENTITY_HEADER=" + b"a" * 64 in out and b"IDENTITY_ENDPOINT=http://127.0.0.1:" in out
     assert "IDENTITY_HEADER=" + "a" * 64 in environment_of(agent)
-    watch.adopt()
+    watch.connection.adopt()
     assert environment_of(agent) == ""
 
 

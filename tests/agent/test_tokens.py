@@ -3,13 +3,11 @@
 import contextlib
 import os
 import socket
-import struct
 import threading
-import time
 
 import pytest
 
-from agent import ADOPT, ADOPTED, NODE, OFFER_TOKENS, PYTHON
+from agent import NODE, OFFER_TOKENS, PYTHON
 
 SECRET = b"0aB" + b"x" * 61
 ENVIRONMENT = {
@@ -68,11 +66,6 @@ def host(agent):
     host.stop()
 
 
-def adopt(connection):
-    connection.send_frame(ADOPT, 9, struct.pack("<QB", time.time_ns(), 1) + bytes(7) + os.urandom(64) + b"hearth-1")
-    assert connection.frame() == (ADOPTED, 9, b"")
-
-
 @pytest.mark.parametrize("language", [PYTHON, NODE])
 def test_nothing_is_offered_by_itself(run, language):
     assert "None, None" in run(ENVIRONMENT[language], language).text or "null,null" in run(
@@ -85,7 +78,7 @@ def test_code_and_its_children_find_the_variables(connection, run, language):
     found = run(ENVIRONMENT[language], language).text
     assert "http://127.0.0.1:" in found and "/msi/token" in found and SECRET.decode() in found
     assert SECRET.decode() in run(CHILD[language], language).text
-    adopt(connection)
+    connection.adopt()
     assert SECRET.decode() not in run(ENVIRONMENT[language], language).text
 
 
@@ -122,7 +115,7 @@ idle = [socket.create_connection((address.hostname, address.port)) for _ in rang
 def test_nobody_listens_once_the_offer_has_ended(connection, run):
     connection.send_frame(OFFER_TOKENS, 0, SECRET)
     run("import os\nendpoint = os.environ['IDENTITY_ENDPOINT']")
-    adopt(connection)
+    connection.adopt()
     assert "refused" in run("import urllib.request\nurllib.request.urlopen(endpoint)").stderr.decode()
 
 
