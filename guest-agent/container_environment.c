@@ -121,7 +121,7 @@ int container_variables_write(const struct container_variables *variables, const
 /* ---- the entrypoint's environment -------------------------------------------------------------------------------- */
 
 /* Where the one of its name is, or the end. */
-static size_t place_of(char *const *list, size_t count, const char *variable)
+static size_t place_of(const char *const *list, size_t count, const char *variable)
 {
 	size_t at = 0;
 
@@ -130,7 +130,7 @@ static size_t place_of(char *const *list, size_t count, const char *variable)
 	return at;
 }
 
-static void put(char **list, size_t *count, char *variable)
+static void put(const char **list, size_t *count, const char *variable)
 {
 	size_t at = place_of(list, *count, variable);
 
@@ -139,40 +139,32 @@ static void put(char **list, size_t *count, char *variable)
 		++*count;
 }
 
-static void put_default(char **list, size_t *count, char *variable)
+static void put_default(const char **list, size_t *count, const char *variable)
 {
 	if (place_of(list, *count, variable) == *count)
 		list[(*count)++] = variable;
 }
 
-char **container_environment_make(const char *const *own, const char *body, size_t size, const char *home)
+const char **container_environment_make(const char *const *own, const char *body, size_t size, const char *home)
 {
-	static char path[] = DEFAULT_PATH;
 	size_t n_own = 0, n_more = 0, count = 0;
-	char **list, *home_variable, *copy;
+	const char **list;
+	char *home_variable;
 
 	while (own[n_own])
 		n_own++;
 	for (size_t at = 0; at < size; at += strlen(body + at) + 1)
 		n_more++;
 	list = calloc(n_own + n_more + 3, sizeof(*list));
-	copy = malloc(size + 1);
 	home_variable = malloc(sizeof("HOME=") + strlen(home));
-	if (!list || !copy || !home_variable)
+	if (!list || !home_variable)
 		return NULL;
 	stpcpy(stpcpy(home_variable, "HOME="), home);
-	for (size_t i = 0; i < n_own; i++) {
-		char *variable = strdup(own[i]);
-
-		if (!variable)
-			return NULL;
-		put(list, &count, variable);
-	}
-	memcpy(copy, body, size);
-	for (size_t at = 0; at < size; at += strlen(copy + at) + 1)
-		put(list, &count, copy + at);
-	put_default(list, &count, path);
+	for (size_t i = 0; i < n_own; i++)
+		put(list, &count, own[i]);
+	for (size_t at = 0; at < size; at += strlen(body + at) + 1)
+		put(list, &count, body + at);
+	put_default(list, &count, DEFAULT_PATH);
 	put_default(list, &count, home_variable);
-	list[count] = NULL;
 	return list;
 }

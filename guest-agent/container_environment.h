@@ -26,8 +26,9 @@ int container_variables_write(const struct container_variables *variables, const
 
 /*
  * The environment of an entrypoint: the image's `own` (up to NULL), those of a body instead or beside, and PATH and
- * HOME if they are in neither. NULL if there is no memory; it is not freed, since a program follows.
+ * HOME if they are in neither. NULL if there is no memory. Its texts are those of `own` and the body; it is not freed, since
+ * a program follows.
  */
-char **container_environment_make(const char *const *own, const char *body, size_t size, const char *home);
+const char **container_environment_make(const char *const *own, const char *body, size_t size, const char *home);
 
 #endif

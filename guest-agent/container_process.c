@@ -103,7 +103,7 @@ static int resolve_user(const char *name, struct container_user *user, struct er
 
 /* ---- the entrypoint ---------------------------------------------------------------------------------------------- */
 
-static const char *path_of(char *const *environment)
+static const char *path_of(const char *const *environment)
 {
 	for (; *environment; environment++)
 		if (strncmp(*environment, "PATH=", 5) == 0)
@@ -131,13 +131,17 @@ static void explain(int problem, const char *path, mode_t mode, struct error *er
 /*
  * Tries one file. Returns, with errno, if it is not there or cannot be reached; otherwise it is the one that is meant.
  */
-static void try_file(const char *path, char *const *argv, char *const *environment)
+static void try_file(const char *path, const char *const *argv, const char *const *environment)
 {
+	union {
+		const char *const *in;
+		char *const *out;
+	} arguments = { .in = argv }, variables = { .in = environment };
 	struct error err;
 	struct stat status;
 	int problem;
 
-	execve(path, argv, environment);
+	execve(path, arguments.out, variables.out);
 	problem = errno;
 	if (stat(path, &status) < 0)
 		return;
@@ -146,7 +150,7 @@ static void try_file(const char *path, char *const *argv, char *const *environme
 }
 
 /* As the shell finds programs: a name without a slash in the folders of PATH. */
-static _Noreturn void execute(char *const *argv, char *const *environment)
+static _Noreturn void execute(const char *const *argv, const char *const *environment)
 {
 	const char *folders = path_of(environment);
 	char path[4096];
@@ -218,11 +222,7 @@ static int place_input(struct error *err)
 static _Noreturn void run_entrypoint(const struct agent_container *container, const struct container_user *user,
 				     const char *variables, size_t size)
 {
-	char **environment = container_environment_make(container->variables, variables, size, user->home);
-	union {
-		const char *const *in;
-		char *const *out;
-	} argv = { .in = container->arguments };
+	const char **environment = container_environment_make(container->variables, variables, size, user->home);
 	struct error err = { 0 };
 	int result;
 
@@ -238,7 +238,7 @@ static _Noreturn void run_entrypoint(const struct agent_container *container, co
 	if (environment && place_input(&err) == 0 && enter_directory(container->directory, &err) == 0) {
 		result = container_privileges_drop(user);
 		if (result == 0)
-			execute(argv.out, environment);
+			execute(container->arguments, environment);
 		error_set(&err, -result, "become the container's user: %s", strerror(-result));
 	}
 	fail(STATUS_NOT_MADE, &err);

@@ -109,11 +109,11 @@ static void test_the_file(void **state)
 static const char *joined(const char *const *own, const char *body, size_t size)
 {
 	static char text[512];
-	char **list = container_environment_make(own, body, size, "/home/app");
+	const char **list = container_environment_make(own, body, size, "/home/app");
 
 	text[0] = '\0';
 	assert_non_null(list);
-	for (char **at = list; *at; at++) {
+	for (const char **at = list; *at; at++) {
 		strcat(text, *at);
 		strcat(text, "|");
 	}
