@@ -213,13 +213,7 @@ static void plan_next(struct probe *probe)
 
 void probe_start(struct probe *probe, uint32_t delay_ms)
 {
-	/* A try of before that still reads its answer is cut off. */
-	if (probe->is_trying)
-		end_try(probe);
 	probe->is_on = true;
-	probe->has_met = false;
-	probe->counted_us = 0;
-	probe->in_a_row = 0;
 	probe->timer.on_expiry = on_timer;
 	loop_timer_start(&probe->timer, (uint64_t)delay_ms * 1000);
 }

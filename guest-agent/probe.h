@@ -13,7 +13,8 @@
 #include <stddef.h>
 
 struct probe {
-	const struct agent_probe *what; /* the caller's, who fills this and the next before probe_start() */
+	/* The caller's, who fills this and the next before probe_start(); the rest is zero then, and the socket not open. */
+	const struct agent_probe *what;
 	/* As many tries in a row as the threshold says went well, or did not; after each further one, too. */
 	void (*judged)(struct probe *probe, bool is_good);
 
@@ -32,7 +33,7 @@ struct probe {
 	struct loop_timer timer; /* the next try, or the end of this one */
 };
 
-/* First try after delay_ms. It has to be a stopped one. */
+/* First try after delay_ms. Once: one that was stopped is not started again. */
 void probe_start(struct probe *probe, uint32_t delay_ms);
 
 /* No more tries, no more judgements. May be called by judged(), and when it is stopped already. */
