@@ -8,15 +8,14 @@
 enum {
 	LISTENING = 0, /* beside the kinds of enum agent_probe_kind */
 	N_PROBES = AGENT_PROBE_READINESS + 1,
-	LISTENING_PERIOD_MS = 20, /* a try is one system call for the server's kernel; a start waits for it */
-	LISTENING_TIMEOUT_MS = 1000,
+	LISTENING_MS = 1000, /* a try may take; until somebody listens, a probe looks again much sooner by itself */
 };
 
 static struct probe probes[N_PROBES];
 static struct agent_probe listening = {
 	.action = AGENT_PROBE_TCP,
-	.period_ms = LISTENING_PERIOD_MS,
-	.timeout_ms = LISTENING_TIMEOUT_MS,
+	.period_ms = LISTENING_MS,
+	.timeout_ms = LISTENING_MS,
 	.success_threshold = 1,
 	.failure_threshold = UINT32_MAX,
 };
