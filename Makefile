@@ -44,7 +44,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
            api/network.c api/network_log.c api/pools.c api/stock.c api/stock_policy.c \
            api/identity_request.c api/token_source.c api/token_command.c api/token_listener.c \
            api/session.c api/session_machine.c api/session_run.c api/session_job.c api/session_use.c api/session_container.c \
-           api/container_client.c api/container_log.c api/container_farewell.c common/agent_container.c \
+           api/container_client.c api/container_log.c api/container_farewell.c \
            api/session_record.c api/session_usage.c api/usage.c api/usage_store.c api/rest_usage.c api/rest_openapi.c \
            api/image_manifest.c api/rest_metadata.c api/session_limit.c api/rate_limit.c \
            api/template.c api/template_user.c api/template_build.c api/template_container.c api/template_key.c api/snapshot.c api/folder.c api/folder_make.c \
