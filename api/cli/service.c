@@ -169,26 +169,19 @@ CURL *service_request(const struct service *s, const char *method, const char *p
 	return easy;
 }
 
-/* A request for a route of the pool, about `session`; or NULL. */
-static CURL *new_session_request(const struct service *s, const char *method, const char *route, const char *session)
-{
-	const char *const parameters[] = { "identifier", session, NULL };
-	AUTO_FREE char *path = service_route(s, route, parameters);
-
-	return service_request(s, method, path);
-}
-
 static void set_body(CURL *easy, const char *body)
 {
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 }
 
-CURLcode service_perform(struct service *s, CURL *easy)
+CURLcode service_perform(struct service *s, CURL *easy, curl_write_callback take_body, void *context)
 {
 	CURLcode result = CURLE_ABORTED_BY_CALLBACK;
 	int running = 1;
 
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, context);
 	curl_multi_add_handle(s->multi, easy);
 	while (running && !interrupt_signal()) {
 		struct curl_waitfd interrupt = { .fd = interrupt_fd(), .events = CURL_WAIT_POLLIN };
@@ -319,10 +312,8 @@ static int post_for_events(struct service *s, const char *path, const char *body
 	sse_parser_init(&answer.events, EVENT_SIZE_MAX, relay_event, &relay);
 	if (body && answer.easy) {
 		set_body(answer.easy, body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, service_take_body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
 		service_set_patience(answer.easy);
-		result = service_perform(s, answer.easy);
+		result = service_perform(s, answer.easy, service_take_body, &answer);
 	}
 	s->answered = s->answered || is_answered(answer.easy);
 	if (relay.result)
@@ -404,10 +395,8 @@ int service_call(struct service *s, const char *method, const char *path, const 
 		set_body(answer.easy, text ? text : "");
 		if (strcmp(method, "GET") == 0)
 			curl_easy_setopt(answer.easy, CURLOPT_HTTPGET, 1L);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, service_take_body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
 		curl_easy_setopt(answer.easy, CURLOPT_TIMEOUT, (long)CALL_TIMEOUT_S);
-		result = service_perform(s, answer.easy);
+		result = service_perform(s, answer.easy, service_take_body, &answer);
 	}
 	return service_finish(s, &answer, result, answer_json, err);
 }
@@ -423,7 +412,9 @@ static size_t ignore_body(char *data, size_t one, size_t size, void *context)
 
 void service_end_session(struct service *s, const char *session)
 {
-	CURL *easy = s->answered ? new_session_request(s, "DELETE", "session", session) : NULL;
+	const char *const parameters[] = { "identifier", session, NULL };
+	AUTO_FREE char *path = service_route(s, "session", parameters);
+	CURL *easy = s->answered ? service_request(s, "DELETE", path) : NULL;
 
 	if (!easy)
 		return;

@@ -37,10 +37,13 @@ CURL *service_request(const struct service *s, const char *method, const char *p
 /* Lets it take any time, but not without a sign of life. */
 void service_set_patience(CURL *easy);
 
-/* Runs the request to its end, or to the user's interrupt (then CURLE_ABORTED_BY_CALLBACK). */
-CURLcode service_perform(struct service *s, CURL *easy);
+/*
+ * Runs the request to its end, or to the user's interrupt (then CURLE_ABORTED_BY_CALLBACK); `take_body` gets the body of its
+ * answer, with `context`.
+ */
+CURLcode service_perform(struct service *s, CURL *easy, curl_write_callback take_body, void *context);
 
-/* What takes the body of an answer, as libcurl calls it; `context` is a struct answer. */
+/* One that keeps it; `context` is a struct answer. */
 size_t service_take_body(char *data, size_t one, size_t size, void *context);
 
 /* Whether its status is one of 200 to 299. */

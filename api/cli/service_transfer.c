@@ -4,9 +4,7 @@
 #include "interrupt.h"
 #include "service_private.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -74,10 +72,8 @@ int service_upload(struct service *s, const char *path, const char *file, const 
 	if (mime && headers) {
 		curl_easy_setopt(answer.easy, CURLOPT_MIMEPOST, mime);
 		curl_easy_setopt(answer.easy, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEFUNCTION, service_take_body);
-		curl_easy_setopt(answer.easy, CURLOPT_WRITEDATA, &answer);
 		service_set_patience(answer.easy);
-		result = service_perform(s, answer.easy);
+		result = service_perform(s, answer.easy, service_take_body, &answer);
 	}
 	ret = service_finish(s, &answer, result, answer_json, err);
 	curl_mime_free(mime);
@@ -114,10 +110,8 @@ int service_download(struct service *s, const char *path, FILE *out, struct erro
 
 	if (d.answer.easy && headers) {
 		curl_easy_setopt(d.answer.easy, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEFUNCTION, on_download);
-		curl_easy_setopt(d.answer.easy, CURLOPT_WRITEDATA, &d);
 		service_set_patience(d.answer.easy);
-		result = service_perform(s, d.answer.easy);
+		result = service_perform(s, d.answer.easy, on_download, &d);
 	}
 	if (d.is_out_broken || (result == CURLE_OK && fflush(out) != 0))
 		ret = error_set(err, STATUS_SERVICE, "the output cannot be written");
@@ -185,13 +179,11 @@ int service_read_lines(struct service *s, const char *path, const char *type, bo
 		longer = curl_slist_append(headers, accept);
 	if (l.answer.easy && longer) {
 		curl_easy_setopt(l.answer.easy, CURLOPT_HTTPHEADER, headers);
-		curl_easy_setopt(l.answer.easy, CURLOPT_WRITEFUNCTION, on_lines);
-		curl_easy_setopt(l.answer.easy, CURLOPT_WRITEDATA, &l);
 		curl_easy_setopt(l.answer.easy, CURLOPT_TCP_KEEPALIVE, 1L);
 		curl_easy_setopt(l.answer.easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
 		if (!may_be_silent)
 			service_set_patience(l.answer.easy);
-		result = service_perform(s, l.answer.easy);
+		result = service_perform(s, l.answer.easy, on_lines, &l);
 	}
 	if (l.result < 0)
 		ret = l.result;
