@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int emit(struct output *out, int fd, const char *data, size_t size)
+int output_write(int fd, const char *data, size_t size, struct error *err)
 {
 	int ret = write_unless_interrupted(fd, data, size);
 
@@ -18,8 +18,13 @@ static int emit(struct output *out, int fd, const char *data, size_t size)
 		return 0;
 	/* Who reads our output has enough of it (`| head`): end as SIGPIPE would have ended us, silently. */
 	if (ret == -EPIPE)
-		return error_set(&out->error, STATUS_SIGNAL + 13, "%s", "");
-	return error_set(&out->error, STATUS_SERVICE, "cannot write the output: %s", strerror(-ret));
+		return error_set(err, STATUS_SIGNAL + 13, "%s", "");
+	return error_set(err, STATUS_SERVICE, "cannot write the output: %s", strerror(-ret));
+}
+
+static int emit(struct output *out, int fd, const char *data, size_t size)
+{
+	return output_write(fd, data, size, &out->error);
 }
 
 static int on_stream(struct output *out, int fd, const json_t *body)

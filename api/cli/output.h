@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Writes all of it. 0, or negative with *err set; its text is empty if who reads our output has enough of it. */
+int output_write(int fd, const char *data, size_t size, struct error *err);
+
 struct output {
 	const char *directory; /* for pictures; made when the first one comes */
 	bool json;             /* print the plain answer instead of the streams */

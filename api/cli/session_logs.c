@@ -3,9 +3,9 @@
 #include "exit_status.h"
 #include "interrupt.h"
 #include "json.h"
+#include "output.h"
 #include "report.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,15 +15,9 @@ static int write_text(const json_t *entry, struct error *err)
 	const char *stream = json_string_value(json_object_get(entry, "stream"));
 	const json_t *text = json_object_get(entry, "text");
 	bool is_stderr = stream && strcmp(stream, "stderr") == 0;
-	int ret = write_unless_interrupted(is_stderr ? STDERR_FILENO : STDOUT_FILENO, json_string_value(text),
-					   json_string_length(text));
 
-	if (ret == 0 || ret == -EINTR)
-		return ret;
-	/* Who reads our output has enough of it. */
-	if (ret == -EPIPE)
-		return error_set(err, STATUS_SIGNAL + 13, "%s", "");
-	return error_set(err, STATUS_SERVICE, "cannot write the output: %s", strerror(-ret));
+	return output_write(is_stderr ? STDERR_FILENO : STDOUT_FILENO, json_string_value(text),
+			    json_string_length(text), err);
 }
 
 static void tell_end(const json_t *ended)
