@@ -55,6 +55,11 @@ static int on_value(struct output *out, const json_t *bundle)
 	return 0;
 }
 
+bool output_is_success(const char *status)
+{
+	return status && (strcmp(status, "Succeeded") == 0 || strcmp(status, "0") == 0);
+}
+
 static int on_done(struct output *out, const char *data, size_t size, const json_t *body)
 {
 	const json_t *status = json_object_get(body, "status");
@@ -62,9 +67,7 @@ static int on_done(struct output *out, const char *data, size_t size, const json
 	if (!json_is_string(status))
 		return error_set(&out->error, STATUS_SERVICE, "the service's answer has no status: is it hearthd?");
 	out->done = true;
-	/* A command's status is its exit status. */
-	out->succeeded = strcmp(json_string_value(status), "Succeeded") == 0 ||
-			 strcmp(json_string_value(status), "0") == 0;
+	out->succeeded = output_is_success(json_string_value(status));
 	if (!out->json)
 		return 0;
 	/* As it came: integers may have more digits than a C type holds. */

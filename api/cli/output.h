@@ -12,6 +12,9 @@
 /* Writes all of it. 0, or negative with *err set; its text is empty if who reads our output has enough of it. */
 int output_write(int fd, const char *data, size_t size, struct error *err);
 
+/* Whether an execution of this status, which may be NULL, ran well: of code it is a word, of a command its exit status. */
+bool output_is_success(const char *status);
+
 struct output {
 	const char *directory; /* for pictures; made when the first one comes */
 	bool json;             /* print the plain answer instead of the streams */

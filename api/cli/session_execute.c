@@ -3,6 +3,7 @@
 #include "exit_status.h"
 #include "interrupt.h"
 #include "json.h"
+#include "output.h"
 #include "view.h"
 
 #include <stdlib.h>
@@ -69,7 +70,7 @@ static int print(const struct answer *a, const struct options *o, struct error *
 	if (a->result && json_is_object(result))
 		json_object_set_new(result, "executionResult", json_string(a->result));
 	ret = view_print_text(json, a->text, columns, o->output, err);
-	if (ret == 0 && (!status || strcmp(status, "Succeeded") != 0))
+	if (ret == 0 && !output_is_success(status))
 		ret = error_set(err, STATUS_CODE_FAILED, "%s", "");
 	json_decref(json);
 	return ret;
