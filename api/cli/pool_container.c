@@ -96,11 +96,9 @@ static int read_secret(json_t *entry, const char *word, const char *option, stru
 
 static bool has_name(const json_t *list, const json_t *name)
 {
-	size_t i;
-	json_t *entry;
-
-	json_array_foreach((json_t *)(uintptr_t)list, i,
-			   entry) if (json_equal(json_object_get(entry, "name"), name)) return true;
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (json_equal(json_object_get(json_array_get(list, i), "name"), name))
+			return true;
 	return false;
 }
 
