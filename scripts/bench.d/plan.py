@@ -66,16 +66,15 @@ HEARTH = (
     Step("footprint", "memory of ready and of used sessions", 1, 20, 1, STOCK),
 )
 NEXT_TO_COLD_START = "qemu_microvm_cold"
-SCALES_WITHOUT_STOCK = "ready", "container_sessions", "proxied_body"
 SERVICE_TITLES = {COLD: "a hearthd that boots each session", STOCK: f"a hearthd with {READY} ready clones",
                   BARE: "a hearthd without ready clones"}
-SCALES = {
-    "sessions": ("sessions alive at once, each having run code", 200),
-    "ready": ("ready clones", 1000),
-    "container_sessions": ("sessions of one container image alive at once, each answering", 100),
-    "proxied_body": ("MiB of one body from a container and to it, beside nginx, and hearthd's memory", 1024),
-    "executions": ("executions in one session, and hearthd's memory before and after", 10000),
-    "churn": ("sessions started, used and ended in a row", 2000),
+SCALES = {  # what is counted, how many without a word, and of which service
+    "sessions": ("sessions alive at once, each having run code", 200, STOCK),
+    "ready": ("ready clones", 1000, BARE),
+    "container_sessions": ("sessions of one container image alive at once, each answering", 100, BARE),
+    "proxied_body": ("MiB of one body from a container and to it, beside nginx, and hearthd's memory", 1024, BARE),
+    "executions": ("executions in one session, and hearthd's memory before and after", 10000, STOCK),
+    "churn": ("sessions started, used and ended in a row", 2000, STOCK),
 }
 TOTAL_SECONDS = 14.5 * 60  # the whole run; what then is still to do, is done with the least runs
 
