@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import socket
+import subprocess
 import time
 
 import measure
@@ -46,6 +48,34 @@ def timed_print(api, identifier):
 def source_of(timing):
     """warm, restore or boot. A hearthd that has no templates does not say: it boots."""
     return timing.get("source", "boot")
+
+
+# ---- programs --------------------------------------------------------------------------------------------------------
+
+def authorization(settings):
+    """For curl and wrk."""
+    return "--header", f"Authorization: Bearer {settings['token']}"
+
+
+def curl(*arguments):
+    """Seconds that it took, and what it wrote; it streams both ways with little work of its own."""
+    began = time.monotonic()
+    output = subprocess.run(["curl", "--silent", "--show-error", "--fail", *arguments], check=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, text=True).stdout
+    return time.monotonic() - began, output
+
+
+def wait_for_port(port, process, timeout):
+    """Until somebody listens there; OSError if the process ends before, or nobody does in time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 # ---- processes -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import time
 import measure
 import memory
 import rest
-from workloads import common
+from workloads import common, nginx
 
 MANY_CLIENTS = 32
 SIZE_MIB = 100
@@ -84,14 +84,6 @@ def executions(settings, say):
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
-def curl(settings, *arguments):
-    """Seconds that it took; curl streams both ways with little work of its own."""
-    began = time.monotonic()
-    subprocess.run(["curl", "--silent", "--show-error", "--fail", "--output", "/dev/null", "--header",
-                    f"Authorization: Bearer {settings['token']}", *arguments], check=True, stdin=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
 def transfer(settings, say):
     """A file to a session and back, and the same file copied by cp, which a session's disk in memory is compared with."""
     identifier, folder = common.new_identifier(), tempfile.mkdtemp(dir="/dev/shm")
@@ -102,8 +94,9 @@ def transfer(settings, say):
             for _ in range(SIZE_MIB):
                 file.write(os.urandom(1 << 20))
         common.timed_print(common.client(settings), identifier)
-        ways = {"upload": lambda: curl(settings, "--form", f"file=@{path}", url.format("")),
-                "download": lambda: curl(settings, url.format("/large/content")),
+        options = "--output", "/dev/null", *common.authorization(settings)
+        ways = {"upload": lambda: common.curl(*options, "--form", f"file=@{path}", url.format(""))[0],
+                "download": lambda: common.curl(*options, url.format("/large/content"))[0],
                 "cp": lambda: copy(path)}
         for name, way in ways.items():
             say(number=f"{name}_mib_per_second", value=measure.per_second(SIZE_MIB, way()))
@@ -129,21 +122,17 @@ def start_nginx(settings, folder):
     """One process that serves a file as large as /healthz's answer, without a log."""
     with open(os.path.join(folder, "healthz"), "w", encoding="ascii") as file:
         file.write("x" * 400)
-    temporary = "".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    with open(os.path.join(folder, "nginx.conf"), "w", encoding="ascii") as file:
-        file.write(f"daemon off; master_process off; pid {folder}/pid; events {{}}\n"
-                   f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:8099; root {folder}; }} }}\n")
-    return subprocess.Popen([settings["nginx"], "-p", folder, "-e", "/dev/null", "-c", f"{folder}/nginx.conf"])
+    return subprocess.Popen(nginx.command(settings["nginx"], folder, f"server {{ listen 127.0.0.1:{nginx.PORT}; root {folder}; }}"))
 
 
 def health_requests(settings, say):
     say(number="hearthd_healthz_per_second", value=requests_per_second(f"{settings['url']}/healthz"))
     with tempfile.TemporaryDirectory() as folder:
-        nginx = start_nginx(settings, folder)
+        server = start_nginx(settings, folder)
         try:
             time.sleep(2)
-            say(number="nginx_static_file_per_second", value=requests_per_second("http://127.0.0.1:8099/healthz"))
+            say(number="nginx_static_file_per_second", value=requests_per_second(f"http://127.0.0.1:{nginx.PORT}/healthz"))
         finally:
-            nginx.terminate()
-            nginx.wait()
+            server.terminate()
+            server.wait()
     say(number="hearthd_idle_rss_kib", value=memory.status_kib(settings["hearthd_pid"], "VmRSS"))

@@ -52,16 +52,11 @@ class Unjailed:
         return self
 
     def wait_until_up(self, port):
-        deadline = time.monotonic() + UP_TIMEOUT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError as error:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as log:
-                        raise RuntimeError(f"the hearthd without a jail did not come up: {log.read()}") from error
-                time.sleep(0.1)
+        try:
+            common.wait_for_port(port, self.process, UP_TIMEOUT_S)
+        except OSError as error:
+            with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as log:
+                raise RuntimeError(f"the hearthd without a jail did not come up: {log.read()}") from error
 
     def __exit__(self, *_):
         self.process.terminate()

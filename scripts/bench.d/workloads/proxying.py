@@ -16,31 +16,29 @@ import urllib.parse
 import measure
 import memory
 import rest
-from workloads import common
+from workloads import common, nginx
 from workloads.containers import Containers, is_missing
 from workloads.images import archive
 
 CONNECTIONS = 1, 8, 32
 WARM_UP_S, WRK_S = 1, 3
 STREAMS, STREAM_SESSIONS = 200, 4
-SERVER_PORT, NGINX_PORT = 8098, 8099
+SERVER_PORT = 8098
+PORT_TIMEOUT_S = 20
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 # Bodies go through it as they come, as they do through hearthd, and it has memory enough to do so; connections last.
-NGINX = """daemon off; master_process off; pid {folder}/pid; worker_rlimit_nofile 4096; events {{ worker_connections 1024; }}
-http {{
-    access_log off; {temporary} keepalive_requests 100000000; client_max_body_size 0;
-    upstream server {{ server 127.0.0.1:{server}; keepalive 64; keepalive_requests 100000000; }}
+NGINX = f"""
+    keepalive_requests 100000000; client_max_body_size 0;
+    upstream server {{ server 127.0.0.1:{SERVER_PORT}; keepalive 64; keepalive_requests 100000000; }}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{nginx.PORT};
         location / {{
             proxy_pass http://server; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
             proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_max_temp_file_size 0;
             proxy_request_buffering off; client_body_buffer_size 64k;
         }}
     }}
-}}
 """
-TEMPORARY = "client_body", "proxy", "fastcgi", "uwsgi", "scgi"
 
 
 # ---- what it is compared with ----------------------------------------------------------------------------------------
@@ -54,18 +52,6 @@ def extract_server(folder):
     return os.path.join(folder, "echo")
 
 
-def wait_for_port(port):
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
 class Outside:
     """The same server as a process of this machine, and nginx before it."""
 
@@ -75,12 +61,9 @@ class Outside:
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
         path = self.folder.name
-        with open(os.path.join(path, "nginx.conf"), "w", encoding="ascii") as file:
-            file.write(NGINX.format(folder=path, server=SERVER_PORT, port=NGINX_PORT, temporary="".join(
-                f"{name}_temp_path {path}/{name};" for name in TEMPORARY)))
         try:
             self.start([extract_server(path)], SERVER_PORT, PORT=str(SERVER_PORT))
-            self.start([self.settings["nginx"], "-p", path, "-e", "/dev/null", "-c", f"{path}/nginx.conf"], NGINX_PORT)
+            self.start(nginx.command(self.settings["nginx"], path, NGINX), nginx.PORT)
         except BaseException:
             self.__exit__()
             raise
@@ -89,7 +72,7 @@ class Outside:
     def start(self, command, port, **environment):
         self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                                env={**os.environ, **environment}))
-        wait_for_port(port)
+        common.wait_for_port(port, self.processes[-1], PORT_TIMEOUT_S)
 
     def __exit__(self, *_):
         for process in reversed(self.processes):
@@ -99,7 +82,7 @@ class Outside:
 
     @staticmethod
     def url(path, more=""):
-        return f"http://127.0.0.1:{NGINX_PORT}/{path}?identifier=none{more}"
+        return f"http://127.0.0.1:{nginx.PORT}/{path}?identifier=none{more}"
 
 
 # ---- small requests --------------------------------------------------------------------------------------------------
@@ -128,7 +111,7 @@ def proxied_requests(settings, say):
     if is_missing("echo", say):
         return
     identifier = common.new_identifier()
-    token = "--header", f"Authorization: Bearer {settings['token']}"
+    token = common.authorization(settings)
     with Containers(settings, "echo") as containers, Outside(settings) as outside:
         containers.prepare()
         before = containers.ask(identifier)["connection"]
@@ -165,16 +148,8 @@ class Memory:
         self.thread.join()
 
 
-def curl(*arguments):
-    """Seconds, and what it wrote."""
-    began = time.monotonic()
-    output = subprocess.run(["curl", "--silent", "--show-error", "--fail", *arguments], check=True, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, text=True).stdout
-    return time.monotonic() - began, output
-
-
 def download(url, size, *arguments):
-    seconds, received = curl("--output", "/dev/null", "--write-out", "%{size_download}", *arguments, url("bytes", f"&size={size}"))
+    seconds, received = common.curl("--output", "/dev/null", "--write-out", "%{size_download}", *arguments, url("bytes", f"&size={size}"))
     if int(received) != size:
         raise rest.RestError(f"{received} of {size} bytes came")
     return seconds
@@ -184,7 +159,7 @@ def upload(url, size, *arguments):
     """A file without blocks: nothing is read from a disk for it."""
     with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
         file.truncate(size)
-        seconds, answer = curl("--request", "POST", "--upload-file", file.name, *arguments, url("count"))
+        seconds, answer = common.curl("--request", "POST", "--upload-file", file.name, *arguments, url("count"))
     arrived = json.loads(answer)["body"]["size"]
     if arrived != size:
         raise rest.RestError(f"{arrived} of {size} bytes arrived")
@@ -210,7 +185,7 @@ def bodies(settings, say, mib):
     if is_missing("echo", say):
         return
     identifier = common.new_identifier()
-    token = "--header", f"Authorization: Bearer {settings['token']}"
+    token = common.authorization(settings)
     pid = settings["hearthd_pid"]
     with Containers(settings, "echo") as containers, Outside(settings) as outside:
         containers.prepare()
