@@ -12,7 +12,6 @@ from workloads import common, pool, scale
 from workloads.images import HEARTH, archive
 
 READY = 4
-TEMPLATE_TIMEOUT_S = 180
 STOCK_TIMEOUT_S = 60
 PATHS = {"echo": "hello", "service": "health"}  # what is asked of them
 
@@ -38,22 +37,15 @@ class Containers:
     """A pool of an example image, with its sessions; it goes at the end, and what it kept ready with it."""
 
     def __init__(self, settings, image, ready=0, sessions=16):
-        self.settings, self.image, self.ready = settings, image, ready
+        self.settings, self.image, self.ready, self.sessions = settings, image, ready, sessions
         self.name = f"bench-{image}"
         self.api = common.client(settings)
-        self.properties = {
-            "containerType": "CustomContainer", "poolManagementType": "Dynamic",
-            "dynamicPoolConfiguration": {"lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 3600}},
-            "scaleConfiguration": {"maxConcurrentSessions": sessions, "readySessionInstances": ready},
-            "customContainerTemplate": {"containers": [
-                {"image": image, "name": "main", "resources": {"cpu": 1, "memory": f"{settings['memory_mib']}Mi"}}]},
-        }
 
     def __enter__(self):
         ensure_imported(self.settings, self.image)
-        answer = self.api.request("PUT", f"sessionPools/{self.name}", {"properties": self.properties})
-        if answer.status not in (200, 201):
-            raise rest.RestError(f"making a pool: {answer.status} {answer.body[:300].decode(errors='replace')}")
+        container = {"image": self.image, "name": "main", "resources": pool.resources(self.settings["memory_mib"])}
+        pool.check_made(pool.put_properties(self.api, self.name, self.ready, self.sessions, containerType="CustomContainer",
+                                            customContainerTemplate={"containers": [container]}))
         return self
 
     def __exit__(self, *_):
@@ -66,7 +58,7 @@ class Containers:
             identifier = common.new_identifier()
             self.ask(identifier)
             self.end(identifier)
-        if not pool.wait_until(self.api, self.name, lambda now: now["template"] == "ready", TEMPLATE_TIMEOUT_S):
+        if not pool.wait_until(self.api, self.name, lambda now: now["template"] == "ready", pool.TEMPLATE_TIMEOUT_S):
             raise rest.RestError(f"there is no template: {pool.counts(self.api, self.name).get('template')}")
         self.refill()
 

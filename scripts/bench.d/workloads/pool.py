@@ -10,18 +10,29 @@ TEMPLATE_TIMEOUT_S = 180
 DEFAULT = "default"  # the pool that hearthd's own settings describe
 
 
-def put(api, name, ready, most, memory_mib):
-    """Makes a pool or changes it. False if this hearthd has no pools."""
-    answer = api.request("PUT", f"sessionPools/{name}", {"properties": {
-        "containerType": "PythonLTS", "poolManagementType": "Dynamic",
+def put_properties(api, name, ready, most, **properties):
+    """Makes a pool or changes it, with `properties` beside what all pools here have; the answer."""
+    return api.request("PUT", f"sessionPools/{name}", {"properties": {
+        "poolManagementType": "Dynamic",
         "dynamicPoolConfiguration": {"lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 3600}},
-        "scaleConfiguration": {"maxConcurrentSessions": most, "readySessionInstances": ready},
-        "resources": {"cpu": 1, "memory": f"{memory_mib}Mi"},
-    }})
-    if answer.status in (404, 405):
-        return False
+        "scaleConfiguration": {"maxConcurrentSessions": most, "readySessionInstances": ready}, **properties}})
+
+
+def check_made(answer):
     if answer.status not in (200, 201, 202):
         raise rest.RestError(f"making a pool: {answer.status} {answer.body[:300].decode(errors='replace')}")
+
+
+def resources(memory_mib):
+    return {"cpu": 1, "memory": f"{memory_mib}Mi"}
+
+
+def put(api, name, ready, most, memory_mib):
+    """Makes a pool of Python or changes it. False if this hearthd has no pools."""
+    answer = put_properties(api, name, ready, most, containerType="PythonLTS", resources=resources(memory_mib))
+    if answer.status in (404, 405):
+        return False
+    check_made(answer)
     return True
 
 
