@@ -11,7 +11,6 @@ import rest
 
 # The parts of getting a machine, as hearthd tells them in x-hearth-timing (docs/api.md); `allocation` holds them all.
 MACHINE_PHASES = ("vmm", "kernel", "agent", "adopt")
-MISSES_MAX = 5
 
 
 def client(settings, pool=""):

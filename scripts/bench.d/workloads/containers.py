@@ -10,6 +10,7 @@ import memory
 import rest
 from workloads import common, pool, scale
 from workloads.images import HEARTH, archive
+from workloads.starts import series
 
 READY = 4
 STOCK_TIMEOUT_S = 60
@@ -90,29 +91,21 @@ def starts(settings, say, image, wanted):
     """From the request on a new identifier to the container's answer."""
     if is_missing(image, say):
         return
-    misses = 0
     with Containers(settings, image, READY if wanted == "warm" else 0) as containers:
         if wanted == "warm":
             containers.prepare()
-        for run in common.budget(settings):
-            while True:
-                containers.refill()
-                identifier = common.new_identifier()
-                began = time.monotonic()
-                containers.ask(identifier)
-                ms = (time.monotonic() - began) * 1000
-                source = containers.started_by(identifier)
-                containers.end(identifier)
-                time.sleep(settings["pause_s"])  # its microVM goes, and another may come
-                if source == wanted:
-                    break
-                misses += 1
-                if misses > common.MISSES_MAX + run // 2:
-                    say(skipped=f"sessions start by '{source}' instead of '{wanted}'")
-                    return
-            say(ms=round(ms, 3))
-    if misses:
-        say(note=f"{misses} more starts were not counted: they did not come from '{wanted}'")
+
+        def start():
+            containers.refill()
+            identifier = common.new_identifier()
+            began = time.monotonic()
+            containers.ask(identifier)
+            ms = (time.monotonic() - began) * 1000
+            source = containers.started_by(identifier)
+            containers.end(identifier)
+            return ms, source, {}
+
+        series(settings, say, wanted, start)
 
 
 def echo_cold_start(settings, say):

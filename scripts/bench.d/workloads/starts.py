@@ -6,38 +6,52 @@ from workloads import common
 from workloads.pool import wait_for_stock
 
 
-def series(settings, say, wanted):
-    """New sessions, one after the other. Those that do not come from where they should are not counted."""
-    api = common.client(settings)
+MISSES_MAX = 5
+
+
+def series(settings, say, wanted, start):
+    """New sessions, one after the other, by `start`: milliseconds, where it came from, and what else is said of it. Those
+    that do not come from where they should are not counted."""
     misses = 0
     for run in common.budget(settings):
-        wait_for_stock(settings, api)
         while True:
-            identifier = common.new_identifier()
-            ms, timing = common.timed_print(api, identifier)
-            api.end(identifier)
+            ms, source, more = start()
             time.sleep(settings["pause_s"])  # its microVM goes, and another may come
-            if common.source_of(timing) == wanted:
+            if source == wanted:
                 break
             misses += 1
-            if misses > common.MISSES_MAX + run // 2:
-                say(skipped=f"sessions start by '{common.source_of(timing)}' instead of '{wanted}'")
+            if misses > MISSES_MAX + run // 2:
+                say(skipped=f"sessions start by '{source}' instead of '{wanted}'")
                 return
-        say(ms=round(ms, 3), phases=common.phases(timing, ms))
+        say(ms=round(ms, 3), **more)
     if misses:
         say(note=f"{misses} more starts were not counted: they did not come from '{wanted}'")
 
 
+def of_code(settings, say, wanted):
+    """Of the default pool, to the result of print(1)."""
+    api = common.client(settings)
+
+    def start():
+        wait_for_stock(settings, api)
+        identifier = common.new_identifier()
+        ms, timing = common.timed_print(api, identifier)
+        api.end(identifier)
+        return ms, common.source_of(timing), {"phases": common.phases(timing, ms)}
+
+    series(settings, say, wanted, start)
+
+
 def cold_start(settings, say):
-    series(settings, say, "boot")
+    of_code(settings, say, "boot")
 
 
 def warm_start(settings, say):
-    series(settings, say, "warm")
+    of_code(settings, say, "warm")
 
 
 def restore_start(settings, say):
-    series(settings, say, "restore")
+    of_code(settings, say, "restore")
 
 
 def reused_execution(settings, say):
