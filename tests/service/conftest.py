@@ -89,6 +89,4 @@ def web(start, tmp_path, options):
     import_image(tmp_path, IMAGE)
     web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", "--image-dir", tmp_path / "images", *options), tmp_path)
     yield web
-    web.container.close()
-    assert web.hearthd.stop() == 0
-    assert not os.path.exists(web.hearthd.runtime) or os.listdir(web.hearthd.runtime) == []
+    web.end()

@@ -83,6 +83,16 @@ class Service:
         with open(f"/proc/{self.hearthd.process.pid}/status") as file:
             return int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
 
+    def processor_s(self):
+        with open(f"/proc/{self.hearthd.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        """hearthd ends well, and leaves nothing."""
+        assert self.hearthd.stop() == 0
+        assert not os.path.exists(self.hearthd.runtime) or os.listdir(self.hearthd.runtime) == []
+
     def wait_for_log(self, pattern, timeout=10):
         deadline = time.monotonic() + timeout
         while not re.search(pattern, self.hearthd.log()):

@@ -15,12 +15,23 @@ DEFINITION = {"location": "here", "properties": {
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class Web(Service):
+class ServiceOfContainers(Service):
+    """One in which a server of the test's own is the container of every session."""
+
+    def __init__(self, hearthd, folder):
+        super().__init__(hearthd, folder)
+        self.container = Container(folder)
+        self.container.answer(OK)
+
+    def end(self):
+        self.container.close()
+        super().end()
+
+
+class Web(ServiceOfContainers):
     def __init__(self, hearthd, folder, authority=None):
         super().__init__(hearthd, folder)
         self.authority = authority  # a file: hearthd speaks TLS
-        self.container = Container(folder)
-        self.container.answer(OK)
         response = self.pool("PUT", json=DEFINITION)
         assert response.status_code == 201, response.text
 

@@ -4,7 +4,6 @@ Sessions of containers, as far as no guest need run: lying_vmm.py plays the agen
 
 import contextlib
 import json
-import os
 import re
 import threading
 import time
@@ -12,20 +11,14 @@ import time
 import pytest
 import requests
 
-from container import Container
-from played import OPTIONS, Service, hearth_image, import_image
+from played import OPTIONS, hearth_image, import_image
+from proxied import IMAGE, ServiceOfContainers
 
-IMAGE = "registry.example/web:1"
 SECRET = "do-not-tell-anybody-4711"
 
 
-class Web(Service):
+class Web(ServiceOfContainers):
     """A pool of containers, and one of its sessions at a time."""
-
-    def __init__(self, hearthd, folder):
-        super().__init__(hearthd, folder)
-        self.container = Container(folder)
-        self.container.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     def pool(self, method, name="web", image=IMAGE, **settings):
         container = {"image": image, "name": "web", "env": [{"name": "KEY", "secretRef": "key"}]}
@@ -85,9 +78,7 @@ def web(start, tmp_path, options):
     assert response.status_code == 201, response.text
     assert SECRET not in response.text
     yield web
-    web.container.close()
-    assert web.hearthd.stop() == 0
-    assert not os.path.exists(web.hearthd.runtime) or os.listdir(web.hearthd.runtime) == []
+    web.end()
     assert SECRET not in web.hearthd.log()
 
 
@@ -134,24 +125,18 @@ def test_the_log_of_one_that_did_not_start_is_kept(web):
 def test_a_flood_harms_nobody(web, how):
     web.start_as(how)
     assert web.call("x", "flood").text == "ok"
-    before = cpu_s(web.hearthd.process.pid)
+    before = web.processor_s()
     for _ in range(20):
         began = time.monotonic()
         assert web.call("x", "flood").text == "ok"
         assert time.monotonic() - began < 2
         time.sleep(0.05)
-    used = cpu_s(web.hearthd.process.pid) - before
+    used = web.processor_s() - before
     print(f"{how}: {used:.2f} s of CPU")
     assert used < 2
     assert len(web.call(".management/session/logs", "flood").content) <= 64 << 10
     assert web.peak_kib() < 64 << 10
     assert web.call(".management/session", "flood", "DELETE").status_code in (200, 204)
-
-
-def cpu_s(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # ---- how one ends ----

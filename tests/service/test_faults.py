@@ -29,8 +29,7 @@ def service(start, tmp_path):
     service.other = service.vm("other")
     yield service
     assert_goes_on(service)
-    assert service.hearthd.stop() == 0
-    assert not os.path.exists(service.hearthd.runtime) or os.listdir(service.hearthd.runtime) == []
+    service.end()
 
 
 def assert_goes_on(service):

@@ -36,9 +36,7 @@ def web(start, tmp_path, certs):
     web = Web(start(*OPTIONS, "--image-dir", tmp_path / "images", "--min-cooldown-seconds", "1", "--tls-certificate", f"{certs}/server.pem", "--tls-key",
                     f"{certs}/server-key.pem"), tmp_path, f"{certs}/ca.pem")
     yield web
-    web.container.close()
-    assert web.hearthd.stop() == 0
-    assert not os.path.exists(web.hearthd.runtime) or os.listdir(web.hearthd.runtime) == []
+    web.end()
 
 
 class Client:
