@@ -1,15 +1,12 @@
 """A hearthd whose microVMs are played by lying_vmm.py, and what clients hear of it."""
 
-import hashlib
-import io
-import json
 import os
 import re
 import subprocess
-import tarfile
 import time
 
 import requests
+from archives import docker_save, file, layer
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 GRACE_S = 2
@@ -18,26 +15,10 @@ OPTIONS = ("--vmm", os.path.join(HERE, "lying_vmm.py"), "--unsafe-no-jail", "tru
            "--boot-timeout-seconds", "3", "--answer-grace-seconds", str(GRACE_S))
 
 
-def archive(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
-def import_image(folder, name, **config):
-    """Imports an image of one small layer into the folder's `images`, as `hearth image import` does."""
-    layer = archive({"server": b"#!/bin/sh\n"})
-    described = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/server"], **config},
-                            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
-    path = os.path.join(folder, "image.tar")
-    with open(path, "wb") as file:
-        file.write(archive({"config.json": described, "layer.tar": layer, "manifest.json": manifest}))
-    hearth_image(folder, "import", path, name)
+def import_image(folder, name, layers=(layer(file("server", b"#!/bin/sh\n")),)):
+    """Imports an image of small layers into the folder's `images`."""
+    archive = docker_save(os.path.join(folder, "image.tar"), *layers, tags=(name,), config={"Entrypoint": ["/server"]})
+    hearth_image(folder, "import", archive, name)
 
 
 def hearth_image(folder, command, *arguments):

@@ -4,16 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 
 import pytest
 
+from archives import file, layer
 from conftest import ROOT
 from container import Container
-
-sys.path.insert(0, os.path.join(ROOT, "tests", "images"))
-from archives import docker_save, file, layer  # noqa: E402
+from played import import_image
 
 HEARTH = os.path.join(ROOT, "build", "hearth")
 
@@ -22,11 +20,8 @@ HEARTH = os.path.join(ROOT, "build", "hearth")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for tag in "app:1", "app:2":
-        archive = docker_save(folder / "archive.tar", layer(file("app", tag.encode())), tags=(tag,),
-                              config={"Entrypoint": ["/app"]})
-        subprocess.run([HEARTH, "image", "import", archive, tag, "--image-dir", folder / "store"], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    return str(folder / "store")
+        import_image(folder, tag, [layer(file("app", tag.encode()))])
+    return str(folder / "images")
 
 
 @pytest.fixture
