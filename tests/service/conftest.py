@@ -87,8 +87,15 @@ def options():
 
 
 @pytest.fixture
-def web(start, tmp_path, options):
+def authority():
+    """The file by which its certificate is believed, where `options` give it one."""
+    return None
+
+
+@pytest.fixture
+def web(start, tmp_path, options, authority):
     import_image(tmp_path, IMAGE)
-    web = Web(start(*OPTIONS, "--min-cooldown-seconds", "1", "--image-dir", tmp_path / "images", *options), tmp_path)
+    hearthd = start(*OPTIONS, "--min-cooldown-seconds", "1", "--image-dir", tmp_path / "images", *options)
+    web = Web(hearthd, tmp_path, authority)
     yield web
     web.end()

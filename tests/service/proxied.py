@@ -12,6 +12,8 @@ IMAGE = "registry.example/web:1"
 DEFINITION = {"location": "here", "properties": {
     "containerType": "CustomContainer", "environmentId": "e", "scaleConfiguration": {"maxConcurrentSessions": 9, "readySessionInstances": 0},
     "customContainerTemplate": {"containers": [{"image": IMAGE, "name": "web"}], "ingress": {"targetPort": 80}}}}
+COOLING_AT_ONCE = {**DEFINITION, "properties": {**DEFINITION["properties"], "dynamicPoolConfiguration": {
+    "lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 1}}}}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

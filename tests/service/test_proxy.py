@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from proxied import DEFINITION, OK, POOL, headers_of, receive_until
+from proxied import COOLING_AT_ONCE, OK, POOL, headers_of, receive_until
 
 GIB = 1 << 30
 
@@ -233,9 +233,7 @@ def test_who_does_not_read_is_not_read_from(web):
 
 
 def test_a_session_in_use_does_not_cool_down(web):
-    definition = {**DEFINITION, "properties": {**DEFINITION["properties"], "dynamicPoolConfiguration": {
-        "lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 1}}}}
-    assert web.pool("PUT", json=definition).status_code == 200
+    assert web.pool("PUT", json=COOLING_AT_ONCE).status_code == 200
 
     def serve(connection):
         connection.read_head()

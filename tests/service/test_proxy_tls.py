@@ -13,8 +13,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from played import OPTIONS, import_image
-from proxied import DEFINITION, IMAGE, OK, Web, headers_of
+from proxied import COOLING_AT_ONCE, OK, headers_of
 
 MIB = 1 << 20
 PATIENCE_S = 30
@@ -31,12 +30,13 @@ def certs(tmp_path_factory):
 
 
 @pytest.fixture
-def web(start, tmp_path, certs):
-    import_image(tmp_path, IMAGE)
-    web = Web(start(*OPTIONS, "--image-dir", tmp_path / "images", "--min-cooldown-seconds", "1", "--tls-certificate", f"{certs}/server.pem", "--tls-key",
-                    f"{certs}/server-key.pem"), tmp_path, f"{certs}/ca.pem")
-    yield web
-    web.end()
+def options(certs):
+    return "--tls-certificate", f"{certs}/server.pem", "--tls-key", f"{certs}/server-key.pem"
+
+
+@pytest.fixture
+def authority(certs):
+    return f"{certs}/ca.pem"
 
 
 class Client:
@@ -292,9 +292,7 @@ def test_the_end_of_what_the_client_sends(web):
 
 
 def test_a_client_that_goes(web):
-    definition = {**DEFINITION, "properties": {**DEFINITION["properties"], "dynamicPoolConfiguration": {
-        "lifecycleConfiguration": {"lifecycleType": "Timed", "cooldownPeriodInSeconds": 1}}}}
-    assert web.pool("PUT", json=definition).status_code == 200
+    assert web.pool("PUT", json=COOLING_AT_ONCE).status_code == 200
     ended = threading.Event()
 
     def serve(connection):
