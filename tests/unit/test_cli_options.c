@@ -1,5 +1,6 @@
 #include "api/cli/options.h"
 #include "api/cli/exit_status.h"
+#include "tests/unit/options_helper.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,18 +24,9 @@ static const struct option_spec specs[] = {
 
 static struct options options;
 
-/* `line` is the words after the command, with one space between two. */
 static int parse(const char *line, struct error *err)
 {
-	static char copy[512];
-	char *words[32] = { copy };
-	int n = 1;
-
-	strcpy(copy, line);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		words[n++] = strcmp(word, "''") == 0 ? word + 2 : word;
-	words[n] = NULL;
-	return options_parse(&options, specs, 2, n, words, err);
+	return parse_line(&options, specs, 2, line, err);
 }
 
 static void check_good(const char *line)

@@ -1,6 +1,7 @@
 /* What `hearth sessionpool` makes of its options about a container. */
 #include "api/cli/exit_status.h"
 #include "api/cli/pool_container.h"
+#include "tests/unit/options_helper.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,19 +28,11 @@ static const struct option_spec specs[] = {
 };
 
 static struct error err;
-static char line_copy[1024];
 
 static void parse(struct options *o, const char *line)
 {
-	char *words[32] = { line_copy };
-	int n = 1;
-
-	strcpy(line_copy, line);
-	for (char *word = strtok(line_copy, " "); word; word = strtok(NULL, " "))
-		words[n++] = strcmp(word, "''") == 0 ? word + 2 : word;
-	words[n] = NULL;
 	err = (struct error) { 0 };
-	if (options_parse(o, specs, 1, n, words, &err) < 0)
+	if (parse_line(o, specs, 1, line, &err) < 0)
 		fail_msg("%s: %s", line, err.text);
 }
 
