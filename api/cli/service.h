@@ -75,11 +75,11 @@ int service_download(struct service *s, const char *path, FILE *out, struct erro
 typedef int service_line_fn(void *context, const char *line, size_t size);
 
 /*
- * Hands over the lines of a path's answer, of the content type that is asked for, as they come. With `may_be_silent` there
- * may be any time between two. 0 when the answer came to its end, or negative with *err set as by service_call(); if
+ * Hands over the lines of a path's answer, which is asked for as application/x-ndjson, as they come. With `may_be_silent`
+ * there may be any time between two. 0 when the answer came to its end, or negative with *err set as by service_call(); if
  * on_line ends it, its value is returned and *err left alone. A signal ends it, too: look at interrupt_signal().
  */
-int service_read_lines(struct service *s, const char *path, const char *type, bool may_be_silent,
-		       service_line_fn *on_line, void *context, struct error *err);
+int service_read_lines(struct service *s, const char *path, bool may_be_silent, service_line_fn *on_line, void *context,
+		       struct error *err);
 
 #endif

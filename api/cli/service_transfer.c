@@ -162,21 +162,19 @@ static size_t on_lines(char *data, size_t one, size_t size, void *context)
 	return size;
 }
 
-int service_read_lines(struct service *s, const char *path, const char *type, bool may_be_silent,
-		       service_line_fn *on_line, void *context, struct error *err)
+int service_read_lines(struct service *s, const char *path, bool may_be_silent, service_line_fn *on_line, void *context,
+		       struct error *err)
 {
 	struct lines l = {
 		.answer = { .easy = service_request(s, "GET", path), .body = { .limit = LINE_MAX_SIZE } },
 		.on_line = on_line,
 		.context = context,
 	};
-	struct curl_slist *headers = file_headers(s), *longer = NULL;
-	AUTO_FREE char *accept = NULL;
+	struct curl_slist *headers = file_headers(s);
+	struct curl_slist *longer = headers ? curl_slist_append(headers, "Accept: application/x-ndjson") : NULL;
 	CURLcode result = CURLE_OUT_OF_MEMORY;
 	int ret = 0;
 
-	if (headers && asprintf(&accept, "Accept: %s", type) >= 0)
-		longer = curl_slist_append(headers, accept);
 	if (l.answer.easy && longer) {
 		curl_easy_setopt(l.answer.easy, CURLOPT_HTTPHEADER, headers);
 		curl_easy_setopt(l.answer.easy, CURLOPT_TCP_KEEPALIVE, 1L);

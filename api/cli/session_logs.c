@@ -58,7 +58,7 @@ int session_logs(struct service *s, const char *route, const char *session, bool
 {
 	const char *const parameters[] = { "identifier", session, is_following ? "follow" : NULL, "true", NULL };
 	AUTO_FREE char *path = service_route(s, route, parameters);
-	int ret = service_read_lines(s, path, "application/x-ndjson", is_following, on_line, err, err);
+	int ret = service_read_lines(s, path, is_following, on_line, err, err);
 
 	if (ret < 0 && interrupt_signal())
 		return is_following ? 0 : error_set(err, STATUS_SIGNAL + interrupt_signal(), "interrupted");
