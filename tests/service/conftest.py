@@ -20,6 +20,12 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TOKEN = secrets.token_hex(16)
 
 
+def environment_for(url, token):
+    """Of a command that talks with that service."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
+    return {**clean, "HEARTH_URL": url, "HEARTH_TOKEN": token}
+
+
 class Hearthd:
     def __init__(self, folder, *arguments):
         self.folder, self.token = str(folder), TOKEN
@@ -60,10 +66,9 @@ class Hearthd:
 
     def hearth(self, *arguments, token=None, **environment):
         """Runs the command against it."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
         return subprocess.run([os.path.join(ROOT, "build", "hearth"), *arguments], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=60,
-                              env={**clean, "HEARTH_URL": self.url or "", "HEARTH_TOKEN": token or self.token, **environment})
+                              env={**environment_for(self.url or "", token or self.token), **environment})
 
 
 @pytest.fixture

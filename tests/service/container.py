@@ -65,6 +65,10 @@ class Container:
         self.failures = []
         threading.Thread(target=self.accept, daemon=True).start()
 
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
     def listen(self):
         self.port_file.write_text(str(self.listener.getsockname()[1]))
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from archives import file, layer
-from conftest import ROOT
+from conftest import ROOT, environment_for
 from container import Container
 from played import import_image
 
@@ -131,11 +131,9 @@ class Logs(Container):
         connection.receive()
 
     def command(self, *words):
-        port = self.listener.getsockname()[1]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
         return subprocess.Popen([HEARTH, "session", "logs", "my session", "--pool", "web", *words], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env={**clean, "HEARTH_URL": f"http://127.0.0.1:{port}", "HEARTH_TOKEN": "t"},
+                                env=environment_for(self.url, "t"),
                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def read(self, *words):

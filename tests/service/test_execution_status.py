@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, environment_for
 from container import Container
 
 
@@ -18,10 +18,8 @@ def service(tmp_path):
 
 
 def hearth(service, *words):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARTH_")}
     return subprocess.run([os.path.join(ROOT, "build", "hearth"), *words], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=30, env={**clean, "HEARTH_TOKEN": "t",
-                                                      "HEARTH_URL": f"http://127.0.0.1:{service.listener.getsockname()[1]}"})
+                          text=True, timeout=30, env=environment_for(service.url, "t"))
 
 
 @pytest.mark.parametrize("words", [("run", "-s", "a", "-c", "x"),
