@@ -164,9 +164,9 @@ static int read_log(struct reader *r, bool is_following, struct error *err)
 		fclose(r->file);
 	if (ret < 0)
 		return ret;
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return error_set(err, errno == EPIPE ? STATUS_SIGNAL + 13 : STATUS_SERVICE, "%s",
-				 errno == EPIPE ? "" : "cannot write the output");
+	ret = report_flush_output(err);
+	if (ret < 0)
+		return ret;
 	if (r->has_skipped)
 		fprintf(stderr, "hearth: lines that are no JSON were left out (log-format = \"json\" writes it)\n");
 	return 0;

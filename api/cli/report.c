@@ -1,5 +1,7 @@
 #include "report.h"
+#include "exit_status.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 void report_make_safe(const char *text, char *out, size_t size)
@@ -18,6 +20,14 @@ void report_make_safe(const char *text, char *out, size_t size)
 		}
 	}
 	out[i] = '\0';
+}
+
+int report_flush_output(struct error *err)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return error_set(err, errno == EPIPE ? STATUS_SIGNAL + 13 : STATUS_SERVICE, "%s",
+			 errno == EPIPE ? "" : "cannot write the output");
 }
 
 int report(const struct error *err)

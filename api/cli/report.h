@@ -10,6 +10,12 @@
 int report(const struct error *err);
 
 /*
+ * Writes what stdout holds still. 0, or negative with *err set if that, or anything before it, could not be written; its text
+ * is empty if who reads our output has enough of it.
+ */
+int report_flush_output(struct error *err);
+
+/*
  * Copies `text` (UTF-8) to `out` with a space for each control character, so that nothing of it drives the terminal. What
  * does not fit is cut.
  */

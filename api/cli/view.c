@@ -3,7 +3,6 @@
 #include "exit_status.h"
 #include "report.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,8 +205,5 @@ int view_print_text(const json_t *value, const char *text, const struct view_col
 	else if (!format || strcmp(format, "none") != 0)
 		ret = print_json(value, text, format && strcmp(format, "jsonc") == 0);
 	json_decref(row);
-	if (ret < 0 || fflush(stdout) != 0 || ferror(stdout))
-		return error_set(err, errno == EPIPE ? STATUS_SIGNAL + 13 : STATUS_SERVICE, "%s",
-				 errno == EPIPE ? "" : "cannot write the output");
-	return 0;
+	return ret < 0 ? error_set(err, STATUS_SERVICE, "cannot write the output") : report_flush_output(err);
 }
