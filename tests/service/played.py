@@ -26,6 +26,14 @@ def hearth_image(folder, command, *arguments):
                     *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
 
 
+def wait_until(condition, what, timeout=10):
+    """`what` is the matter if it does not come to that."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
 class Answer:
     def __init__(self, response, took):
         assert response.status_code == 200, f"{response.status_code} {response.text}"

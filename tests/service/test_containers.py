@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from played import OPTIONS, hearth_image, import_image
+from played import OPTIONS, hearth_image, import_image, wait_until
 from proxied import IMAGE, ServiceOfContainers
 
 SECRET = "do-not-tell-anybody-4711"
@@ -49,10 +49,7 @@ class Web(ServiceOfContainers):
             file.write("".join(f"{line}\n" for line in lines))
 
     def wait_for_text(self, text, identifier="a"):
-        deadline = time.monotonic() + 10
-        while text not in self.call(".management/session/logs", identifier).text:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: text in self.call(".management/session/logs", identifier).text, f"{text!r} is not in its log")
 
 
 def stream(name, data):
@@ -145,10 +142,7 @@ def test_a_flood_harms_nobody(web, how):
 def test_one_is_asked_to_end(web):
     web.call("x")
     assert web.call(".management/session", method="DELETE").status_code in (200, 204)
-    deadline = time.monotonic() + 5
-    while not (web.folder / "stopped").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until((web.folder / "stopped").exists, "it was not asked", timeout=5)
     web.wait_for_log("state=cooling->destroyed", timeout=3)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from played import GRACE_S, OPTIONS, Service
+from played import GRACE_S, OPTIONS, Service, wait_until
 
 POOL = "sessionPools/spare"
 DEFINITION = {"properties": {"maxConcurrentSessions": 2}}
@@ -129,13 +129,6 @@ def test_a_microvm_that_stands_still_before_its_code_begins(start, tmp_path):
 def vmm_of(service, identifier):
     with open(os.path.join(service.hearthd.runtime, service.vm(identifier), "pid")) as file:
         return int(file.read())
-
-
-def wait_until(condition, what, timeout=10):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def test_a_control_group_that_is_in_use_for_a_moment_longer(start, tmp_path):

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import ROOT
+from played import wait_until
 from proxied import COOLING_AT_ONCE, OK, headers_of
 
 MIB = 1 << 20
@@ -206,10 +207,7 @@ def test_nothing_is_left_of_those_that_ended(web):
     time.sleep(1)
     before = n_sockets()
     run(10)
-    deadline = time.monotonic() + 5
-    while n_sockets() > before:
-        assert time.monotonic() < deadline, f"{n_sockets()} sockets, {before} before"
-        time.sleep(0.1)
+    wait_until(lambda: n_sockets() <= before, f"there are more sockets than the {before} before", timeout=5)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
