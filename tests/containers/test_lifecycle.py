@@ -4,6 +4,8 @@ import json
 import threading
 import time
 
+import pytest
+
 from conftest import OPTIONS, RUNTIME
 
 
@@ -152,18 +154,23 @@ def test_the_container_is_killed_in_mid_request(echo):
     assert echo.get("random")["counter"] == 1
 
 
-def test_the_vmm_is_killed_in_mid_request(echo, echo_pool, service):
+@pytest.mark.parametrize("victim", ["vmm", "agent"])
+def test_what_serves_it_is_killed_in_mid_request(echo, echo_pool, service, victim):
     other = echo_pool.session()
     other.get("random")
     echo.get("random")
     vmm = service.host.shell(f"cat {RUNTIME}/{echo.show()['vmId']}/pid").strip()
     answers = []
     thread = threading.Thread(target=lambda: answers.append(echo_pool.service.client(echo_pool.name).request(
-        "GET", "slow?ms=20000", version=None, identifier=echo.identifier)))
+        "GET", "slow?ms=60000", version=None, identifier=echo.identifier)))
     thread.start()
     time.sleep(1)
-    service.host.run("kill", "-9", vmm)
-    thread.join(60)
+    if victim == "vmm":
+        service.host.run("kill", "-9", vmm)
+    else:
+        assert "pages" in service.host.run("tests/e2e/kill_agent.py", vmm)
+        assert echo.request("GET", "x").status_code == 502  # it ends as soon as it has something to do
+    thread.join(50)
     assert answers and answers[0].status_code == 502, answers and answers[0].text
     assert other.get("random")["counter"] == 2
     assert echo.get("random")["counter"] == 1

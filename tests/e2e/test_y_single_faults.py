@@ -98,6 +98,25 @@ def test_a_flipped_byte_of_memory_is_its_guests_loss_alone(alone_and_well):
     change_template(alone_and_well, "memory", FLIP.format(at=200 << 20))
 
 
+def test_the_agent_is_killed(alone_and_well):
+    service, client = alone_and_well, alone_and_well.client()
+    assert client.execute("orphan", "x = 1").ok
+    [pid] = service.session_vmm_pids(client, "orphan")
+    answers = []
+    runner = threading.Thread(target=lambda: answers.append(
+        service.client().execute("orphan", "import time\nwhile True: print(1); time.sleep(0.1)", timeout=120)))
+    runner.start()
+    time.sleep(0.5)
+    assert "pages" in service.host.run("tests/e2e/kill_agent.py", str(pid))
+    began = time.monotonic()
+    runner.join(60)
+    assert answers and answers[0].status == "Failed", answers
+    assert "Attempted to kill init" in answers[0].stderr, answers[0]
+    print(f"the agent was killed: {time.monotonic() - began:.1f} s later: {answers[0].stderr}")
+    assert client.execute("orphan", "'x' in globals()").result is False
+    client.end("orphan")
+
+
 def test_a_microvm_that_stands_still_for_ten_seconds(alone_and_well):
     service, client = alone_and_well, alone_and_well.client()
     assert client.execute("still", "x = 1").ok

@@ -46,9 +46,9 @@ def test_a_clone_changes_its_own_memory_alone(take, snapshot):
     machine = ("--restore", state, "--memory-file", memory)
     before = content(memory), content(state)
     taken, sibling = take(machine=machine), take(machine=machine)
-    start, end, rights = taken.mappings(memory)[0]
-    assert rights == "rw-p" and end - start == 128 << 20
-    sibling_start = sibling.mappings(memory)[0][0]
+    mappings = taken.mappings(memory)  # of what the guest has written: holes are not mapped
+    assert mappings and all(rights == "rw-p" for _, _, rights in mappings)
+    start, sibling_start = mappings[0][0], sibling.mappings(memory)[0][0]
     same = guest_memory(sibling, sibling_start)
 
     assert taken.call("getrandom", start, 64, 0) == 64
