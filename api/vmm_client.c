@@ -85,9 +85,9 @@ static const char *exit_reason(int status)
 	case VMM_EXIT_REBOOT:
 		return "the guest asked for a reset";
 	case VMM_EXIT_PANIC:
-		return "the guest kernel panicked";
+		return "the guest's kernel panicked";
 	case VMM_EXIT_TRIPLE_FAULT:
-		return "the guest's CPU met a triple fault";
+		return "the guest's processor shut down (triple fault)";
 	case VMM_EXIT_KVM_ERROR:
 		return "KVM could not run the guest";
 	case VMM_EXIT_DEVICE_BROKEN:
@@ -99,6 +99,12 @@ static const char *exit_reason(int status)
 	default:
 		return "hearth-vmm ended with an unknown status";
 	}
+}
+
+/* What hearth-vmm says then begins with the same words. */
+static bool is_end_of_guest(int status)
+{
+	return status == VMM_EXIT_REBOOT || status == VMM_EXIT_PANIC || status == VMM_EXIT_TRIPLE_FAULT;
 }
 
 /* Its exit as waitid() tells it; of a process that is not ours to reap, what it said itself. False: it runs yet. */
@@ -134,6 +140,8 @@ static void on_exit_of_process(uv_poll_t *poll, int poll_status, int events)
 			 strsignal(info.si_status));
 	else if (info.si_code != CLD_EXITED)
 		snprintf(reason, sizeof(reason), "hearth-vmm was killed");
+	else if (c->ended_text[0] && is_end_of_guest(info.si_status))
+		snprintf(reason, sizeof(reason), "%s", c->ended_text);
 	else if (c->ended_text[0])
 		snprintf(reason, sizeof(reason), "%s (%s)", exit_reason(info.si_status), c->ended_text);
 	else

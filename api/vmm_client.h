@@ -18,7 +18,7 @@ struct vmm_client;
 struct vmm_events {
 	/* An order was answered; `status` is 0 or an errno value, `text` explains it. */
 	void (*answered)(void *owner, enum vmm_message_type order, int status, const char *text);
-	/* The process is gone and reaped: the last event. `reason` is a phrase such as "the guest kernel panicked". */
+	/* The process is gone and reaped: the last event. `reason` is a phrase such as "the guest's kernel panicked". */
 	void (*exited)(void *owner, const char *reason);
 };
 

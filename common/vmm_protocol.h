@@ -51,7 +51,7 @@ enum vmm_exit {
 	VMM_EXIT_FAILURE = 1,         /* the host could not provide something: KVM, memory, a file */
 	VMM_EXIT_USAGE = 2,           /* the flags make no sense */
 	VMM_EXIT_REBOOT = 10,         /* the guest asked for a reset (port 0x64) */
-	VMM_EXIT_PANIC = 11,          /* the guest kernel panicked (pvpanic) */
+	VMM_EXIT_PANIC = 11,          /* the guest's kernel panicked (pvpanic) */
 	VMM_EXIT_TRIPLE_FAULT = 12,   /* KVM_EXIT_SHUTDOWN */
 	VMM_EXIT_KVM_ERROR = 13,      /* KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY, an exit we do not know */
 	VMM_EXIT_DEVICE_BROKEN = 14,  /* a driver broke its virtqueue: DEVICE_NEEDS_RESET was set */

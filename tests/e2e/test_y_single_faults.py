@@ -111,6 +111,7 @@ def test_the_agent_is_killed(alone_and_well):
     began = time.monotonic()
     runner.join(60)
     assert answers and answers[0].status == "Failed", answers
+    assert "Execution aborted: the guest's kernel panicked, it says: " in answers[0].stderr, answers[0]
     assert "Attempted to kill init" in answers[0].stderr, answers[0]
     print(f"the agent was killed: {time.monotonic() - began:.1f} s later: {answers[0].stderr}")
     assert client.execute("orphan", "'x' in globals()").result is False

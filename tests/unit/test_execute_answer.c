@@ -256,8 +256,8 @@ static void each_end_is_explained_on_stderr(void **state)
 	check_stderr(r, "partial\nExecution aborted: the interpreter was killed because memory ran out; the session's "
 			"variables are lost\n");
 	r.end = EXECUTION_ABORTED;
-	r.sentence = "the guest kernel panicked";
-	check_stderr(r, "partial\nExecution aborted: the guest kernel panicked; the session's files and variables are "
+	r.sentence = "the guest's kernel panicked";
+	check_stderr(r, "partial\nExecution aborted: the guest's kernel panicked; the session's files and variables are "
 			"lost\n");
 	r.end = EXECUTION_TIMED_OUT;
 	r.sentence = "stuck";

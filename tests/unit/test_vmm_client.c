@@ -75,8 +75,8 @@ static void serve(int fd)
 		bytes_get_u16(&b);
 		sequence = bytes_get_u32(&b);
 		if (type == VMM_STOP) {
-			answer(fd, VMM_ENDED, VMM_EXIT_PANIC, 0, "told to");
-			_exit(VMM_EXIT_PANIC);
+			answer(fd, VMM_ENDED, VMM_EXIT_DEVICE_BROKEN, 0, "told to");
+			_exit(VMM_EXIT_DEVICE_BROKEN);
 		}
 		if (type == VMM_QUERY)
 			answer(fd, VMM_ANSWER, 0, sequence, "state=paused connections=12 vcpus=1 faults=x");
@@ -197,7 +197,7 @@ static void orders_are_answered_and_an_end_is_told(void **state)
 	assert_int_equal(s->status, 0);
 	assert_int_equal(vmm_client_order(s->client, VMM_STOP), 0);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
-	assert_string_equal(s->exit_reason, "the guest kernel panicked (told to)");
+	assert_string_equal(s->exit_reason, "the guest broke a device's queue (told to)");
 	end(s);
 }
 
@@ -274,7 +274,7 @@ static void a_vmm_is_taken_over(void **state)
 	order(s, VMM_QUERY);
 	assert_int_equal(vmm_client_order(s->client, VMM_STOP), 0);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
-	assert_string_equal(s->exit_reason, "the guest kernel panicked (told to)");
+	assert_string_equal(s->exit_reason, "the guest broke a device's queue (told to)");
 	waitpid(pid, NULL, 0);
 	end(s);
 }
