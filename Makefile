@@ -5,14 +5,17 @@
 
 COMMON := common/user_namespace.c common/policy_entry.c common/error.c common/log.c common/base64.c common/crc32.c common/agent_container.c
 
+VSOCK := vmm/virtio/vsock.c vmm/virtio/vsock_connection.c vmm/virtio/vsock_tx.c vmm/virtio/vsock_rx.c \
+         vmm/virtio/vsock_clients.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c
+
 VMM := vmm/main.c vmm/options.c vmm/flags.c vmm/host_file.c vmm/capabilities.c vmm/jail.c vmm/seccomp.c vmm/seccomp_filter.c vmm/probe.c vmm/control.c vmm/vm.c vmm/vm_assembly.c vmm/vm_snapshot.c vmm/kvm.c \
        vmm/kvm_stats.c vmm/vcpu.c vmm/guest_memory.c vmm/bus.c vmm/event_loop.c vmm/console.c vmm/serial.c \
        vmm/device_tree.c vmm/elf.c vmm/x86/boot.c vmm/x86/cpu.c vmm/x86/cpuid.c vmm/x86/state.c vmm/x86/prefetch.c \
        vmm/x86/prefetch_guest.S \
        vmm/x86/probe_guest.S vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/snapshot/memory_file.c \
        vmm/snapshot/working_set.c vmm/snapshot/working_set_recorder.c vmm/virtio/virtqueue.c vmm/virtio/device.c \
-       vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/vsock.c vmm/virtio/vsock_flow.c \
-       vmm/virtio/vsock_table.c vmm/virtio/vsock_host.c vmm/virtio/net.c vmm/virtio/net_checksum.c
+       vmm/virtio/mmio.c vmm/virtio/blk.c vmm/virtio/rng.c $(VSOCK) vmm/virtio/vsock_host.c vmm/virtio/net.c \
+       vmm/virtio/net_checksum.c
 
 GATE := vmm/network/gate.c vmm/network/gate_udp.c vmm/network/gate_names.c vmm/network/policy.c vmm/network/frame.c \
         vmm/network/flow.c vmm/network/dns.c vmm/network/names.c vmm/network/connection_log.c vmm/network/verdict.c
@@ -92,7 +95,7 @@ UNIT_elf := vmm/elf.c vmm/guest_memory.c
 UNIT_serial := $(HOST_FILE) vmm/snapshot/file_io.c vmm/snapshot/state_file.c vmm/serial.c vmm/console.c vmm/event_loop.c
 UNIT_vmm_options := vmm/options.c vmm/flags.c vmm/x86/cpuid.c
 UNIT_vsock_flow := vmm/virtio/vsock_flow.c
-UNIT_vsock := vmm/virtio/vsock.c vmm/virtio/vsock_flow.c vmm/virtio/vsock_table.c $(VIRTIO)
+UNIT_vsock := $(VSOCK) $(VIRTIO)
 UNIT_virtio_fuzz := tests/fuzz/virtio_driver.c $(UNIT_vsock) vmm/virtio/blk.c vmm/virtio/rng.c vmm/virtio/net.c vmm/virtio/net_checksum.c
 
 UNIT_TESTS += net_frame net_policy net_dns net_flow
