@@ -57,7 +57,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
 
 IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/image/entry_name.c api/image/layer.c \
          api/image/description.c api/image/image_name.c api/image/store.c api/image/work.c api/image/source.c \
-         api/image/fetch.c api/image/import.c
+         api/image/fetch.c api/image/confine.c api/image/import.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/service_transfer.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \
@@ -204,10 +204,11 @@ UNIT_guest_bundle := guest-agent/bundle.c guest-agent/output.c
 UNIT_guest_adopt := guest-agent/adopt.c guest-agent/machine.c guest-agent/loop.c
 UNIT_guest_loop := guest-agent/loop.c guest-agent/process.c
 
-UNIT_TESTS += image_file_tree image_entry_name image_description
+UNIT_TESTS += image_file_tree image_entry_name image_description image_confine
 UNIT_image_file_tree := api/image/file_tree.c
 UNIT_image_entry_name := api/image/entry_name.c api/image/image_name.c
 UNIT_image_description := api/image/description.c
+UNIT_image_confine := api/image/confine.c
 
 UNIT_TESTS += container_spec
 UNIT_container_spec := api/container_spec.c api/container_start.c api/signal_name.c api/image/store.c api/image/work.c \

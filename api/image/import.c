@@ -1,4 +1,5 @@
 #include "api/image/import.h"
+#include "api/image/confine.h"
 #include "api/image/layer.h"
 #include "api/image/source.h"
 #include "api/timestamp.h"
@@ -341,7 +342,9 @@ static int find_name(const struct import *i, char name[IMAGE_NAME_SIZE], struct 
 
 static json_t *import(struct import *i, const char *name, struct error *err)
 {
-	json_t *image = fetch(i, err) < 0 ? NULL : describe(i, err);
+	/* From what skopeo got on all that is read is the image's own; nothing else needs to be opened any more. */
+	bool is_there = fetch(i, err) == 0 && image_confine(i->store->folder, err) == 0;
+	json_t *image = is_there ? describe(i, err) : NULL;
 	int ret = image ? plan(i) : -err->code;
 
 	if (image && ret < 0)

@@ -234,3 +234,15 @@ def test_nonsense_as_source(store, tmp_path):
         result = store.run("rm", name)
         assert result.returncode == 2, (name, result.stderr)
     assert store.files() == []
+
+
+def test_who_reads_layers_has_given_up_the_rest(store, tmp_path):
+    """What that means is in tests/unit/test_image_confine.c."""
+    content = layer(*(file(f"f{number}", bytes(1 << 20)) for number in range(40)))
+    process = store.start("import", Layout(tmp_path / "layout", content).folder, "large")
+    for line in process.stderr:
+        if "layer 1 of 1: " in line:
+            break
+    with open(f"/proc/{process.pid}/status") as status:  # of one that has ended, too, as long as nobody asked for its end
+        assert "\nNoNewPrivs:\t1\n" in status.read()
+    assert process.communicate()[1] == "" and process.returncode == 0
