@@ -212,6 +212,15 @@ void http_stream_begin(struct http_request *r, unsigned int status, const char *
 	http_stream_begin_sized(r, status, content_type, HTTP_SIZE_UNKNOWN);
 }
 
+/*
+ * The library ends what it would send in chunks with an empty one, also where it was asked for the headers alone: the
+ * client would take that for the beginning of its next answer. In this mode there are none, and the connection is closed.
+ */
+static void do_without_chunks(struct MHD_Response *response)
+{
+	MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
 void http_stream_begin_sized(struct http_request *r, unsigned int status, const char *content_type, uint64_t size)
 {
 	struct exchange *x = exchange_of(r);
@@ -224,6 +233,8 @@ void http_stream_begin_sized(struct http_request *r, unsigned int status, const 
 		add_headers(x, content_type);
 	else
 		x->is_gone = true;
+	if (x->response && size == HTTP_SIZE_UNKNOWN && strcmp(r->method, MHD_HTTP_METHOD_HEAD) == 0)
+		do_without_chunks(x->response);
 	/* A reader that pauses is not idle: how long it may pause is the handler's to decide. */
 	MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
 	exchange_resume(x);

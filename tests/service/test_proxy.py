@@ -94,6 +94,16 @@ def test_answers_without_a_body(web, status):
         assert (response.status_code, response.content, response.headers["ETag"]) == (status, b"", '"1"')
 
 
+@pytest.mark.parametrize("head", [b"Transfer-Encoding: chunked", b"Connection: close", b"Content-Length: 5"])
+@pytest.mark.parametrize("status", [200, 304])
+def test_what_answers_a_head_request_has_no_body(web, status, head):
+    web.container.answer(b"HTTP/1.1 %d X\r\n%s\r\nETag: \"1\"\r\n\r\n" % (status, head))
+    answer = web.raw(web.head("HEAD /{pool}/?identifier=a HTTP/1.1"))
+    assert answer.startswith(b"HTTP/1.1 %d " % status) and b'ETag: "1"' in answer
+    assert answer.find(b"\r\n\r\n") == len(answer) - 4, "what follows would begin the next answer"
+    assert (b"Content-Length: 5" in answer) == (b"Length" in head)
+
+
 def test_chunks_and_trailers_both_ways(web):
     got = []
 
