@@ -117,11 +117,16 @@ static void on_late_answer(uv_timer_t *timer)
 				    "The container did not begin to answer in time (proxy-answer-timeout-seconds).");
 }
 
+static void expect_answer(struct proxy *p)
+{
+	uv_timer_start(&p->timer, on_late_answer, p->service->proxy_answer_timeout_ms, 0);
+}
+
 /* Part of the request went on: the time for the answer to begin is counted from here. */
 static void note_progress(struct proxy *p)
 {
 	if (!p->is_closing && !p->is_streaming && !p->is_switching && p->is_open)
-		uv_timer_start(&p->timer, on_late_answer, p->service->proxy_answer_timeout_ms, 0);
+		expect_answer(p);
 }
 
 /* ---- what the container says ------------------------------------------------------------------------------------- */
@@ -212,7 +217,10 @@ static void connect_anew(struct proxy *p)
 	ingress_close(p->ingress);
 	p->is_reused = p->is_open = false;
 	p->ingress = ingress_open(p->service->loop, microvm_directory_of(p->microvm)->vsock, &events, p);
-	if (!p->ingress)
+	/* The guest may take the connection and never say what became of it. */
+	if (p->ingress)
+		expect_answer(p);
+	else
 		proxy_fail_memory(p);
 }
 

@@ -76,6 +76,10 @@ class Container:
         """Nothing listens any more."""
         self.port_file.write_text("1")
 
+    def be_silent(self):
+        """The guest takes connections and does not say what becomes of them."""
+        self.port_file.write_text("silent")
+
     def accept(self):
         with contextlib.suppress(OSError):
             while True:

@@ -111,9 +111,12 @@ class Agent:
             self.connection.close()
 
     def serve_ingress(self):
-        """As the agent does: one byte, then both ways, each of which ends by itself."""
+        """As the agent does: one byte, then both ways, each of which ends by itself. Or not even the byte."""
+        port = beside_the_image("ingress", "1")
+        if port == "silent":
+            self.wait()
         try:
-            container = socket.create_connection(("127.0.0.1", int(beside_the_image("ingress", "1"))))
+            container = socket.create_connection(("127.0.0.1", int(port)))
         except OSError as error:
             self.send(bytes([error.errno]))
             return

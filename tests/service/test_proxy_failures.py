@@ -34,6 +34,16 @@ def test_no_answer_in_time(web):
     assert web.call().content == b"abcd", "an answer that has begun may take long"
 
 
+@pytest.mark.parametrize("options", [("--proxy-answer-timeout-seconds", "1")])
+@pytest.mark.parametrize("method, options_of_call", [("GET", {}), ("POST", {"data": b"x" * (1 << 20)})])
+def test_a_guest_that_does_not_say_whether_there_is_a_container(web, method, options_of_call):
+    web.container.be_silent()
+    response = web.call(method, **options_of_call)
+    assert (response.status_code, error_code(response)) == (504, "ContainerTimedOut")
+    web.container.listen()
+    assert web.call().status_code == 200
+
+
 @pytest.mark.parametrize("options", [("--proxy-start-timeout-seconds", "1", "--boot-timeout-seconds", "30")])
 def test_a_session_that_does_not_start(web):
     web.begin_as("no_word")
