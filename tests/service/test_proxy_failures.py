@@ -109,6 +109,22 @@ def test_a_client_that_goes_ends_the_request(web):
     assert gone.wait(10)
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\n\r\n"], ids=lambda answer: answer[9:12].decode())
+def test_a_client_that_vanishes_is_missed_at_last(web, answer):
+    """Where nothing is sent to it, nobody would see that it is gone: the session would be in use for ever."""
+    web.container.serve = lambda connection: (connection.read_head(), connection.send(answer), connection.receive())
+    with web.connect() as client:
+        client.sendall(web.head("GET /{pool}/?identifier=a HTTP/1.1", "Upgrade: raw", "Connection: Upgrade"))
+        receive_until(client, b"\r\n\r\n")
+        time.sleep(0.2)
+        ours, theirs = (f"{address[1]:04X}" for address in (client.getsockname(), client.getpeername()))
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table]
+        timers = [row[5][:2] for row in rows[1:] if row[1].endswith(f":{theirs}") and row[2].endswith(f":{ours}")]
+        assert timers == ["02"], "the kernel does not ask whether it is there"
+
+
 def test_a_session_that_ends_meanwhile(web):
     begun = threading.Event()
 
