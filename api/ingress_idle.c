@@ -8,17 +8,22 @@ enum {
 	IDLE_MS = 3000,
 };
 
+struct slot {
+	struct ingress *ingress; /* NULL: free */
+	uint64_t since_ms;
+};
+
 /* Those of one session. */
 struct idle {
 	struct session_keepsake keepsake;
-	uv_timer_t timer;
-	struct ingress *slots[IDLE_MAX]; /* NULL: free */
+	uv_timer_t timer; /* for the one that has been idle for longest, or one that was */
+	struct slot slots[IDLE_MAX];
 };
 
-static void close_slot(struct ingress **slot)
+static void close_slot(struct slot *slot)
 {
-	ingress_close(*slot);
-	*slot = NULL;
+	ingress_close(slot->ingress);
+	slot->ingress = NULL;
 }
 
 static void close_all(struct idle *idle)
@@ -28,9 +33,28 @@ static void close_all(struct idle *idle)
 		close_slot(&idle->slots[n]);
 }
 
+static void on_timer(uv_timer_t *timer);
+
+static void schedule(struct idle *idle)
+{
+	uint64_t now_ms = uv_now(idle->timer.loop), at_ms = UINT64_MAX;
+
+	for (size_t n = 0; n < IDLE_MAX; n++)
+		if (idle->slots[n].ingress && idle->slots[n].since_ms + IDLE_MS < at_ms)
+			at_ms = idle->slots[n].since_ms + IDLE_MS;
+	if (at_ms != UINT64_MAX)
+		uv_timer_start(&idle->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+/* Each has a time of its own: a server may have a thread for each, and none for a new one as long as they last. */
 static void on_timer(uv_timer_t *timer)
 {
-	close_all(timer->data);
+	struct idle *idle = timer->data;
+
+	for (size_t n = 0; n < IDLE_MAX; n++)
+		if (idle->slots[n].ingress && idle->slots[n].since_ms + IDLE_MS <= uv_now(timer->loop))
+			close_slot(&idle->slots[n]);
+	schedule(idle);
 }
 
 /* Nobody has asked: an answer that comes now would be taken for that of the next request. */
@@ -98,11 +122,11 @@ struct ingress *ingress_idle_take(const struct session_use *u, const struct ingr
 	struct idle *idle = find(u);
 
 	for (size_t n = 0; idle && n < IDLE_MAX; n++) {
-		struct ingress *i = idle->slots[n];
+		struct ingress *i = idle->slots[n].ingress;
 
 		if (!i)
 			continue;
-		idle->slots[n] = NULL;
+		idle->slots[n].ingress = NULL;
 		ingress_hand_over(i, owners, owner);
 		return i;
 	}
@@ -116,12 +140,12 @@ void ingress_idle_put(uv_loop_t *loop, const struct session_use *u, struct ingre
 	if (!idle)
 		idle = create(loop, u);
 	for (size_t n = 0; idle && n < IDLE_MAX; n++) {
-		if (idle->slots[n])
+		if (idle->slots[n].ingress)
 			continue;
-		idle->slots[n] = i;
+		idle->slots[n] = (struct slot) { i, uv_now(loop) };
 		ingress_hand_over(i, &events, &idle->slots[n]);
 		ingress_pause(i, false);
-		uv_timer_start(&idle->timer, on_timer, IDLE_MS, 0);
+		schedule(idle);
 		return;
 	}
 	ingress_close(i);

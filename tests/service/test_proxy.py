@@ -283,6 +283,34 @@ def test_connections_are_kept_and_a_stale_one_costs_nothing(web):
         assert web.call(identifier="c").status_code == 200
 
 
+def test_each_connection_is_kept_for_its_own_time(web):
+    """A server with a thread for each connection would have none left for a new one, as long as others come and go."""
+    all_there, ended = threading.Barrier(4), []
+
+    def serve(connection):
+        try:
+            line, _ = connection.read_head()
+            if "/together" in line:
+                all_there.wait(10)
+            while True:
+                connection.send(OK)
+                connection.read_head()
+        except EOFError:
+            ended.append(time.monotonic())
+    web.container.serve = serve
+    threads = [threading.Thread(target=web.call, kwargs={"path": "/together"}) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    began = time.monotonic()
+    while time.monotonic() < began + 5:
+        assert web.call().status_code == 200
+        time.sleep(0.5)
+    assert len(ended) == 3 and all(2.5 < at - began < 4.5 for at in ended), [at - began for at in ended]
+    assert web.container.n_connections == 4, "the one that was used is kept"
+
+
 def test_a_word_unasked_is_no_answer_to_the_next_request(web):
     def serve(connection):
         connection.read_head()
