@@ -58,13 +58,19 @@ static void note_backlog(struct proxy *p)
 	uv_timer_start(&p->timer, on_stall, STALL_MS, STALL_MS);
 }
 
+/* As it is told to the client. The library would end a body of unknown length also where none may be. */
+static uint64_t told_length(const struct proxy *p)
+{
+	bool is_unknown_304 = p->status == 304 && p->length == RESPONSE_LENGTH_UNKNOWN && !p->request.is_to_head;
+
+	return p->status == 204 || is_unknown_304 ? 0 : p->length;
+}
+
 void proxy_answer_begin(struct proxy *p)
 {
-	bool is_empty = !p->request.is_to_head && (p->status == 204 || p->status == 304);
-
 	p->is_streaming = true;
 	uv_timer_stop(&p->timer);
-	http_stream_begin_sized(p->http, p->status, NULL, is_empty ? 0 : p->length);
+	http_stream_begin_sized(p->http, p->status, NULL, told_length(p));
 	if (p->held.size)
 		http_stream_write(p->http, p->held.data, p->held.size);
 	buffer_fini(&p->held);

@@ -94,6 +94,13 @@ def test_answers_without_a_body(web, status):
         assert (response.status_code, response.content, response.headers["ETag"]) == (status, b"", '"1"')
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_length_of_what_has_not_changed_is_passed_on(web, method):
+    web.container.answer(b"HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n")
+    answers = web.raw(2 * web.head(method + " /{pool}/?identifier=a HTTP/1.1"))
+    assert answers.count(b"HTTP/1.1 304 ") == answers.count(b"\r\n\r\n") == answers.count(b"Content-Length: 5\r\n") == 2, answers
+
+
 @pytest.mark.parametrize("head", [b"Transfer-Encoding: chunked", b"Connection: close", b"Content-Length: 5"])
 @pytest.mark.parametrize("status", [200, 304])
 def test_what_answers_a_head_request_has_no_body(web, status, head):
