@@ -142,6 +142,17 @@ void microvm_leave(struct microvm *vm)
 	let_go(vm);
 }
 
+/* Nothing that its guest has said is heard from here on. */
+static void stop_listening(struct microvm *vm)
+{
+	agent_client_close(vm->agent);
+	vm->agent = NULL;
+	ready_listener_close(vm->ready_listener);
+	vm->ready_listener = NULL;
+	token_listener_close(vm->token_listener);
+	vm->token_listener = NULL;
+}
+
 static void on_stop_timeout(uv_timer_t *timer)
 {
 	struct microvm *vm = timer->data;
@@ -161,12 +172,7 @@ void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data)
 		return;
 	microvm_move(vm, MICROVM_ENDING);
 	uv_timer_stop(&vm->poll);
-	agent_client_close(vm->agent);
-	vm->agent = NULL;
-	ready_listener_close(vm->ready_listener);
-	vm->ready_listener = NULL;
-	token_listener_close(vm->token_listener);
-	vm->token_listener = NULL;
+	stop_listening(vm);
 	if (vmm_client_order(vm->vmm, VMM_STOP) < 0)
 		vmm_client_kill(vm->vmm);
 	uv_timer_start(&vm->timer, on_stop_timeout, STOP_TIMEOUT_MS, 0);
@@ -323,6 +329,9 @@ static void on_vmm_exited(void *owner, const char *reason)
 	}
 	uv_timer_stop(&vm->timer);
 	uv_timer_stop(&vm->poll);
+	/* Its last words may still come while its hearth-netd is waited for, and its owner is about to forget it. */
+	stop_listening(vm);
+	vm->callbacks = NULL;
 	dispose(vm);
 	if (callbacks)
 		callbacks->lost(vm_owner, reason);

@@ -9,6 +9,7 @@ starts is named by the file `container`; what one says that runs is in the file 
 import contextlib
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -394,6 +395,18 @@ def relay(source, sink):
                 end.shutdown(socket.SHUT_RDWR)
 
 
+def end_and_let_hearthd_go_on():
+    """It finds what was said and the end of this process at the same moment."""
+    hearthd, pid = os.getppid(), os.getpid()
+    if os.fork() == 0:
+        os.closerange(0, 1024)
+        while os.getppid() == pid:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.kill(hearthd, signal.SIGCONT)
+    os._exit(1)
+
+
 def start_guest():
     """What the agent says when it has booted."""
     ready = struct.pack("<IQQ", VERSION, 1000, 2000)
@@ -416,7 +429,11 @@ def start_guest():
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(option("--vsock") + "_1025")
+        if how == "last_word":
+            os.kill(os.getppid(), signal.SIGSTOP)
         connection.sendall(words.get(how, words["honest"]))
+        if how == "last_word":
+            end_and_let_hearthd_go_on()
         if how in ("no_word", "half_a_word"):
             time.sleep(3600)
 

@@ -1,0 +1,45 @@
+"""A microVM that ends while its hearth-netd has still something to say."""
+
+import os
+
+import pytest
+import requests
+
+from played import OPTIONS, Service
+
+
+@pytest.fixture
+def networked(start, tmp_path):
+    """One with a pool whose sessions have a network, of programs that do nothing."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    at = OPTIONS.index("--vmm") + 1
+    os.symlink(OPTIONS[at], programs / "hearth-vmm")
+    for name in ("hearth-netd", "passt"):
+        (programs / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        (programs / name).chmod(0o755)
+    service = Service(start(*OPTIONS[:at], str(programs / "hearth-vmm"), *OPTIONS[at + 1:]), tmp_path)
+    response = requests.put(f"{service.hearthd.url}/sessionPools/online", timeout=30, headers=authorization(service), json={
+        "properties": {"sessionNetworkConfiguration": {"status": "EgressEnabled"},
+                       "scaleConfiguration": {"maxConcurrentSessions": 6, "readySessionInstances": 0}}})
+    assert response.status_code == 201, response.text
+    yield service
+    service.end()
+
+
+def authorization(service):
+    return {"Authorization": f"Bearer {service.hearthd.token}"}
+
+
+def execute(service, identifier):
+    return service.request("POST", "../sessionPools/online/executions", identifier, json={
+        "codeInputType": "Inline", "executionType": "Synchronous", "code": "honest", "timeoutInSeconds": 5})
+
+
+def test_the_last_word_of_a_guest_comes_too_late(networked):
+    networked.begin_as("last_word")
+    response = execute(networked, "a")
+    assert "the host could not provide what it needs" in response.text
+    networked.wait_for_log(r"hearth-netd did not end within 2000 ms and is killed")
+    networked.begin_as("honest")
+    assert execute(networked, "b").json()["status"] == "Succeeded"
