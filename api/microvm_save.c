@@ -56,6 +56,9 @@ int microvm_add_disks(const struct microvm *vm, const struct snapshot_writer *w,
 
 void microvm_save(struct microvm *vm, const struct snapshot_writer *w, bool is_end)
 {
+	/* Its agent is gone: that it is lost is told within moments. */
+	if (vm->state == MICROVM_LOSING)
+		return;
 	vm->writer = w;
 	vm->is_save_end = is_end;
 	vm->save_problem[0] = '\0';

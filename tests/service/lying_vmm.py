@@ -210,6 +210,10 @@ class Agent:
         time.sleep(0.3)
         self.send(frame(STDOUT, request, b"and another thing"))
 
+    def execute_farewell(self, request):
+        self.send(started(request), done(request))
+        raise EOFError
+
     def execute_outcome_unknown(self, request):
         self.send(started(request), done(request, outcome=200))
 

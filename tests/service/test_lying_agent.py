@@ -76,6 +76,15 @@ def test_an_agent_that_closes_in_the_middle(lying):
     assert answer.took < 5
 
 
+@pytest.mark.parametrize("order", ["suspend", "fork?target=copy"])
+def test_one_whose_agent_has_gone_is_not_saved(lying, order):
+    assert lying.execute("liar", "farewell").status == "Succeeded"
+    time.sleep(0.2)  # its microVM is waited for, which could say more of it
+    response = lying.request("POST", f"session/{order}", "liar")
+    assert response.status_code == 500 and "the agent closed the connection" in response.text, response.text
+    lying.wait_for_log(r"vm=\S+ lost: the agent closed the connection")
+
+
 def test_what_is_no_text_is_shown_as_text_and_forges_nothing(lying):
     answer = lying.execute("liar", "no_text")
     assert answer.status == "Failed" and "�" in answer.stdout and "�" in answer.stderr
