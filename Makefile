@@ -195,7 +195,8 @@ UNIT_cli_log_filter := api/cli/log_filter.c api/cli/since.c
 
 UNIT_TESTS += guest_frame guest_bundle guest_loop guest_adopt agent_container
 UNIT_agent_container :=
-UNIT_TESTS += container_user container_log container_environment
+UNIT_TESTS += container_user container_log container_environment loopback
+UNIT_loopback := guest-agent/loopback.c guest-agent/loop.c
 UNIT_container_environment := guest-agent/container_environment.c
 UNIT_container_user := guest-agent/container_user.c
 UNIT_container_log := guest-agent/container_log.c
