@@ -262,12 +262,20 @@ static void reap(pid_t entrypoint)
 	}
 }
 
+/* musl's sigfillset() leaves out the three that its threads use, and an entrypoint may be told to stop by any. */
+static sigset_t every_signal(void)
+{
+	sigset_t set;
+
+	memset(&set, 0xff, sizeof(set));
+	return set;
+}
+
 /* All signals are blocked, so that none has its default effect, nor is dropped for having none in process 1. */
 static _Noreturn void look_after(pid_t entrypoint)
 {
-	sigset_t all;
+	const sigset_t all = every_signal();
 
-	sigfillset(&all);
 	for (;;) {
 		siginfo_t info;
 		int number = sigwaitinfo(&all, &info);
@@ -309,14 +317,13 @@ static _Noreturn void be_process_1(const struct container_process_spec *spec)
 {
 	static char variables[CONTAINER_MESSAGE_MAX];
 	struct container_user user;
+	const sigset_t all = every_signal();
 	struct error err = { 0 };
-	sigset_t all;
 	size_t size;
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	prctl(PR_SET_NAME, "init", 0, 0, 0);
-	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(0);
 	setpriority(PRIO_PROCESS, 0, 0);

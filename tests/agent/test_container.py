@@ -163,6 +163,15 @@ def test_stop_signal(agent, init):
     assert heard.status == 5 and heard.stdout == b"ready\ngot it\n"
 
 
+def test_a_stop_signal_that_musl_keeps_for_itself(agent):
+    """The agent is built with it; to others the last of the three is SIGRTMIN."""
+    watch = agent.start(shell("trap 'echo got it; exit 5' 34; echo ready; while :; do sleep 0.05; done"), stop_signal=34)
+    watch.output(b"ready")
+    watch.stop()
+    heard = watch.exit()
+    assert heard.status == 5 and heard.stdout == b"ready\ngot it\n"
+
+
 def test_a_stop_signal_without_a_handler_ends(agent):
     watch = agent.start(["sleep", "100"])
     watch.until(READY)
