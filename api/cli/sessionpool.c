@@ -167,6 +167,8 @@ static const struct setting lists[] = {
 	SETTING(egress_deny, NETWORK "egressPolicy.deny"),
 };
 
+static const struct setting identities = SETTING(identity, "managedIdentitySettings");
+
 static const struct setting numbers[] = {
 	SETTING(max_sessions, "scaleConfiguration.maxConcurrentSessions"),
 	SETTING(ready_sessions, "scaleConfiguration.readySessionInstances"),
@@ -193,17 +195,21 @@ static void put(json_t *object, const char *path, json_t *value)
 	json_object_set_new(object, path, value);
 }
 
-/* The entries of a list with commas between; an empty text is an empty list. */
+/* The entries of a list with commas between; an empty text is an empty list. NULL if one is no text. */
 static json_t *list_of(const char *text)
 {
 	json_t *list = json_array();
+	int ret = 0;
 
-	for (size_t length; *text; text += length + (text[length] == ',')) {
+	for (size_t length; ret == 0 && *text; text += length + (text[length] == ',')) {
 		length = strcspn(text, ",");
 		if (length)
-			json_array_append_new(list, json_stringn(text, length));
+			ret = json_array_append_new(list, json_stringn(text, length));
 	}
-	return list;
+	if (ret == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 static json_t *identities_of(const char *name)
@@ -211,30 +217,60 @@ static json_t *identities_of(const char *name)
 	return *name ? json_pack("[{s:s, s:s}]", "identity", name, "lifecycle", "Main") : json_array();
 }
 
+/* The option whose value the setting takes; all of them are create's. */
+static const char *option_of(const struct setting *setting)
+{
+	const struct option_spec *spec = create_options;
+
+	while (spec->offset != setting->offset)
+		spec++;
+	return spec->name;
+}
+
+/* `value` is NULL if the option's bytes are no text: JSON has no others. */
+static int put_setting(json_t *resource, const struct setting *setting, json_t *value, struct error *err)
+{
+	if (!value)
+		return error_set(err, STATUS_USAGE, "--%s takes text in UTF-8", option_of(setting));
+	put(resource, setting->path, value);
+	return 0;
+}
+
 static const char *text_of(const struct options *o, const struct setting *setting)
 {
 	return *(const char *const *)((uintptr_t)o + setting->offset);
 }
 
-/* What the options say, and nothing else. */
-static json_t *make_resource(const struct options *o)
+static int put_texts(json_t *resource, const struct options *o, struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (text_of(o, &texts[i]))
+			ret = put_setting(resource, &texts[i], json_string(text_of(o, &texts[i])), err);
+	for (size_t i = 0; ret == 0 && i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (text_of(o, &lists[i]))
+			ret = put_setting(resource, &lists[i], list_of(text_of(o, &lists[i])), err);
+	if (ret == 0 && o->identity)
+		ret = put_setting(resource, &identities, identities_of(o->identity), err);
+	return ret;
+}
+
+/* What the options say, and nothing else. NULL with *err set. */
+static json_t *make_resource(const struct options *o, struct error *err)
 {
 	json_t *resource = json_pack("{s:{}}", "properties");
 
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (text_of(o, &texts[i]))
-			put(resource, texts[i].path, json_string(text_of(o, &texts[i])));
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		if (text_of(o, &lists[i]))
-			put(resource, lists[i].path, list_of(text_of(o, &lists[i])));
+	if (put_texts(resource, o, err) < 0) {
+		json_decref(resource);
+		return NULL;
+	}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		const long number = *(const long *)((uintptr_t)o + numbers[i].offset);
 
 		if (number != OPTIONS_UNSET)
 			put(resource, numbers[i].path, json_integer(number));
 	}
-	if (o->identity)
-		put(resource, PROPERTIES "managedIdentitySettings", identities_of(o->identity));
 	return resource;
 }
 
@@ -304,8 +340,8 @@ static int create(struct service *s, const struct options *o, struct error *err)
 
 	if (!name || complete(&all, err) < 0)
 		return -err->code;
-	resource = make_resource(&all);
-	ret = pool_secrets_put(resource, o, err);
+	resource = make_resource(&all, err);
+	ret = resource ? pool_secrets_put(resource, o, err) : -err->code;
 	if (ret == 0 && is_custom(all.container_type))
 		ret = pool_container_put(resource, o, NULL, name, err);
 	if (ret == 0)
@@ -337,8 +373,8 @@ static int update_container(struct service *s, const struct options *o, json_t *
 
 static int update(struct service *s, const struct options *o, struct error *err)
 {
-	json_t *resource = make_resource(o);
-	int ret = pool_secrets_put(resource, o, err);
+	json_t *resource = make_resource(o, err);
+	int ret = resource ? pool_secrets_put(resource, o, err) : -err->code;
 
 	if (ret == 0 && pool_container_is_meant(o))
 		ret = update_container(s, o, resource, err);

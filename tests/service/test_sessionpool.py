@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 POLICY = ("sessionNetworkConfiguration", "egressPolicy")
 
 
@@ -39,3 +41,12 @@ def test_an_update_touches_what_it_names(start):
     assert after["sessionLimits"].pop("executionTimeInSeconds") == 7
     before["sessionLimits"].pop("executionTimeInSeconds", None)
     assert after == before
+
+
+@pytest.mark.parametrize("option", ["memory", "location", "template", "egress-default-action", "egress-allow", "egress-deny",
+                                    "mi-user-assigned"])
+def test_what_is_no_text_makes_no_pool(start, option):
+    hearthd = start()
+    result = hearthd.hearth("sessionpool", "create", "analysis", f"--{option}", "good,\udcff")
+    assert result.returncode == 2 and f"--{option} takes text in UTF-8" in result.stderr
+    assert hearthd.hearth("sessionpool", "show", "analysis").returncode == 4
