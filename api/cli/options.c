@@ -78,8 +78,6 @@ static int set(struct options *options, const struct token *token, struct error 
 	case OPTION_SWITCH:
 		*(bool *)((uintptr_t)options + spec->offset) = true;
 		return 0;
-	case OPTION_REFUSED:
-		return error_set(err, STATUS_USAGE, "--%s cannot be used: %s", spec->name, spec->help);
 	default:
 		return 0;
 	}
@@ -126,6 +124,8 @@ static int take_option(struct options *options, const struct option_spec *specs,
 
 	if (!find(specs, words[0], &token))
 		return error_set(err, STATUS_USAGE, "there is no option %s here", words[0]);
+	if (token.spec->kind == OPTION_REFUSED)
+		return error_set(err, STATUS_USAGE, "--%s cannot be used: %s", token.spec->name, token.spec->help);
 	if (!option_takes_value(token.spec->kind)) {
 		if (token.value)
 			return error_set(err, STATUS_USAGE, "--%s takes no value", token.spec->name);

@@ -105,7 +105,9 @@ static const struct view_column columns[] = {
 #define REFUSED_OPTIONS                                                                                                \
 	OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "environment", NULL), REGISTRY("registry-server"),                    \
 		REGISTRY("registry-username"), REGISTRY("registry-password"), REGISTRY("registry-identity"),           \
-		IDENTITY("mi-system-assigned")
+		IDENTITY("mi-system-assigned"),                                                                        \
+		OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, "probe-yaml",                                                 \
+				      "give --startup-probe, --readiness-probe or --liveness-probe")
 
 static const struct option_spec create_options[] = {
 	NAME_OPTION,
@@ -120,7 +122,14 @@ static const struct option_spec create_options[] = {
 };
 
 static const struct option_spec update_options[] = {
-	NAME_OPTION, DEFINITION_OPTIONS, CONTAINER_OPTIONS, NO_WAIT_OPTION, REFUSED_OPTIONS, COMMON_OPTIONS,
+	NAME_OPTION,
+	DEFINITION_OPTIONS,
+	CONTAINER_OPTIONS,
+	NO_WAIT_OPTION,
+	REFUSED_OPTIONS,
+	OPTION_WITHOUT_EFFECT(OPTION_REFUSED, 0, "container-type",
+			      "a pool keeps its type: make another with `hearth sessionpool create`"),
+	COMMON_OPTIONS,
 };
 
 static const struct option_spec show_options[] = { NAME_OPTION, COMMON_OPTIONS };

@@ -85,6 +85,9 @@ def test_snapshot_is_kept(hearthd):
 
 def test_what_cannot_be_had_is_said(hearthd):
     assert "hearth image import" in refused(hearthd, *CREATE, "--registry-server", "r")
+    assert "--startup-probe" in refused(hearthd, *CREATE, "--probe-yaml", "probes.yaml")
+    assert "--mi-user-assigned" in refused(hearthd, *CREATE, "--mi-system-assigned")
+    assert "keeps its type" in refused(hearthd, "update", "Web", "--container-type", "Shell")
     assert "--image is missing" in refused(hearthd, "create", "web", "--container-type", "CustomContainer")
     assert "PythonLTS" in refused(hearthd, *CREATE, "--container-type", "PythonLTS")
     unknown = hearthd.hearth("sessionpool", "create", "web", "--image", "app:3", "--target-port", "80")

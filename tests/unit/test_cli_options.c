@@ -175,6 +175,7 @@ static void what_cannot_be_used_says_why(void **state)
 	check_bad("--max-sessions 99999999999999999999", "takes a number");
 	check_bad("-o yaml", "it is table, json, jsonc, tsv or none");
 	check_bad("--query name", "jq");
+	check_bad("--query", "jq");
 }
 
 static void the_help_shows_what_has_an_effect(void **state)
