@@ -128,14 +128,19 @@ int toml_read_file(const char *path, bool must_exist, toml_take take, void *data
 {
 	char text[64 << 10];
 	FILE *file = fopen(path, "re");
+	int failure;
 	size_t n;
 
 	if (!file && errno == ENOENT && !must_exist)
 		return 0;
 	if (!file)
 		return error_set(err, errno, "cannot read %s: %s", path, strerror(errno));
+	errno = 0;
 	n = fread(text, 1, sizeof(text) - 1, file);
+	failure = ferror(file) ? errno : 0;
 	fclose(file);
+	if (failure)
+		return error_set(err, failure, "cannot read %s: %s", path, strerror(failure));
 	text[n] = '\0';
 	if (n == sizeof(text) - 1 || strlen(text) != n)
 		return error_set(err, EINVAL, "%s is no configuration file: it is too large or holds NUL", path);

@@ -109,6 +109,8 @@ static void errors_of_flags_name_the_flag(void **state)
 	check_error("", "--max-sessions", "needs a value");
 	check_error("", "stray", "stray is no flag");
 	check_error("", "--log-level=loud", "log-level must be");
+	check_error("", "--config=/tmp", "cannot read /tmp: Is a directory");
+	check_error("", "--config=/tmp/nowhere/hearth.toml", "cannot read /tmp/nowhere/hearth.toml: No such file");
 }
 
 static void what_is_printed_can_be_read_again(void **state)
