@@ -83,6 +83,11 @@ static int take_name(const struct options *o, char name[IMAGE_NAME_SIZE], struct
 	return image_name_normalize(given, name, err) < 0 ? failed(err) : 0;
 }
 
+static bool is_table(const char *format)
+{
+	return strcmp(format, "table") == 0 || strcmp(format, "tsv") == 0;
+}
+
 /* For the table: what is shown shorter there. */
 static void shorten(json_t *image)
 {
@@ -98,8 +103,7 @@ static void shorten(json_t *image)
 /* Prints one image, or an array of them. */
 static int print(json_t *images, const struct options *o, struct error *err)
 {
-	bool as_table = o->output ? strcmp(o->output, "table") == 0 || strcmp(o->output, "tsv") == 0
-				  : isatty(STDOUT_FILENO);
+	bool as_table = o->output ? is_table(o->output) : isatty(STDOUT_FILENO);
 	json_t *image;
 	size_t i;
 
@@ -194,6 +198,8 @@ static int inspect(struct service *s, const struct options *o, struct error *err
 	if (take_name(o, name, err) < 0 || open_store(&store, o, false, err) < 0)
 		return -err->code;
 	image = image_store_get(&store, name, err);
+	if (image && o->output && is_table(o->output))
+		shorten(image);
 	ret = image ? view_print(image, columns, o->output ? o->output : "json", err) : failed(err);
 	json_decref(image);
 	image_store_close(&store);

@@ -56,6 +56,7 @@ def test_table(store, layout):
     lines = store.run("ls", "-o", "table").stdout.splitlines()
     assert lines[0].split() == ["NAME", "IMAGE", "ID", "SIZE", "FILES", "IMPORTED"]
     assert re.fullmatch(r"app:1 +[0-9a-f]{12} +0\.0 MiB +2 +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", lines[1])
+    assert store.run("inspect", "app:1", "-o", "table").stdout.splitlines() == lines
 
 
 def test_layers_are_shared_and_pruned(store, layout):
