@@ -6,37 +6,56 @@
 #include <stdio.h>
 #include <string.h>
 
-/*
- * The message in an error's body (`{"error": {"message": …}}` or flat), or the text itself, or "". True if the body is
- * an error as hearthd makes them.
- */
-static bool read_message(const struct buffer *body, char *message, size_t size)
+/* What an error's body says. */
+struct answer {
+	char code[64]; /* "": the body is no error as hearthd makes them */
+	char message[256];
+};
+
+/* The message (`{"error": {"message": …}}` or flat), or the text itself, or "". */
+static void read_answer(const struct buffer *body, struct answer *answer)
 {
 	json_t *json = body->size ? json_parse(body->data, body->size) : NULL;
 	const json_t *nested = json_object_get(json, "error");
 	const json_t *text = json_object_get(json_is_object(nested) ? nested : json, "message");
 	const json_t *title = json_object_get(json, "title");
-	bool is_known = json_is_string(json_object_get(nested, "code")) && json_is_string(text);
+	const char *code = json_string_value(json_object_get(nested, "code"));
 
+	snprintf(answer->code, sizeof(answer->code), "%s", code && json_is_string(text) ? code : "");
 	if (json_is_string(text))
-		snprintf(message, size, "%s", json_string_value(text));
+		snprintf(answer->message, sizeof(answer->message), "%s", json_string_value(text));
 	else if (json_is_string(title))
-		snprintf(message, size, "%s", json_string_value(title));
+		snprintf(answer->message, sizeof(answer->message), "%s", json_string_value(title));
 	else
-		snprintf(message, size, "%s", body->size && !json ? body->data : "");
+		snprintf(answer->message, sizeof(answer->message), "%s", body->size && !json ? body->data : "");
 	json_decref(json);
-	return is_known;
+}
+
+static int explain_too_many(const struct failure *f, const struct answer *answer, struct error *err)
+{
+	curl_off_t retry_after_s = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	if (retry_after_s <= 0)
+		retry_after_s = 10;
+	if (*answer->code && strcmp(answer->code, "SessionsCountExceedsLimit") != 0)
+		return error_set(err, STATUS_SERVICE, "%s takes no more now: try again in %ld s. %s", f->url,
+				 (long)retry_after_s, answer->message);
+	return error_set(err, STATUS_SERVICE,
+			 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
+			 "(--session) and keep to it. %s",
+			 f->url, (long)retry_after_s, answer->message);
 }
 
 static int explain_status(const struct failure *f, struct error *err)
 {
-	curl_off_t retry_after_s = 0;
-	char message[256];
-	bool is_known = read_message(f->body, message, sizeof(message));
+	struct answer answer;
+	const char *message = answer.message;
 	long status = 0;
+	size_t length;
 
+	read_answer(f->body, &answer);
 	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	switch (status) {
 	case 400:
 	case 409:
@@ -50,16 +69,15 @@ static int explain_status(const struct failure *f, struct error *err)
 	case 403:
 		return error_set(err, STATUS_SERVICE, "the token is not enough for this (403): %s", message);
 	case 429:
-		return error_set(err, STATUS_SERVICE,
-				 "all sessions of %s are in use: try again in %ld s, or give your own session a name "
-				 "(--session) and keep to it. %s",
-				 f->url, retry_after_s > 0 ? (long)retry_after_s : 10L, message);
+		return explain_too_many(f, &answer, err);
 	default:
-		if (status == 404 && is_known)
+		if (status == 404 && *answer.code)
 			return error_set(err, STATUS_NOT_FOUND, "%s", message);
+		length = strlen(message);
+		length -= length && message[length - 1] == '.';
 		if (status >= 500)
-			return error_set(err, STATUS_SERVICE, "%s failed (%ld): %s. Its log says more", f->url, status,
-					 message);
+			return error_set(err, STATUS_SERVICE, "%s failed (%ld): %.*s. Its log says more", f->url,
+					 status, (int)length, message);
 		return error_set(err, STATUS_SERVICE, "%s does not answer like hearthd (%ld %s): check the URL", f->url,
 				 status, message);
 	}

@@ -1,5 +1,6 @@
 """What `hearth` has for pools of containers, against hearthd with an image that was imported; no container starts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -106,6 +107,22 @@ def test_session_commands_are_hearths_own_in_every_pool(hearthd, pool):
     for words in ["show", "a"], ["stop", "a"], ["fork", "a", "b"], ["suspend", "a"], ["resume", "a"], ["logs", "a"]:
         result = hearthd.hearth("session", *words, "--pool", pool)
         assert result.returncode == 4 and "'a'" in result.stderr, (words, result.stderr)
+
+
+# ---- what a service that is played refuses ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("status, code, expected", [
+    (429, "TooManyRequests", "takes no more now: try again in 7 s. As it is."),
+    (429, "SessionsCountExceedsLimit", "are in use: try again in 7 s"),
+    (502, "ContainerNotListening", "failed (502): As it is. Its log says more"),
+])
+def test_a_refusal_is_told_as_what_it_is(tmp_path, status, code, expected):
+    body = json.dumps({"error": {"code": code, "message": "As it is."}}).encode()
+    with contextlib.closing(Container(tmp_path)) as service:
+        service.answer(b"HTTP/1.1 %d X\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+        result = subprocess.run([HEARTH, "session", "show", "a"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=60, env=environment_for(service.url, "t"))
+    assert result.returncode == 3 and expected in result.stderr, result.stderr
 
 
 # ---- logs, of a service that is played --------------------------------------------------------------------------------
