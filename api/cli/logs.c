@@ -29,7 +29,7 @@ struct reader {
 };
 
 static const struct option_spec options[] = {
-	POOL_OPTION,
+	OPTION(OPTION_TEXT, 'p', "pool", pool, "NAME", "lines about this session pool, and about its sessions"),
 	OPTION(OPTION_TEXT, 's', "session", session, "NAME", "lines about this session: its identifier, or its id"),
 	OPTION(OPTION_TEXT, 0, "since", since, "TIME", "30s, 15m, 1h, 2d, 1w ago, or since 2026-01-31[T09:30:00Z]"),
 	OPTION(OPTION_SWITCH, 'f', "follow", follow, NULL, "go on with what is written from now on"),
