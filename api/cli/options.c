@@ -195,6 +195,7 @@ void options_print_help(const struct option_spec *specs, FILE *out)
 {
 	for (; specs->kind != OPTION_END; specs++) {
 		char name[64], letter[8] = "    ";
+		int width = 26;
 
 		if (!specs->help || specs->kind == OPTION_REFUSED)
 			continue;
@@ -202,6 +203,9 @@ void options_print_help(const struct option_spec *specs, FILE *out)
 			snprintf(letter, sizeof(letter), "-%c, ", specs->letter);
 		snprintf(name, sizeof(name), "--%s%s%s", specs->name, option_takes_value(specs->kind) ? " " : "",
 			 option_takes_value(specs->kind) ? specs->argument : "");
-		fprintf(out, "  %s%-26s %s\n", letter, name, specs->help);
+		/* printf counts bytes: those that continue a character take no room. */
+		for (const char *s = name; *s; s++)
+			width += ((unsigned char)*s & 0xc0) == 0x80;
+		fprintf(out, "  %s%-*s %s\n", letter, width, name, specs->help);
 	}
 }

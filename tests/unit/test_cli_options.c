@@ -15,6 +15,7 @@ static const struct option_spec specs[] = {
 	OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", "a name"),
 	OPTION(OPTION_TEXT_OR_EMPTY, 0, "egress-allow", egress_allow, "LIST", "names; '': none"),
 	OPTION(OPTION_NUMBER, 0, "max-sessions", max_sessions, "N", "a number"),
+	OPTION(OPTION_TEXT, 0, "pools", name, "NAME,…", "several names"),
 	OPTION(OPTION_SWITCH, 'y', "yes", yes, NULL, "a switch"),
 	OPTION_WITHOUT_EFFECT(OPTION_IGNORED_SWITCH, 0, "no-wait", NULL),
 	OPTION(OPTION_WORDS, 's', "secrets", secrets, "NAME=VALUE...", "some words"),
@@ -189,6 +190,7 @@ static void the_help_shows_what_has_an_effect(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "  -n, --name NAME                a name\n"));
 	assert_non_null(strstr(text, "      --max-sessions N           a number\n"));
+	assert_non_null(strstr(text, "      --pools NAME,…             several names\n"));
 	assert_non_null(strstr(text, "  -y, --yes                      a switch\n"));
 	assert_null(strstr(text, "--image"));
 	assert_null(strstr(text, "--no-wait"));
