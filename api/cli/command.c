@@ -12,7 +12,7 @@
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
 
-void command_group_print_help(const struct command_group *group, FILE *out)
+static void print_group_help(const struct command_group *group, FILE *out)
 {
 	fprintf(out, "Usage: hearth %s COMMAND [OPTION]... [ARGUMENT]...\n\n%s\n\nCommands:\n", group->name,
 		group->summary);
@@ -28,11 +28,6 @@ static void print_help(const char *group, const struct command *c, FILE *out)
 	fprintf(out, "Usage: hearth %s%s [OPTION]...%s%s\n\n%s\n\n", group, c->name, *c->arguments ? " " : "",
 		c->arguments, c->summary);
 	options_print_help(c->options, out);
-}
-
-void command_print_help(const struct command *command, FILE *out)
-{
-	print_help("", command, out);
 }
 
 static int finish_help(void)
@@ -94,11 +89,16 @@ int command_group_run(const struct command_group *group, int argc, char **argv)
 
 	if (argc > 1 &&
 	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
-		command_group_print_help(group, stdout);
+		print_group_help(group, stdout);
 		return finish_help();
 	}
+	if (argc < 2) {
+		print_group_help(group, stderr);
+		return STATUS_USAGE;
+	}
 	if (!c) {
-		command_group_print_help(group, stderr);
+		fprintf(stderr, "hearth: there is no such command of %s: see hearth %s --help\n", group->name,
+			group->name);
 		return STATUS_USAGE;
 	}
 	snprintf(name, sizeof(name), "%s ", group->name);

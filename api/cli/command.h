@@ -29,12 +29,8 @@ struct command_group {
 /* argv[0] is the group's name. Returns the exit status. */
 int command_group_run(const struct command_group *group, int argc, char **argv);
 
-void command_group_print_help(const struct command_group *group, FILE *out);
-
 /* A command without a group: argv[0] is its own name. Returns the exit status. */
 int command_run(const struct command *command, int argc, char **argv);
-
-void command_print_help(const struct command *command, FILE *out);
 
 /* Asks on the terminal. 0 if the answer is yes or --yes was given; else negative with *err set. */
 int command_confirm(const struct options *o, struct error *err, const char *question, ...)

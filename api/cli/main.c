@@ -17,6 +17,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+	HELP_WORDS_MAX = 3, /* session code-interpreter execute */
+};
+
 static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "\n"
 			   "Runs code in microVMs of a Hearth service.\n"
@@ -37,7 +41,7 @@ static const char help[] = "Usage: hearth COMMAND [OPTION]... [ARGUMENT]...\n"
 			   "  bench        measure this machine: cold and warm starts, memory, peers; bench --help\n"
 			   "  completion   print a script that completes commands and options in bash, zsh or fish\n"
 			   "  version      print the version\n"
-			   "  help         print this, or the help of a command: hearth help run\n"
+			   "  help         print this, or the help of a command: hearth help session logs\n"
 			   "\n"
 			   "Examples:\n"
 			   "  hearth run -c 'import sys; print(sys.version)'\n"
@@ -82,18 +86,23 @@ static int version_command(int argc, char **argv)
 	return finish();
 }
 
+static int dispatch(int argc, char **argv);
+
+/* `hearth help session logs` is `hearth session logs --help`. */
 static int help_command(int argc, char **argv)
 {
-	const struct command_group *group = argc > 1 ? find_group(argv[1]) : NULL;
-	const struct command *single = argc > 1 ? find_single(argv[1]) : NULL;
+	static char option[] = "--help";
+	char *words[HELP_WORDS_MAX + 3] = { argv[0] };
+	int n = 1;
 
-	if (single)
-		command_print_help(single, stdout);
-	else if (group)
-		command_group_print_help(group, stdout);
-	else
-		fputs(argc > 1 && strcmp(argv[1], "run") == 0 ? run_help : help, stdout);
-	return finish();
+	if (argc < 2 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0) {
+		fputs(help, stdout);
+		return finish();
+	}
+	for (; n < argc && n <= HELP_WORDS_MAX; n++)
+		words[n] = argv[n];
+	words[n++] = option;
+	return dispatch(n, words);
 }
 
 /* What shells ask when a script of `hearth completion` is in use. */
@@ -127,15 +136,12 @@ static const struct {
 	{ "__complete", complete_command },
 };
 
-int main(int argc, char **argv)
+/* argv[1] is the command. */
+static int dispatch(int argc, char **argv)
 {
 	const struct command_group *group;
 	const struct command *single;
 
-	if (argc < 2) {
-		fputs(help, stderr);
-		return STATUS_USAGE;
-	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
@@ -149,4 +155,13 @@ int main(int argc, char **argv)
 		return command_group_run(group, argc - 1, argv + 1);
 	fprintf(stderr, "hearth: there is no such command: see hearth --help\n");
 	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs(help, stderr);
+		return STATUS_USAGE;
+	}
+	return dispatch(argc, argv);
 }

@@ -66,6 +66,30 @@ def test_each_shell_has_a_script(shell):
     assert subprocess.run([HEARTH, "completion", "sh"], stderr=subprocess.DEVNULL).returncode == 2
 
 
+# ---- help -------------------------------------------------------------------------------------------------------------
+
+def said(*words):
+    result = subprocess.run([HEARTH, *words], capture_output=True, text=True, timeout=60)
+    return result.returncode, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("words", [("run",), ("logs",), ("image",), ("session", "logs"), ("completion",),
+                                   ("session", "code-interpreter"), ("session", "code-interpreter", "execute")])
+def test_help_of_a_command_is_what_the_command_says(words):
+    assert said("help", *words) == said(*words, "--help")
+    assert said("help", *words)[0] == 0 and said("help", *words)[1].startswith(f"Usage: hearth {' '.join(words)}")
+
+
+@pytest.mark.parametrize("words", [("frob",), ("help", "frob")])
+def test_a_command_that_is_none_is_told(words):
+    assert said(*words) == (2, "", "hearth: there is no such command: see hearth --help\n")
+
+
+@pytest.mark.parametrize("words", [("session", "frob"), ("help", "session", "frob"), ("session", "frob", "--help")])
+def test_a_command_that_its_group_has_not_is_told(words):
+    assert said(*words) == (2, "", "hearth: there is no such command of session: see hearth session --help\n")
+
+
 # ---- -o ---------------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
