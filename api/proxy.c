@@ -341,7 +341,11 @@ void rest_proxy(struct service *s, struct http_request *r)
 
 	/* Only the query's: the path is the container's. */
 	r->path_identifier = NULL;
-	if (pool)
+	if (pool && !url_parameter(&r->url, "identifier"))
+		rest_error(r, 400, "SessionRequestValidationFailed",
+			   "The query parameter 'identifier' is missing: it names the session, whose container has all "
+			   "paths in a pool of containers but .management/...");
+	else if (pool)
 		identifier = rest_identifier(r, NULL);
 	if (!identifier)
 		return;

@@ -63,7 +63,7 @@ def test_any_method_and_every_path_but_the_management(web, method):
 def test_who_may_and_what_is_missing(web):
     assert requests.get(f"{web.hearthd.url}/{POOL}/x?identifier=a", timeout=30).status_code == 401
     response = web.pool("GET", "/x")
-    assert response.status_code == 400 and "identifier" in response.text
+    assert response.status_code == 400 and "identifier" in response.text and ".management" in response.text
     assert web.pool("GET").json()["properties"]["containerType"] == "CustomContainer"
     reader = web.hearthd.hearth("key", "create", "r", "--role", "reader", "--pools", "web", "-o", "json")
     assert reader.returncode == 0, reader.stderr
