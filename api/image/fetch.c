@@ -133,5 +133,9 @@ int image_source_fetch(const struct image_source *source, const struct image_fet
 	if (pid > 0)
 		listen_to(pipes[0], said);
 	close(pipes[0]);
-	return pid < 0 ? error_set(err, errno, "cannot start skopeo: %s", strerror(errno)) : wait_for(pid, said, err);
+	if (pid < 0)
+		return error_set(err, errno, "cannot start skopeo: %s", strerror(errno));
+	if (wait_for(pid, said, err) == 0)
+		return 0;
+	return source->is_no_file ? error_wrap(err, "there is no file of that name, and") : -err->code;
 }

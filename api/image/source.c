@@ -157,6 +157,7 @@ int image_source_find(const char *given, struct image_source *source, struct err
 		return error_set(err, errno, "cannot look at %s: %s", given, strerror(errno));
 	if (given[0] == '/' || given[0] == '.')
 		return error_set(err, ENOENT, "there is no %s", given);
+	source->is_no_file = true;
 	return take_registry(given, source, err);
 }
 

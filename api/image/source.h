@@ -12,6 +12,7 @@
 struct image_source {
 	char reference[PATH_MAX + 64]; /* as skopeo has it: docker://…, oci:…, docker-archive:… */
 	char name[IMAGE_NAME_SIZE];    /* what the image is called there; "" if nothing says it */
+	bool is_no_file;               /* its name was given alone, and no file has it */
 	const char *compressed; /* the path of the archive if it is one that is compressed as a whole, else NULL */
 };
 

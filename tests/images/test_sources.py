@@ -120,6 +120,14 @@ def registry(tmp_path):
         yield address
 
 
+def test_a_name_that_is_neither_a_file_nor_in_a_registry(store):
+    message = "skopeo cannot get the image: "
+    result = store.run("import", "127.0.0.1:1/app.tar")
+    assert result.returncode == 3 and f"there is no file of that name, and: {message}" in result.stderr
+    result = store.run("import", "docker://127.0.0.1:1/app.tar")
+    assert result.returncode == 3 and f"hearth: {message}" in result.stderr
+
+
 def test_a_registry(store, layout, registry):
     subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", "oci:" + layout(*LAYERS),
                     f"docker://{registry}/team/app:1"], check=True)
