@@ -202,9 +202,10 @@ static int check_definition(const struct pool_definition *d, const struct pool_l
 	return 0;
 }
 
-/* Reads the body over *record. False after an answer was given. */
-static bool read_body(const struct service *s, struct http_request *r, struct pool_record *record)
+/* Reads the body over *record, whose type it may change only if it `is_new`. False after an answer was given. */
+static bool read_body(const struct service *s, struct http_request *r, struct pool_record *record, bool is_new)
 {
+	enum pool_container_type type = record->definition.container_type;
 	json_t *body = rest_body(r);
 	struct error err = { 0 };
 	int rc;
@@ -213,6 +214,12 @@ static bool read_body(const struct service *s, struct http_request *r, struct po
 		return false;
 	rc = pool_resource_read(record, body, &err);
 	json_decref(body);
+	if (rc == 0 && !is_new && record->definition.container_type != type) {
+		rest_error(r, 409, "PropertyChangeNotAllowed",
+			   "The property 'containerType' cannot be changed: the pool is of type %s.",
+			   pool_container_type_name(type));
+		return false;
+	}
 	if (rc == 0)
 		rc = check_definition(&record->definition, &s->pool_limits, &err);
 	if (rc < 0)
@@ -248,13 +255,12 @@ void rest_pool_put(struct service *s, struct http_request *r)
 	record.definition = pool_definition_default(rc ? before.definition.name : r->pool);
 	record.modified_ms = timestamp_now_ms();
 	record.created_ms = rc ? before.created_ms : record.modified_ms;
-	if (read_body(s, r, &record))
+	if (read_body(s, r, &record, true))
 		put(s, r, &record);
 }
 
 void rest_pool_patch(struct service *s, struct http_request *r)
 {
-	enum pool_container_type type;
 	struct pool_record record;
 	struct error err = { 0 };
 	int rc;
@@ -269,15 +275,8 @@ void rest_pool_patch(struct service *s, struct http_request *r)
 			respond_not_found(r);
 		return;
 	}
-	type = record.definition.container_type;
 	record.modified_ms = timestamp_now_ms();
-	if (!read_body(s, r, &record))
-		return;
-	if (record.definition.container_type != type)
-		rest_error(r, 409, "PropertyChangeNotAllowed",
-			   "The property 'containerType' cannot be changed: the pool is of type %s.",
-			   pool_container_type_name(type));
-	else
+	if (read_body(s, r, &record, false))
 		put(s, r, &record);
 }
 

@@ -130,6 +130,8 @@ static void what_is_refused_changes_nothing(void **state)
 	}
 	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"containerType\":\"NodeLTS\"}}"), 409);
 	check_has("PropertyChangeNotAllowed");
+	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"containerType\":\"CustomContainer\"}}"), 409);
+	check_has("the pool is of type PythonLTS");
 	assert_int_equal(patch("/sessionPools/p4", "{\"properties\":{\"templateName\":\"none\"}}"), 404);
 	check_has("TemplateNotFound");
 	assert_int_equal(patch("/sessionPools/p5", "{}"), 404);
