@@ -397,8 +397,8 @@ void router_begin(void *data, struct http_request *r)
 		return;
 	}
 	route = find(r, allowed, sizeof(allowed));
-	if (is_to_container(s, r))
-		route = &to_container;
+	if (is_to_container(s, r) || (!route && !*allowed && r->pool && !pools_find(s->pools, r->pool)))
+		route = &to_container; /* of a pool that is not there it says so, to whom may know */
 	if (route && route->place != DATA)
 		add_arm_headers(r);
 	if (route) {

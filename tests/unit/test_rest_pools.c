@@ -51,6 +51,11 @@ static void a_pool_is_created_changed_and_deleted(void **state)
 	assert_int_equal(delete (ARM "/p1"), 204);
 	assert_int_equal(get(ARM "/p1"), 404);
 	check_has("ResourceNotFound");
+	assert_int_equal(get(ARM "/p1/of/a/container?identifier=a"), 404);
+	check_has("There is no session pool 'p1'.");
+	assert_int_equal(request("GET", "/sessionPools/p1/of/a/container?identifier=a", "", ""), 401);
+	assert_int_equal(get("/sessionPools/default/of/a/container?identifier=a"), 404);
+	check_has("There is no such path.");
 }
 
 static void a_put_begins_anew_and_a_patch_goes_on(void **state)
