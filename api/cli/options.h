@@ -151,6 +151,11 @@ bool option_takes_value(enum option_kind kind);
 /* Which sessions a command is about. */
 #define POOL_OPTION OPTION(OPTION_TEXT, 'p', "pool", pool, "NAME", "the session pool; default: the pool `default`")
 
+/* Likewise, with what az calls the pool, and where it is there. */
+#define SESSION_POOL_OPTIONS                                                                                           \
+	POOL_OPTION, OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL),                                             \
+		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "session-pool-location", NULL)
+
 /*
  * Reads the command line; argv[0] is not looked at. 0, or negative with *err set (STATUS_USAGE). *options points into
  * argv.

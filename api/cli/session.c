@@ -22,14 +22,12 @@ static const struct view_column columns[] = {
 	{ NULL, NULL, VIEW_PLAIN },
 };
 
-/* --name is what az calls the pool. */
 #define SESSION_OPTIONS                                                                                                \
 	OPTION(OPTION_TEXT, 'i', "identifier", session, "NAME", "the session; or give it as an argument"),             \
-		POOL_OPTION, OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL), COMMON_OPTIONS
+		SESSION_POOL_OPTIONS, COMMON_OPTIONS
 
 static const struct option_spec list_options[] = {
-	POOL_OPTION,
-	OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL),
+	SESSION_POOL_OPTIONS,
 	COMMON_OPTIONS,
 };
 
@@ -38,8 +36,7 @@ static const struct option_spec session_options[] = { SESSION_OPTIONS };
 static const struct option_spec logs_options[] = {
 	OPTION(OPTION_SWITCH, 'f', "follow", follow, NULL, "go on with what it writes from now on, until it ends"),
 	OPTION(OPTION_TEXT, 'i', "identifier", session, "NAME", "the session; or give it as an argument"),
-	POOL_OPTION,
-	OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL),
+	SESSION_POOL_OPTIONS,
 	SERVICE_OPTIONS,
 };
 

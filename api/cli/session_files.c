@@ -21,8 +21,7 @@ static const struct view_column columns[] = {
 #define FILES_OPTIONS                                                                                                  \
 	OPTION(OPTION_TEXT, 'i', "identifier", session, "NAME", "the session; it is made when there is none"),         \
 		OPTION(OPTION_TEXT, 0, "path", folder, "FOLDER", "a folder in /mnt/data; default: /mnt/data itself"),  \
-		POOL_OPTION, OPTION(OPTION_TEXT, 'n', "name", pool, "NAME", NULL),                                     \
-		OPTION_WITHOUT_EFFECT(OPTION_IGNORED, 0, "session-pool-location", NULL), COMMON_OPTIONS
+		SESSION_POOL_OPTIONS, COMMON_OPTIONS
 
 static const struct option_spec upload_options[] = {
 	OPTION(OPTION_TEXT, 0, "filepath", file_path, "FILE", "the file to upload; or give it as an argument"),

@@ -105,7 +105,7 @@ def test_session_commands_are_hearths_own_in_every_pool(hearthd, pool):
     listed = hearthd.hearth("session", "list", "--pool", pool, "-o", "json")
     assert listed.returncode == 0 and json.loads(listed.stdout) == [], listed.stderr
     for words in ["show", "a"], ["stop", "a"], ["fork", "a", "b"], ["suspend", "a"], ["resume", "a"], ["logs", "a"]:
-        result = hearthd.hearth("session", *words, "--pool", pool)
+        result = hearthd.hearth("session", *words, "--name", pool, "--session-pool-location", "here")
         assert result.returncode == 4 and "'a'" in result.stderr, (words, result.stderr)
 
 
