@@ -257,8 +257,9 @@ static void each_end_is_explained_on_stderr(void **state)
 			"variables are lost\n");
 	r.end = EXECUTION_ABORTED;
 	r.sentence = "the guest's kernel panicked";
-	check_stderr(r, "partial\nExecution aborted: the guest's kernel panicked; the session's files and variables are "
-			"lost\n");
+	check_stderr(r,
+		     "partial\nExecution aborted: the guest's kernel panicked; the session's files and variables are "
+		     "lost\n");
 	r.end = EXECUTION_TIMED_OUT;
 	r.sentence = "stuck";
 	check_stderr(r, "partial\nExecution aborted: stuck; the session's files and variables are lost\n"
