@@ -178,6 +178,11 @@ void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data)
 	uv_timer_start(&vm->timer, on_stop_timeout, STOP_TIMEOUT_MS, 0);
 }
 
+bool microvm_is_losing(const struct microvm *vm)
+{
+	return vm->state == MICROVM_LOSING;
+}
+
 void microvm_lose(struct microvm *vm, const char *reason)
 {
 	const struct microvm_owner *callbacks = vm->callbacks;

@@ -183,6 +183,9 @@ void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data);
 /* It is not to be used further, for a reason that is logged: its owner hears lost(), then it ends. Idempotent. */
 void microvm_lose(struct microvm *vm, const char *reason);
 
+/* Its agent is gone: its owner hears lost() within moments, once it is known why. */
+bool microvm_is_losing(const struct microvm *vm);
+
 /* Lets go of it and of its directory: it runs on, for a later hearthd to take over. */
 void microvm_leave(struct microvm *vm);
 

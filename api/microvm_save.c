@@ -56,8 +56,7 @@ int microvm_add_disks(const struct microvm *vm, const struct snapshot_writer *w,
 
 void microvm_save(struct microvm *vm, const struct snapshot_writer *w, bool is_end)
 {
-	/* Its agent is gone: that it is lost is told within moments. */
-	if (vm->state == MICROVM_LOSING)
+	if (microvm_is_losing(vm))
 		return;
 	vm->writer = w;
 	vm->is_save_end = is_end;

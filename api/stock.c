@@ -152,7 +152,7 @@ struct microvm *stock_take(struct stock *stock)
 
 	stock_policy_wanted(&stock->policy, uv_hrtime());
 	for (struct item *i = stock->items; i; i = i->next)
-		if (i->is_ready)
+		if (i->is_ready && !microvm_is_losing(i->microvm))
 			oldest = i;
 	vm = oldest ? remove_item(oldest) : NULL;
 	refill_in(stock, REFILL_DELAY_MS);
