@@ -220,6 +220,8 @@ struct template *template_add(struct templates *all)
 	t->retry.data = t;
 	/* Waiting for a retry alone does not keep hearthd alive. */
 	uv_unref((uv_handle_t *)&t->retry);
+	uv_timer_init(all->host->loop, &t->limit);
+	t->limit.data = t;
 	return t;
 }
 
@@ -268,10 +270,17 @@ static void on_retry_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
+static void on_limit_closed(uv_handle_t *handle)
+{
+	struct template *t = handle->data;
+
+	uv_close((uv_handle_t *)&t->retry, on_retry_closed);
+}
+
 void template_free(struct template *t)
 {
 	container_spec_release(t->container);
-	uv_close((uv_handle_t *)&t->retry, on_retry_closed);
+	uv_close((uv_handle_t *)&t->limit, on_limit_closed);
 }
 
 /* Its snapshot goes when nobody runs over it. */
@@ -460,6 +469,7 @@ void templates_stop(struct templates *all)
 		template_build_abort(t);
 		if (t->state == TEMPLATE_BUILDING)
 			t->state = TEMPLATE_ABSENT;
+		uv_close((uv_handle_t *)&t->limit, NULL);
 		uv_close((uv_handle_t *)&t->retry, NULL);
 	}
 }

@@ -19,6 +19,8 @@
 
 enum {
 	RECORDED_RUNS = 2,
+	RECORDING_GRACE_MS =
+		10000, /* beyond the time that a run may take; its guest may be hostile, if it is a user's */
 };
 
 static void clear(struct template *t)
@@ -33,6 +35,7 @@ void template_build_abort(struct template *t)
 	struct microvm *vm = t->microvm;
 
 	template_container_abort(t);
+	uv_timer_stop(&t->limit);
 	clear(t);
 	microvm_destroy(vm, NULL, NULL);
 }
@@ -185,6 +188,7 @@ static void end_recorder(struct template *t)
 {
 	struct microvm *vm = t->microvm;
 
+	uv_timer_stop(&t->limit);
 	t->microvm = NULL;
 	t->is_recorder_ending = true;
 	microvm_destroy(vm, recorder_gone, t);
@@ -205,6 +209,13 @@ static void put_first_code(enum agent_language language, struct buffer *code)
 		buffer_put_text(code, language == AGENT_NODE ? "console.log(1)" : "print(1)");
 }
 
+static void on_late_run(uv_timer_t *timer)
+{
+	struct template *t = timer->data;
+
+	microvm_lose(t->microvm, "its agent does not answer");
+}
+
 static void record_execution(struct template *t)
 {
 	struct buffer code = { 0 };
@@ -217,6 +228,7 @@ static void record_execution(struct template *t)
 	put_first_code(t->language, &code);
 	order.code = code.data;
 	order.code_size = code.size;
+	uv_timer_start(&t->limit, on_late_run, order.timeout_ms + RECORDING_GRACE_MS, 0);
 	if (microvm_execute(t->microvm, &order) < 0)
 		log_debug("template=%s: nothing can be recorded", template_label(t)); /* it is being lost */
 	buffer_fini(&code);
@@ -237,6 +249,7 @@ static void recorder_lost(void *owner, const char *reason)
 	struct template *t = owner;
 
 	template_container_abort(t);
+	uv_timer_stop(&t->limit);
 	log_warn("template=%s has no working set, first executions are slower: %s", template_label(t), reason);
 	t->microvm = NULL;
 	template_recorded(t);

@@ -31,6 +31,7 @@ struct template
 	struct microvm *microvm;
 	struct snapshot_writer writer;
 	unsigned int n_runs; /* of code while its working set is recorded */
+	uv_timer_t limit;    /* for one of those */
 	bool is_recorder_ending;
 	struct container_client *client;
 	struct ingress *ingress;
