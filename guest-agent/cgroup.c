@@ -75,7 +75,8 @@ int cgroup_setup(void)
 {
 	char text[16];
 
-	if (mount("cgroup2", CGROUP_ROOT, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	/* nsdelegate: who is root in a cgroup namespace, as a container may be, does not set the limits of that very group. */
+	if (mount("cgroup2", CGROUP_ROOT, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate") < 0)
 		return -errno;
 	if (mkdir(USER_GROUP, 0755) < 0)
 		return -errno;
