@@ -32,6 +32,7 @@ class Step:
         return self
 
 
+# What is compared with one another is measured one after the other: an emulated machine gets slower with its age.
 HEARTH = (
     Step("cold_start", "cold start: POST on a new identifier to the result, by booting", 50, 80, 8, COLD, "cold_start_ms"),
     Step("image_import", "container images from Debian's packages (scripts/example-images), imported one after the other", 1,
@@ -43,6 +44,12 @@ HEARTH = (
          "restore_start_ms"),
     Step("reused_execution", "the same print(1) in a session that was used before", 60, 40, 40, BARE,
          "reused_execution_ms"),
+    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 45, 40, STOCK, "warm_start_ms"),
+    Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 15, 50, STOCK, "overhead_ms"),
+    Step("throughput", "sessions started, used and ended a second, by clients", 1, 30, 1, STOCK),
+    Step("neighbours", "print(1) in a used session, beside ten that burn CPU, memory, disk and output", 300, 65, 300,
+         STOCK, "neighbour_busy_ms"),
+    Step("footprint", "memory of ready and of used sessions", 1, 20, 1, STOCK),
     Step("health_requests", "GET /healthz by wrk, beside nginx with a file", 1, 15, 1, BARE),
     Step("transfer", "a file of 100 MiB to a session and back, beside cp", 1, 35, 1, BARE),
     Step("network", "32 MiB to and from a session with a network, beside pasta (passt without a VM)", 1, 30, 1, BARE),
@@ -58,12 +65,6 @@ HEARTH = (
          BARE),
     Step("proxied_bodies", "a large body from a container and to it, beside the same nginx", 1, 15, 1, BARE),
     Step("proxied_streams", "200 streams of containers at once, and hearthd's memory", 1, 10, 1, BARE),
-    Step("warm_start", "warm start: the same, from the stock of ready clones", 60, 45, 40, STOCK, "warm_start_ms"),
-    Step("overhead", "what hearthd adds to an execution: HTTP's time without the code's", 60, 15, 50, STOCK, "overhead_ms"),
-    Step("throughput", "sessions started, used and ended a second, by clients", 1, 30, 1, STOCK),
-    Step("neighbours", "print(1) in a used session, beside ten that burn CPU, memory, disk and output", 300, 65, 300,
-         STOCK, "neighbour_busy_ms"),
-    Step("footprint", "memory of ready and of used sessions", 1, 20, 1, STOCK),
 )
 NEXT_TO_COLD_START = "qemu_microvm_cold"
 SERVICE_TITLES = {COLD: "a hearthd that boots each session", STOCK: f"a hearthd with {READY} ready clones",
@@ -80,8 +81,7 @@ TOTAL_SECONDS = 14.5 * 60  # the whole run; what then is still to do, is done wi
 
 
 def steps():
-    """All of them. The peers come last, when Hearth's own services have ended; but QEMU's cold start follows ours at
-    once, for an emulated machine gets slower with its age, and the two are compared."""
+    """All of them. The peers come last, when Hearth's own services have ended; but QEMU's cold start follows ours at once."""
     result = list(HEARTH)
     for name in peers.NAMES:
         peer = peers.load(name)
