@@ -3,6 +3,7 @@
 #include "api/container_template.h"
 #include "api/json.h"
 #include "api/timestamp.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -353,13 +354,9 @@ static int read_tags(struct pool_record *record, const json_t *resource, struct 
 
 static int read_location(struct pool_record *record, const json_t *resource, struct error *err)
 {
-	size_t n_characters = 0;
-
 	if (read_text(resource, "location", record->location, sizeof(record->location), err) < 0)
 		return -err->code;
-	for (const char *c = record->location; *c; c++)
-		n_characters += ((unsigned char)*c & 0xc0) != 0x80;
-	if (n_characters > POOL_LOCATION_MAX)
+	if (text_count_characters(record->location) > POOL_LOCATION_MAX)
 		return error_set(err, EINVAL, "The property 'location' must have at most %d characters.",
 				 POOL_LOCATION_MAX);
 	return 0;

@@ -3,6 +3,7 @@
 #define HEARTH_COMMON_TEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,6 +27,16 @@ static inline bool text_is_digit(char c)
 static inline bool text_is_letter_or_digit(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || text_is_digit(c);
+}
+
+/* Of UTF-8. */
+static inline size_t text_count_characters(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
 }
 
 /* Which of the words it is, in any case; -1 if it is none of them. */

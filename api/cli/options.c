@@ -1,10 +1,15 @@
 #include "options.h"
+#include "common/text.h"
 #include "exit_status.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+	NAME_WIDTH = 26, /* of the column with the names, in the help */
+};
 
 /* An option as it stands on the command line. */
 struct token {
@@ -195,7 +200,6 @@ void options_print_help(const struct option_spec *specs, FILE *out)
 {
 	for (; specs->kind != OPTION_END; specs++) {
 		char name[64], letter[8] = "    ";
-		int width = 26;
 
 		if (!specs->help || specs->kind == OPTION_REFUSED)
 			continue;
@@ -203,9 +207,8 @@ void options_print_help(const struct option_spec *specs, FILE *out)
 			snprintf(letter, sizeof(letter), "-%c, ", specs->letter);
 		snprintf(name, sizeof(name), "--%s%s%s", specs->name, option_takes_value(specs->kind) ? " " : "",
 			 option_takes_value(specs->kind) ? specs->argument : "");
-		/* printf counts bytes: those that continue a character take no room. */
-		for (const char *s = name; *s; s++)
-			width += ((unsigned char)*s & 0xc0) == 0x80;
-		fprintf(out, "  %s%-*s %s\n", letter, width, name, specs->help);
+		/* printf counts bytes. */
+		fprintf(out, "  %s%-*s %s\n", letter, NAME_WIDTH + (int)(strlen(name) - text_count_characters(name)),
+			name, specs->help);
 	}
 }

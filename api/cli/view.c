@@ -1,5 +1,6 @@
 #include "view.h"
 #include "common/cleanup.h"
+#include "common/text.h"
 #include "exit_status.h"
 #include "report.h"
 
@@ -50,23 +51,13 @@ static void write_cell(const json_t *row, const struct view_column *column, char
 	}
 }
 
-/* Characters of UTF-8, as good a measure of width as names and numbers need. */
-static size_t width_of(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 static void print_cell(const char *text, size_t width, bool is_last)
 {
 	fputs(text, stdout);
 	if (is_last)
 		putchar('\n');
 	else
-		printf("%*s", (int)(width - width_of(text) + GAP), "");
+		printf("%*s", (int)(width - text_count_characters(text) + GAP), "");
 }
 
 static void print_table(const json_t *rows, const struct view_column *columns)
@@ -75,11 +66,11 @@ static void print_table(const json_t *rows, const struct view_column *columns)
 	char cell[CELL_SIZE];
 
 	for (; columns[n_columns].title; n_columns++) {
-		widths[n_columns] = width_of(columns[n_columns].title);
+		widths[n_columns] = text_count_characters(columns[n_columns].title);
 		for (size_t row = 0; row < n_rows; row++) {
 			write_cell(json_array_get(rows, row), &columns[n_columns], cell, sizeof(cell));
-			if (width_of(cell) > widths[n_columns])
-				widths[n_columns] = width_of(cell);
+			if (text_count_characters(cell) > widths[n_columns])
+				widths[n_columns] = text_count_characters(cell);
 		}
 	}
 	for (size_t i = 0; i < n_columns; i++)
