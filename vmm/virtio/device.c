@@ -23,6 +23,18 @@ bool virtio_device_pop(struct virtio_device *device, unsigned queue, struct virt
 	return status > 0;
 }
 
+bool virtio_device_pop_to_fill(struct virtio_device *device, unsigned queue, struct virtqueue_chain *chain,
+			       uint32_t header, const char *why)
+{
+	if (!virtio_device_pop(device, queue, chain) &&
+	    !(device->is_active && virtqueue_rearm(&device->queues[queue]) && virtio_device_pop(device, queue, chain)))
+		return false;
+	if (!chain->n_readable && chain->writable_bytes > header)
+		return true;
+	virtio_device_break(device, queue, why);
+	return false;
+}
+
 void virtio_device_complete(struct virtio_device *device, unsigned queue)
 {
 	if (device->is_active && virtqueue_needs_interrupt(&device->queues[queue]))

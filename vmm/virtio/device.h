@@ -74,6 +74,13 @@ void virtio_device_break(struct virtio_device *device, unsigned queue, const cha
 /* virtqueue_pop(), but a broken ring breaks the device and looks empty to the caller: false. */
 bool virtio_device_pop(struct virtio_device *device, unsigned queue, struct virtqueue_chain *chain);
 
+/*
+ * A chain for the device to fill, behind `header` bytes of its own. If there is none it is false, and the driver notifies of
+ * the next; one that is readable or has no room breaks the device, with `why`.
+ */
+bool virtio_device_pop_to_fill(struct virtio_device *device, unsigned queue, struct virtqueue_chain *chain,
+			       uint32_t header, const char *why);
+
 /* Interrupts the driver if it wants to know about what was pushed to the queue. */
 void virtio_device_complete(struct virtio_device *device, unsigned queue);
 

@@ -169,18 +169,10 @@ static void receive_frame(struct net *net)
 		net->pending = (uint32_t)length;
 }
 
-/* When none is left, the driver's next one comes with a notification. */
 static bool pop_rx(struct virtio_device *device, struct virtqueue_chain *chain)
 {
-	if (!virtio_device_pop(device, QUEUE_RX, chain) &&
-	    !(device->is_active && virtqueue_rearm(&device->queues[QUEUE_RX]) &&
-	      virtio_device_pop(device, QUEUE_RX, chain)))
-		return false;
-	if (chain->n_readable || chain->writable_bytes <= HEADER_SIZE) {
-		virtio_device_break(device, QUEUE_RX, "a buffer that is readable or too small for a header");
-		return false;
-	}
-	return true;
+	return virtio_device_pop_to_fill(device, QUEUE_RX, chain, HEADER_SIZE,
+					 "a buffer that is readable or too small for a header");
 }
 
 static uint32_t fill(const struct net *net, const struct virtqueue_chain *chain, uint32_t skip, uint32_t done)

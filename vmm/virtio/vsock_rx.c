@@ -105,15 +105,8 @@ static uint32_t fill_chain(struct vsock *vsock, const struct virtqueue_chain *ch
 
 static bool pop_rx(struct virtio_device *device, struct virtqueue_chain *chain)
 {
-	if (!virtio_device_pop(device, VSOCK_QUEUE_RX, chain) &&
-	    !(device->is_active && virtqueue_rearm(&device->queues[VSOCK_QUEUE_RX]) &&
-	      virtio_device_pop(device, VSOCK_QUEUE_RX, chain)))
-		return false;
-	if (chain->n_readable || chain->writable_bytes <= VSOCK_HEADER_SIZE) {
-		virtio_device_break(device, VSOCK_QUEUE_RX, "a buffer that is readable or too small for a packet");
-		return false;
-	}
-	return true;
+	return virtio_device_pop_to_fill(device, VSOCK_QUEUE_RX, chain, VSOCK_HEADER_SIZE,
+					 "a buffer that is readable or too small for a packet");
 }
 
 /* Stops when the guest has no buffers left: its next ones come with a kick. */
