@@ -85,6 +85,20 @@ def change_template(service, name, script):
                        f"mv $new {name}")
 
 
+def begin(service, identifier, code, **options):
+    """Runs code meanwhile. What it returns waits so many seconds for the answer."""
+    answers = []
+    runner = threading.Thread(target=lambda: answers.append(service.client().execute(identifier, code, **options)))
+    runner.start()
+
+    def wait(seconds):
+        runner.join(seconds)
+        assert answers, "the client got no answer"
+        return answers[0]
+
+    return wait
+
+
 FLIP = r"byte=$(od -An -tu1 -j {at} -N1 $new | tr -d ' '); printf \\$(printf %03o $((byte ^ 1))) | dd of=$new bs=1 seek={at} conv=notrunc status=none"
 
 
@@ -102,18 +116,15 @@ def test_the_agent_is_killed(alone_and_well):
     service, client = alone_and_well, alone_and_well.client()
     assert client.execute("orphan", "x = 1").ok
     [pid] = service.session_vmm_pids(client, "orphan")
-    answers = []
-    runner = threading.Thread(target=lambda: answers.append(
-        service.client().execute("orphan", "import time\nwhile True: print(1); time.sleep(0.1)", timeout=120)))
-    runner.start()
+    answer_within = begin(service, "orphan", "import time\nwhile True: print(1); time.sleep(0.1)", timeout=120)
     time.sleep(0.5)
     assert "pages" in service.host.run("tests/e2e/kill_agent.py", str(pid))
     began = time.monotonic()
-    runner.join(60)
-    assert answers and answers[0].status == "Failed", answers
-    assert "Execution aborted: the guest's kernel panicked, it says: " in answers[0].stderr, answers[0]
-    assert "Attempted to kill init" in answers[0].stderr, answers[0]
-    print(f"the agent was killed: {time.monotonic() - began:.1f} s later: {answers[0].stderr}")
+    answer = answer_within(60)
+    assert answer.status == "Failed", answer
+    assert "Execution aborted: the guest's kernel panicked, it says: " in answer.stderr, answer
+    assert "Attempted to kill init" in answer.stderr, answer
+    print(f"the agent was killed: {time.monotonic() - began:.1f} s later: {answer.stderr}")
     assert client.execute("orphan", "'x' in globals()").result is False
     client.end("orphan")
 
@@ -122,18 +133,15 @@ def test_a_microvm_that_stands_still_for_ten_seconds(alone_and_well):
     service, client = alone_and_well, alone_and_well.client()
     assert client.execute("still", "x = 1").ok
     [pid] = service.session_vmm_pids(client, "still")
-    answers = []
-    runner = threading.Thread(target=lambda: answers.append(
-        service.client().execute("still", "import time\ntime.sleep(1)\nx", timeout=30)))
-    runner.start()
+    answer_within = begin(service, "still", "import time\ntime.sleep(1)\nx", timeout=30)
     time.sleep(0.5)
     began = time.monotonic()
     service.host.run("kill", "-STOP", str(pid))
     assert client.execute("other", "n").result == service.n
     time.sleep(10)
     service.host.run("kill", "-CONT", str(pid))
-    runner.join(30)
-    assert answers and answers[0].result == 1, answers
+    answer = answer_within(30)
+    assert answer.result == 1, answer
     assert time.monotonic() - began < 25
     client.end("still")
 
@@ -159,15 +167,10 @@ def test_a_microvm_out_of_memory(alone_and_well):
     group = service.host.shell(f"find /sys/fs/cgroup -type d -name {vm}").split()
     if not group:
         pytest.skip("there are no control groups")
-    runner_answers = []
-    code = "import time\ntime.sleep(3)\nx = bytearray(64 << 20)\ntime.sleep(20)"
-    runner = threading.Thread(target=lambda: runner_answers.append(service.client().execute("large", code)))
-    runner.start()
+    answer_within = begin(service, "large", "import time\ntime.sleep(3)\nx = bytearray(64 << 20)\ntime.sleep(20)")
     time.sleep(1)
     service.host.shell(f"for g in {' '.join(group)}; do [ -e $g/memory.max ] && echo 8M >$g/memory.max; done; true")
-    runner.join(30)
-    assert runner_answers, "the client got no answer"
-    answer = runner_answers[0]
+    answer = answer_within(30)
     assert answer.status == "Failed" and "hearth-vmm was killed by signal 9" in answer.stderr, answer
     client.end("large")
 
