@@ -10,7 +10,7 @@ enum {
 
 struct slot {
 	struct ingress *ingress; /* NULL: free */
-	uint64_t since_ms;
+	uint64_t until_ms;       /* then it is closed */
 };
 
 /* Those of one session. */
@@ -40,8 +40,8 @@ static void schedule(struct idle *idle)
 	uint64_t now_ms = uv_now(idle->timer.loop), at_ms = UINT64_MAX;
 
 	for (size_t n = 0; n < IDLE_MAX; n++)
-		if (idle->slots[n].ingress && idle->slots[n].since_ms + IDLE_MS < at_ms)
-			at_ms = idle->slots[n].since_ms + IDLE_MS;
+		if (idle->slots[n].ingress && idle->slots[n].until_ms < at_ms)
+			at_ms = idle->slots[n].until_ms;
 	if (at_ms != UINT64_MAX)
 		uv_timer_start(&idle->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
@@ -52,7 +52,7 @@ static void on_timer(uv_timer_t *timer)
 	struct idle *idle = timer->data;
 
 	for (size_t n = 0; n < IDLE_MAX; n++)
-		if (idle->slots[n].ingress && idle->slots[n].since_ms + IDLE_MS <= uv_now(timer->loop))
+		if (idle->slots[n].ingress && idle->slots[n].until_ms <= uv_now(timer->loop))
 			close_slot(&idle->slots[n]);
 	schedule(idle);
 }
@@ -142,7 +142,7 @@ void ingress_idle_put(uv_loop_t *loop, const struct session_use *u, struct ingre
 	for (size_t n = 0; idle && n < IDLE_MAX; n++) {
 		if (idle->slots[n].ingress)
 			continue;
-		idle->slots[n] = (struct slot) { i, uv_now(loop) };
+		idle->slots[n] = (struct slot) { i, uv_now(loop) + IDLE_MS };
 		ingress_hand_over(i, &events, &idle->slots[n]);
 		ingress_pause(i, false);
 		schedule(idle);

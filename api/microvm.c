@@ -145,6 +145,7 @@ void microvm_leave(struct microvm *vm)
 /* Nothing that its guest has said is heard from here on. */
 static void stop_listening(struct microvm *vm)
 {
+	uv_timer_stop(&vm->poll);
 	agent_client_close(vm->agent);
 	vm->agent = NULL;
 	ready_listener_close(vm->ready_listener);
@@ -171,7 +172,6 @@ void microvm_destroy(struct microvm *vm, void (*gone)(void *data), void *data)
 	if (vm->state == MICROVM_ENDING)
 		return;
 	microvm_move(vm, MICROVM_ENDING);
-	uv_timer_stop(&vm->poll);
 	stop_listening(vm);
 	if (vmm_client_order(vm->vmm, VMM_STOP) < 0)
 		vmm_client_kill(vm->vmm);
@@ -333,7 +333,6 @@ static void on_vmm_exited(void *owner, const char *reason)
 		microvm_directory_log_console(&vm->directory, vm->id);
 	}
 	uv_timer_stop(&vm->timer);
-	uv_timer_stop(&vm->poll);
 	/* Its last words may still come while its hearth-netd is waited for, and its owner is about to forget it. */
 	stop_listening(vm);
 	vm->callbacks = NULL;

@@ -202,8 +202,8 @@ static int check_definition(const struct pool_definition *d, const struct pool_l
 	return 0;
 }
 
-/* Reads the body over *record, whose type it may change only if it `is_new`. False after an answer was given. */
-static bool read_body(const struct service *s, struct http_request *r, struct pool_record *record, bool is_new)
+/* Reads the body over *record, whose type a PATCH does not change. False after an answer was given. */
+static bool read_body(const struct service *s, struct http_request *r, struct pool_record *record, bool is_patch)
 {
 	enum pool_container_type type = record->definition.container_type;
 	json_t *body = rest_body(r);
@@ -214,7 +214,7 @@ static bool read_body(const struct service *s, struct http_request *r, struct po
 		return false;
 	rc = pool_resource_read(record, body, &err);
 	json_decref(body);
-	if (rc == 0 && !is_new && record->definition.container_type != type) {
+	if (rc == 0 && is_patch && record->definition.container_type != type) {
 		rest_error(r, 409, "PropertyChangeNotAllowed",
 			   "The property 'containerType' cannot be changed: the pool is of type %s.",
 			   pool_container_type_name(type));
@@ -255,7 +255,7 @@ void rest_pool_put(struct service *s, struct http_request *r)
 	record.definition = pool_definition_default(rc ? before.definition.name : r->pool);
 	record.modified_ms = timestamp_now_ms();
 	record.created_ms = rc ? before.created_ms : record.modified_ms;
-	if (read_body(s, r, &record, true))
+	if (read_body(s, r, &record, false))
 		put(s, r, &record);
 }
 
@@ -276,7 +276,7 @@ void rest_pool_patch(struct service *s, struct http_request *r)
 		return;
 	}
 	record.modified_ms = timestamp_now_ms();
-	if (read_body(s, r, &record, false))
+	if (read_body(s, r, &record, true))
 		put(s, r, &record);
 }
 

@@ -19,8 +19,8 @@
 
 enum {
 	RECORDED_RUNS = 2,
-	RECORDING_GRACE_MS =
-		10000, /* beyond the time that a run may take; its guest may be hostile, if it is a user's */
+	/* Beyond the time that a run may take: the guest of a user's template may be hostile. */
+	RECORDING_GRACE_MS = 10000,
 };
 
 static void clear(struct template *t)
