@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum {
-	IDLE_MAX = 8,
+	IDLE_MAX = 64,
 	/* Servers close what is idle after 5 s and more: a request should not meet that on its way. */
 	IDLE_MS = 3000,
 };

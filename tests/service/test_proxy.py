@@ -290,6 +290,31 @@ def test_connections_are_kept_and_a_stale_one_costs_nothing(web):
         assert web.call(identifier="c").status_code == 200
 
 
+def call_at_once(web, n):
+    threads = [threading.Thread(target=web.call, kwargs={"path": "/together"}) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_as_many_are_kept_as_a_crowd_needs(web):
+    """Else each request beyond those that were kept costs the server a new connection, and a thread."""
+    all_there = threading.Barrier(48)
+
+    def serve(connection):
+        while True:
+            line, _ = connection.read_head()
+            if "/together" in line:
+                all_there.wait(10)
+            connection.send(OK)
+    web.container.serve = serve
+    assert web.call().status_code == 200, "so that nobody waits for the session to start"
+    for _ in range(3):
+        call_at_once(web, 48)
+    assert web.container.n_connections == 48
+
+
 def test_each_connection_is_kept_for_its_own_time(web):
     """A server with a thread for each connection would have none left for a new one, as long as others come and go."""
     all_there, ended = threading.Barrier(4), []
@@ -305,11 +330,7 @@ def test_each_connection_is_kept_for_its_own_time(web):
         except EOFError:
             ended.append(time.monotonic())
     web.container.serve = serve
-    threads = [threading.Thread(target=web.call, kwargs={"path": "/together"}) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_at_once(web, 4)
     began = time.monotonic()
     while time.monotonic() < began + 5:
         assert web.call().status_code == 200
