@@ -40,6 +40,7 @@ static void to_passt(void *opaque, const uint8_t *frame, size_t size)
 	FUZZ_CHECK(frame_parse(frame, size, &packet).is_allowed);
 	FUZZ_CHECK(packet.size == size && packet.protocol == PROTOCOL_TCP && packet.source == ADDRESS_GUEST);
 	FUZZ_CHECK(frame_is_between(frame, NETWORK_GUEST_MAC, NETWORK_GATEWAY_MAC));
+	FUZZ_CHECK(!(packet.tcp_flags & TCP_SYN) || frame_has_sound_mss(frame, &packet));
 	check_destination(packet.destination);
 }
 

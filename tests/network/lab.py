@@ -290,6 +290,11 @@ class Netd:
         """A frame as a hostile guest's driver sends it."""
         self.vmm.send(frame)
 
+    def detach(self):
+        """From the guest's stack: what comes lies in the socket then."""
+        self.is_connected = False
+        self.cable.join()
+
     def pids(self):
         """Of hearth-netd and of passt."""
         netd = child_of(self.process.pid)
@@ -297,13 +302,11 @@ class Netd:
 
     def unplug(self):
         """As when the VMM ends."""
-        self.is_connected = False
-        self.cable.join()
+        self.detach()
         self.vmm.close()
 
     def close(self):
-        if self.is_connected:
-            self.unplug()
+        self.unplug()
         try:
             self.process.wait(5)
         finally:

@@ -11,6 +11,7 @@ from lab import FOREIGN_RESOLVER, GATEWAY, GATEWAY_MAC, GUEST, GUEST_MAC, HOST, 
 from test_reach import assert_refused_at_once, echo, resolve, tcp, udp
 
 SECRET = b"the-secret-of-the-session"
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 POLICY = "default deny\nallow allowed.example\nallow 93.184.216.34/32\n"
 
 
@@ -35,6 +36,17 @@ def ip(payload, protocol=17, source=GUEST, destination=SERVER, fragment=0, optio
 
 def datagram(payload=SECRET, port=7, source_port=4000):
     return struct.pack(">HHHH", source_port, port, 8 + len(payload), 0) + payload
+
+
+def segment(flags, port=7, source_port=4000, sequence=1, acknowledgement=0, options=b""):
+    """Of TCP, without data."""
+    head = struct.pack(">HHIIBBHHH", source_port, port, sequence, acknowledgement, 20 + len(options) << 2, flags, 65535, 0, 0) + options
+    sum_of = checksum(socket.inet_aton(GUEST) + socket.inet_aton(SERVER) + struct.pack(">BBH", 0, 6, len(head)) + head)
+    return head[:16] + struct.pack(">H", sum_of) + head[18:]
+
+
+def maximum_segment_size(size):
+    return struct.pack(">BBH", 2, 4, size)
 
 
 def query(name, kind=1, identity=7, tail=b""):
@@ -71,6 +83,11 @@ FRAMES = {
     "LLDP": (ethernet(SECRET, 0x88cc), "ethernet", "protocol"),
     "a length that lies": (ethernet(ip(datagram())[:40]), "udp", "malformed"),
     "a UDP length that lies": (ethernet(ip(struct.pack(">HHHH", 1, 7, 8, 0) + SECRET)), "udp", "malformed"),
+    "the begin and the end of a connection in one": (ethernet(ip(segment(SYN | FIN), 6)), "tcp", "malformed"),
+    "the begin and a reset in one": (ethernet(ip(segment(SYN | RST), 6)), "tcp", "malformed"),
+    "segments of no bytes": (ethernet(ip(segment(SYN, options=maximum_segment_size(0)), 6)), "tcp", "malformed"),
+    "segments longer than a frame": (ethernet(ip(segment(SYN, options=maximum_segment_size(65535)), 6)), "tcp", "malformed"),
+    "TCP options that end nowhere": (ethernet(ip(segment(SYN, options=b"\3\0\1\1"), 6)), "tcp", "malformed"),
     "a frame too short": (b"\2\0\0", "ethernet", "malformed"),
     "another guest": (ethernet(ip(datagram(), destination="10.0.2.16")), "udp", "private"),
     "link-local metadata": (ethernet(ip(datagram(port=80), destination=METADATA)), "udp", "private"),

@@ -61,6 +61,53 @@ static void a_packet_is_taken_apart(void **state)
 	assert_int_equal(packet.payload_size, 0);
 }
 
+static void what_begins_does_not_end(void **state)
+{
+	(void)state;
+	for (uint8_t flags = TCP_SYN; flags < 0x40; flags++) {
+		struct packet packet;
+		const bool is_both = flags & TCP_SYN && flags & (TCP_FIN | TCP_RST);
+
+		begin();
+		frame[47] = flags;
+		assert_int_equal(frame_parse(frame, sizeof(syn), &packet).is_allowed, !is_both);
+	}
+}
+
+/* Of a SYN with these eight bytes of options. */
+static bool is_sound(const char *options)
+{
+	struct packet packet;
+
+	begin();
+	memcpy(frame + 54, options, 8);
+	assert_true(frame_parse(frame, sizeof(syn), &packet).is_allowed);
+	return frame_has_sound_mss(frame, &packet);
+}
+
+static void segments_have_a_size_that_fits(void **state)
+{
+	struct packet packet;
+
+	(void)state;
+	begin();
+	assert_true(frame_parse(frame, sizeof(syn), &packet).is_allowed);
+	assert_true(frame_has_sound_mss(frame, &packet));
+	frame[46] = 0x50; /* none */
+	assert_true(frame_parse(frame, sizeof(syn), &packet).is_allowed);
+	assert_true(frame_has_sound_mss(frame, &packet));
+	assert_true(is_sound("\2\4\xff\xc8\1\1\1\1"));
+	assert_false(is_sound("\2\4\xff\xc9\1\1\1\1"));
+	assert_true(is_sound("\2\4\0\x58\1\1\1\1"));
+	assert_false(is_sound("\2\4\0\x57\1\1\1\1"));
+	assert_false(is_sound("\2\4\0\x58\2\4\0\0")); /* another one */
+	assert_true(is_sound("\2\4\0\x58\0\4\0\0"));  /* behind the end */
+	assert_false(is_sound("\2\3\1\1\1\1\1\1"));
+	assert_false(is_sound("\x63\0\1\1\1\1\1\1"));
+	assert_false(is_sound("\x63\x09\1\1\1\1\1\1"));
+	assert_false(is_sound("\1\1\1\1\1\1\1\2"));
+}
+
 static void what_does_not_agree_is_refused(void **state)
 {
 	(void)state;
@@ -198,6 +245,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_is_taken_apart),
 		cmocka_unit_test(what_does_not_agree_is_refused),
+		cmocka_unit_test(what_begins_does_not_end),
+		cmocka_unit_test(segments_have_a_size_that_fits),
 		cmocka_unit_test(a_reset_acknowledges_what_came),
 		cmocka_unit_test(what_is_made_has_right_checksums),
 		cmocka_unit_test(arp_is_answered_to_the_guest_alone),

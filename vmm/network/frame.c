@@ -13,6 +13,11 @@ enum {
 	ICMP_HEADER_SIZE = 8,
 	ICMP_QUOTED_SIZE = FRAME_IP_SIZE + 8, /* what it says of the packet that did not arrive */
 	TIME_TO_LIVE = 64,
+	OPTION_END = 0, /* of TCP */
+	OPTION_NOTHING = 1,
+	OPTION_MSS = 2,
+	MSS_MIN = 88, /* Linux takes no smaller one either */
+	MSS_MAX = NETWORK_MTU - FRAME_IP_SIZE - FRAME_TCP_SIZE,
 };
 
 static uint32_t sum_of(const uint8_t *data, size_t size, uint32_t sum)
@@ -48,6 +53,9 @@ static struct verdict parse_tcp(const uint8_t *segment, size_t size, struct pack
 	packet->tcp_flags = segment[13];
 	header = (size_t)(segment[12] >> 4) * 4;
 	if (header < FRAME_TCP_SIZE || header > size)
+		return denied(REASON_MALFORMED);
+	/* What opens a connection with these for one, and ends it for another, would pass for part of an old one. */
+	if (packet->tcp_flags & TCP_SYN && packet->tcp_flags & (TCP_FIN | TCP_RST))
 		return denied(REASON_MALFORMED);
 	packet->payload = segment + header;
 	packet->payload_size = size - header;
@@ -106,6 +114,23 @@ struct verdict frame_parse(const uint8_t *frame, size_t size, struct packet *pac
 	if (packet->ethertype == FRAME_IPV4)
 		return parse_ip(frame + FRAME_ETHERNET_SIZE, size - FRAME_ETHERNET_SIZE, packet);
 	return denied(REASON_PROTOCOL);
+}
+
+bool frame_has_sound_mss(const uint8_t *frame, const struct packet *packet)
+{
+	const uint8_t *option = frame + FRAME_ETHERNET_SIZE + FRAME_IP_SIZE + FRAME_TCP_SIZE;
+
+	while (option < packet->payload && *option != OPTION_END) {
+		const size_t left = (size_t)(packet->payload - option);
+		const size_t size = *option == OPTION_NOTHING ? 1 : left < 2 ? 0 : option[1];
+
+		if (size > left || (size < 2 && *option != OPTION_NOTHING))
+			return false;
+		if (*option == OPTION_MSS && (size != 4 || get16(option + 2) < MSS_MIN || get16(option + 2) > MSS_MAX))
+			return false;
+		option += size;
+	}
+	return true;
 }
 
 bool frame_is_between(const uint8_t *frame, const char *from, const char *to)

@@ -61,6 +61,12 @@ struct packet {
  */
 struct verdict frame_parse(const uint8_t *frame, size_t size, struct packet *packet);
 
+/*
+ * Whether the options of a TCP segment hold together, and its maximum segment size (RFC 9293, 3.7.1), if it names one, is
+ * one that fits into our frames. For what was taken apart.
+ */
+bool frame_has_sound_mss(const uint8_t *frame, const struct packet *packet);
+
 /* Are source and destination of the frame what `from` and `to` (6 bytes) say? */
 bool frame_is_between(const uint8_t *frame, const char *from, const char *to);
 bool frame_is_to_many(const uint8_t *frame);

@@ -197,6 +197,9 @@ static struct verdict check_addresses(const uint8_t *frame, const struct packet 
 		return denied(REASON_BROADCAST);
 	if (!frame_is_between(frame, NETWORK_GUEST_MAC, NETWORK_GATEWAY_MAC))
 		return denied(REASON_MALFORMED);
+	/* passt divides by it. */
+	if (packet->protocol == PROTOCOL_TCP && packet->tcp_flags & TCP_SYN && !frame_has_sound_mss(frame, packet))
+		return denied(REASON_MALFORMED);
 	return allowed(REASON_DEFAULT);
 }
 
@@ -231,7 +234,8 @@ bool gate_tick(struct gate *gate, int64_t now_ns)
 
 		if (flow->protocol == 0 || !flow_is_over(flow, now_ns))
 			continue;
-		if (flow->protocol == PROTOCOL_TCP && !(flow->has_guest_ended && flow->has_peer_ended))
+		/* Whether it has ended is the guest's word: its FIN may be one that passt did not take. */
+		if (flow->protocol == PROTOCOL_TCP)
 			reset_passt(gate, flow);
 		gate_end_flow(gate, flow, now_ns);
 	}

@@ -301,12 +301,12 @@ static void run(struct netd *netd)
 		}
 		for (int i = 0; i < n && !netd->has_ended; i++)
 			handle(netd, &events[i]);
-		update_watches(netd);
 		now_ns = clock_ns();
 		if (!has_deadlines || now_ns - netd->tick_ns >= GATE_TICK_MS * NS_PER_MS) {
 			has_deadlines = gate_tick(&netd->gate, now_ns);
 			netd->tick_ns = now_ns;
 		}
+		update_watches(netd); /* last: a tick, too, may leave something to be sent */
 	}
 }
 
