@@ -110,6 +110,33 @@ static void addresses_are_learned_along_the_aliases(void **state)
 			 -DNS_REFUSED);
 }
 
+static void aliases_may_stand_in_any_order(void **state)
+{
+	static const char records[] = "\1b\xc0\x10\0\1\0\1\0\0\0\x1e\0\4\1\2\3\4"
+				      "\1a\xc0\x10\0\5\0\1\0\0\0\x1e\0\4\1b\xc0\x10"
+				      "\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1a\xc0\x10";
+	static const char circle[] = "\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1a\xc0\x10"
+				     "\1a\xc0\x10\0\5\0\1\0\0\0\x1e\0\2\xc0\x0c";
+	struct dns_answer answer;
+	size_t size;
+
+	(void)state;
+	assert_int_equal(ASK("\3www\7example\3org", DNS_A), DNS_NO_ERROR);
+	size = ANSWER(records, 3);
+	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), (int)size);
+	assert_int_equal(answer.n_addresses, 1);
+	assert_int_equal(answer.addresses[0], 0x01020304);
+	for (int i = 0; i < 2; i++) {
+		size = ANSWER(records, 3);
+		assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed,
+						 (void *)(i ? "b.example.org" : "a.example.org"), &answer),
+				 -DNS_REFUSED);
+	}
+	size = ANSWER(circle, 2);
+	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), (int)size);
+	assert_int_equal(answer.n_addresses, 0);
+}
+
 static void answers_to_others_are_none(void **state)
 {
 	struct dns_answer answer;
@@ -157,6 +184,7 @@ int main(void)
 		cmocka_unit_test(a_question_is_asked_anew),
 		cmocka_unit_test(what_is_no_name_is_refused),
 		cmocka_unit_test(addresses_are_learned_along_the_aliases),
+		cmocka_unit_test(aliases_may_stand_in_any_order),
 		cmocka_unit_test(answers_to_others_are_none),
 		cmocka_unit_test(names_end_and_make_room),
 	};

@@ -17,6 +17,7 @@ enum {
 	JUMPS_MAX = 16, /* of a compressed name */
 	RECORD_HEADER_SIZE = 10,
 	RECORDS_MAX = 512,
+	ALIASES_MAX = 16,     /* one after the other */
 	WHOLE_NAME_MAX = 255, /* bytes on the wire */
 };
 
@@ -210,45 +211,90 @@ static void learn(struct dns_answer *answer, uint32_t address, uint32_t seconds)
 		answer->seconds = seconds;
 }
 
-/* The name that was asked for leads over aliases to addresses; what lies beside this way is not learned. */
-static int follow(const uint8_t *message, size_t size, size_t *position, const struct dns_question *question,
-		  bool (*is_allowed)(void *opaque, const char *name), void *opaque, struct dns_answer *answer)
+/* The answers of a message: no more than RECORDS_MAX records. */
+struct section {
+	const uint8_t *message;
+	size_t size, begin, end;
+	unsigned n;
+};
+
+static bool read_target(const struct section *section, const struct record *alias, char out[WHOLE_NAME_MAX + 1])
 {
-	char current[WHOLE_NAME_MAX + 1];
-	const unsigned n_records = get16(message + 6);
+	size_t position = alias->data;
 
-	memcpy(current, question->name, sizeof(question->name));
-	if (n_records > RECORDS_MAX)
-		return 0;
-	for (unsigned i = 0; i < n_records; i++) {
+	return read_name(section->message, section->size, &position, out, WHOLE_NAME_MAX + 1, false) &&
+	       position == alias->data + alias->data_size;
+}
+
+/* Behind the last record; 0 if they do not hold together; negative if there is an alias to a name that is denied. */
+static int check(const struct section *section, const struct dns_question *question,
+		 bool (*is_allowed)(void *opaque, const char *name), void *opaque)
+{
+	size_t position = section->begin;
+
+	for (unsigned i = 0; i < section->n; i++) {
+		char target[WHOLE_NAME_MAX + 1];
 		struct record record;
-		size_t target;
 
-		if (!read_record(message, size, position, &record))
+		if (!read_record(section->message, section->size, &position, &record))
 			return 0;
-		if (record.class != CLASS_INTERNET || strcmp(record.owner, current) != 0)
+		if (record.class != CLASS_INTERNET || record.type != DNS_CNAME || question->type == DNS_CNAME)
 			continue;
-		if (record.type == DNS_A && record.data_size == 4)
-			learn(answer, get32(message + record.data), record.seconds);
-		if (record.type != DNS_CNAME || question->type == DNS_CNAME)
-			continue;
-		target = record.data;
-		if (!read_name(message, size, &target, current, sizeof(current), false) ||
-		    target != record.data + record.data_size)
+		if (!read_target(section, &record, target))
 			return 0;
-		if (!is_allowed(opaque, current))
+		if (!is_allowed(opaque, target))
 			return -DNS_REFUSED;
 	}
-	return 1;
+	return (int)position;
+}
+
+/* Of a section that was checked. The next record of that name and type behind *position; false if there is none. */
+static bool find(const struct section *section, size_t *position, const char *name, uint16_t type,
+		 struct record *record)
+{
+	while (*position < section->end && read_record(section->message, section->size, position, record))
+		if (record->class == CLASS_INTERNET && record->type == type && strcmp(record->owner, name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The name that was asked for leads over aliases, in whatever order they stand, to addresses; what lies beside this way is
+ * not learned. As check().
+ */
+static int follow(struct section *section, const struct dns_question *question,
+		  bool (*is_allowed)(void *opaque, const char *name), void *opaque, struct dns_answer *answer)
+{
+	char name[WHOLE_NAME_MAX + 1];
+	const int end = section->n > RECORDS_MAX ? 0 : check(section, question, is_allowed, opaque);
+	struct record record;
+	size_t position;
+
+	if (end <= 0)
+		return end;
+	section->end = (size_t)end;
+	memcpy(name, question->name, sizeof(question->name));
+	for (unsigned n = 0; n < ALIASES_MAX && question->type != DNS_CNAME; n++) {
+		position = section->begin;
+		if (!find(section, &position, name, DNS_CNAME, &record))
+			break;
+		read_target(section, &record, name);
+	}
+	position = section->begin;
+	while (find(section, &position, name, DNS_A, &record))
+		if (record.data_size == 4)
+			learn(answer, get32(section->message + record.data), record.seconds);
+	return end;
 }
 
 int dns_take_answer(uint8_t *message, size_t size, const struct dns_question *question, uint16_t id,
 		    bool (*is_allowed)(void *opaque, const char *name), void *opaque, struct dns_answer *answer)
 {
 	size_t position = DNS_HEADER_SIZE;
+	struct section section;
 	char name[DNS_NAME_MAX + 1];
 	uint16_t flags;
-	int status;
+	int end;
 
 	*answer = (struct dns_answer) { 0 };
 	if (size < DNS_HEADER_SIZE || size > DNS_ANSWER_MAX || get16(message) != id || get16(message + 4) != 1)
@@ -259,10 +305,10 @@ int dns_take_answer(uint8_t *message, size_t size, const struct dns_question *qu
 	    position + 4 > size || get16(message + position) != question->type ||
 	    get16(message + position + 2) != CLASS_INTERNET)
 		return 0;
-	position += 4;
-	status = follow(message, size, &position, question, is_allowed, opaque, answer);
-	if (status <= 0)
-		return status;
+	section = (struct section) { message, size, .begin = position + 4, .n = get16(message + 6) };
+	end = follow(&section, question, is_allowed, opaque, answer);
+	if (end <= 0)
+		return end;
 	/* Some of many addresses are enough; there is no TCP to ask for all of them. */
 	if (answer->n_addresses > 0)
 		flags &= (uint16_t)~FLAG_TRUNCATED;
@@ -271,5 +317,5 @@ int dns_take_answer(uint8_t *message, size_t size, const struct dns_question *qu
 				      FLAG_RECURSION_AVAILABLE));
 	memset(message + 8, 0, 4); /* authorities and additional records are left out */
 	memcpy(message + DNS_HEADER_SIZE, question->wire, question->wire_size);
-	return (int)position;
+	return end;
 }

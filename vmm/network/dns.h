@@ -14,10 +14,10 @@
 
 enum {
 	DNS_HEADER_SIZE = 12,
-	DNS_NAME_MAX = 128,     /* bytes of a name that a guest may ask for: a longer one carries data out */
-	DNS_QUERY_MAX = 512,    /* bytes of a message that asks */
-	DNS_ANSWER_MAX = 4096,  /* bytes of one that answers, which is what resolvers are told */
-	DNS_ADDRESSES_MAX = 64, /* of one answer that are learned */
+	DNS_NAME_MAX = 128,    /* bytes of a name that a guest may ask for: a longer one carries data out */
+	DNS_QUERY_MAX = 512,   /* bytes of a message that asks */
+	DNS_ANSWER_MAX = 4096, /* bytes of one that answers, which is what resolvers are told */
+	DNS_ADDRESSES_MAX = DNS_ANSWER_MAX / 16, /* of one answer: as many as it has room for */
 	DNS_WIRE_NAME_MAX = DNS_NAME_MAX + 2,
 };
 
