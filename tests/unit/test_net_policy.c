@@ -84,6 +84,8 @@ static void closed_ranges_need_a_network_within_them(void **state)
 	assert_false(reaches(10, 0, 0, 1)); /* 8.0.0.0/5 holds it, and is wider */
 	assert_false(reaches(127, 0, 0, 1));
 	assert_false(reaches(169, 254, 169, 254));
+	assert_false(reaches(168, 63, 129, 16));
+	assert_true(reaches(168, 63, 129, 17));
 	assert_false(reaches(172, 31, 255, 255));
 	assert_true(reaches(172, 32, 0, 0));
 	assert_false(reaches(100, 127, 0, 1));

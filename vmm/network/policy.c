@@ -1,6 +1,7 @@
 #include "vmm/network/policy.h"
 
 #include "common/policy_entry.h"
+#include "vmm/network/frame.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,26 +15,27 @@ enum { LINE_MAX_SIZE = 512 };
 
 /* ---- ranges that nobody reaches by default (RFC 6890) ------------------------------------------------------------ */
 
-#define NETWORK(a, b, c, prefix_length)                                                                                \
+#define NETWORK(a, b, c, d, prefix_length)                                                                             \
 	{                                                                                                              \
-		.address = (uint32_t)(a) << 24 | (b) << 16 | (c) << 8, .prefix = (prefix_length)                       \
+		.address = ADDRESS(a, b, c, d), .prefix = (prefix_length)                                              \
 	}
 
 static const struct policy_network closed[] = {
-	NETWORK(0, 0, 0, 8),       /* this network */
-	NETWORK(10, 0, 0, 8),      /* private */
-	NETWORK(100, 64, 0, 10),   /* shared, behind a provider's translation */
-	NETWORK(127, 0, 0, 8),     /* loopback */
-	NETWORK(169, 254, 0, 16),  /* link-local: where clouds have their metadata */
-	NETWORK(172, 16, 0, 12),   /* private */
-	NETWORK(192, 0, 0, 24),    /* protocol assignments */
-	NETWORK(192, 0, 2, 24),    /* documentation */
-	NETWORK(192, 168, 0, 16),  /* private */
-	NETWORK(198, 18, 0, 15),   /* benchmarks */
-	NETWORK(198, 51, 100, 24), /* documentation */
-	NETWORK(203, 0, 113, 24),  /* documentation */
-	NETWORK(224, 0, 0, 4),     /* multicast */
-	NETWORK(240, 0, 0, 4),     /* reserved, and broadcast */
+	NETWORK(0, 0, 0, 0, 8),        /* this network */
+	NETWORK(10, 0, 0, 0, 8),       /* private */
+	NETWORK(100, 64, 0, 0, 10),    /* shared, behind a provider's translation */
+	NETWORK(127, 0, 0, 0, 8),      /* loopback */
+	NETWORK(169, 254, 0, 0, 16),   /* link-local: where clouds have their metadata */
+	NETWORK(168, 63, 129, 16, 32), /* what Azure's virtual machines have beside it: WireServer */
+	NETWORK(172, 16, 0, 0, 12),    /* private */
+	NETWORK(192, 0, 0, 0, 24),     /* protocol assignments */
+	NETWORK(192, 0, 2, 0, 24),     /* documentation */
+	NETWORK(192, 168, 0, 0, 16),   /* private */
+	NETWORK(198, 18, 0, 0, 15),    /* benchmarks */
+	NETWORK(198, 51, 100, 0, 24),  /* documentation */
+	NETWORK(203, 0, 113, 0, 24),   /* documentation */
+	NETWORK(224, 0, 0, 0, 4),      /* multicast */
+	NETWORK(240, 0, 0, 0, 4),      /* reserved, and broadcast */
 };
 
 static uint32_t mask_of(unsigned prefix)

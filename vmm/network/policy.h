@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POLICY_HOST_ADDRESSES_MAX = 64 };
+enum { POLICY_HOST_ADDRESSES_MAX = 1024 };
 
 /* Addresses are in the host's byte order. */
 struct policy_network {
