@@ -28,14 +28,14 @@ static int check_entry(const char *entry, struct error *err)
 
 const char *egress_policy_next(const char *at, bool *is_allowed, char entry[EGRESS_ENTRY_SIZE])
 {
-	size_t length = strcspn(at, "\n"), verb = strcspn(at, " \n");
+	const char *end = at + strcspn(at, "\n"), *text = at + strcspn(at, " \n");
 
 	if (!*at)
 		return NULL;
+	text += *text == ' ';
 	*is_allowed = *at == 'a';
-	snprintf(entry, EGRESS_ENTRY_SIZE, "%.*s", (int)(length - verb), at + verb + (at[verb] == ' '));
-	entry[strcspn(entry, "\n")] = '\0';
-	return at + length + (at[length] == '\n');
+	snprintf(entry, EGRESS_ENTRY_SIZE, "%.*s", (int)(end - text), text);
+	return end + (*end == '\n');
 }
 
 static unsigned int count(const struct egress_policy *policy, bool is_allowed)

@@ -1,6 +1,7 @@
 #include "api/network.h"
 
 #include "api/network_log.h"
+#include "api/rate_limit.h"
 #include "api/vmm_child.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -25,6 +26,7 @@ enum {
 	SOCKET_BUFFER = 1 << 20,
 	ARGUMENTS_MAX = 24,
 	BUFFER_SIZE = 4 * NETWORK_LOG_LINE_MAX,
+	LINES_PER_MINUTE = 60 * 64, /* twice what hearth-netd writes for the worst of guests */
 };
 
 struct network {
@@ -39,18 +41,29 @@ struct network {
 	int n_open; /* handles that libuv still uses */
 	void (*gone)(void *data);
 	void *gone_data;
+	struct rate_limit lines;
 	size_t size;
 	char buffer[BUFFER_SIZE];
 };
 
 /* ---- the log ----------------------------------------------------------------------------------------------------- */
 
+/* One that was taken over would fill the log, and the disk. */
+static bool is_too_much(struct network *n)
+{
+	if (rate_limit_take(&n->lines, LINES_PER_MINUTE, uv_hrtime()) == 0)
+		return false;
+	log_warn_limited("%svm=%s hearth-netd writes more than it should: lines are left out", n->label, n->id);
+	return true;
+}
+
 static void take_lines(struct network *n)
 {
 	char *line = n->buffer, *end = n->buffer + n->size, *newline;
 
 	while ((newline = memchr(line, '\n', (size_t)(end - line)))) {
-		network_log_line(n->id, n->label, line, (size_t)(newline - line));
+		if (!is_too_much(n))
+			network_log_line(n->id, n->label, line, (size_t)(newline - line));
 		line = newline + 1;
 	}
 	n->size = (size_t)(end - line);

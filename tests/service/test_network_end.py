@@ -1,4 +1,4 @@
-"""A microVM that ends while its hearth-netd has still something to say."""
+"""Of hearth-netd: one that has still something to say when its microVM ends, and one that does not stop."""
 
 import os
 
@@ -6,6 +6,13 @@ import pytest
 import requests
 
 from played import OPTIONS, Service
+
+NETD_WITHOUT_END = """#!/usr/bin/python3
+import os, time
+os.set_blocking(4, True)
+os.write(4, b'{"protocol":"tcp","verdict":"denied"}\\n' * 20000)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -43,3 +50,11 @@ def test_the_last_word_of_a_guest_comes_too_late(networked):
     networked.wait_for_log(r"hearth-netd did not end within 2000 ms and is killed")
     networked.begin_as("honest")
     assert execute(networked, "b").json()["status"] == "Succeeded"
+
+
+def test_a_network_that_writes_without_end(networked):
+    """hearth-netd may have been taken over: the log, and the disk, are not its own."""
+    (networked.folder / "programs" / "hearth-netd").write_text(NETD_WITHOUT_END)
+    assert execute(networked, "a").json()["status"] == "Succeeded"
+    networked.wait_for_log(r"hearth-netd writes more than it should: lines are left out")
+    assert 3840 <= networked.hearthd.log().count("event=network") < 8000
