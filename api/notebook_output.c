@@ -43,11 +43,14 @@ static void append(struct notebook_output *o, json_t *output)
 		o->failed = true;
 }
 
-/* False, and counted as cut, if that is too much. Our own words at a cell's end have room of their own. */
-static bool admit(struct notebook_output *o, size_t size)
+/*
+ * False, and `size` bytes are counted as cut, if what they cost is too much. Our own words at a cell's end have room of
+ * their own.
+ */
+static bool admit(struct notebook_output *o, size_t size, size_t cost)
 {
-	if (*o->budget && size <= *o->budget && json_array_size(o->list) < NOTEBOOK_OUTPUTS_MAX) {
-		*o->budget -= size;
+	if (*o->budget && cost <= *o->budget && json_array_size(o->list) < NOTEBOOK_OUTPUTS_MAX) {
+		*o->budget -= cost;
 		return true;
 	}
 	o->n_cut += size;
@@ -80,7 +83,7 @@ static void use_stream(struct notebook_output *o, enum agent_frame_type stream)
 
 void notebook_output_stream(struct notebook_output *o, enum agent_frame_type stream, const uint8_t *data, size_t size)
 {
-	if (!admit(o, size))
+	if (!admit(o, size, size))
 		return;
 	use_stream(o, stream);
 	utf8_decode(&o->decoders[stream == AGENT_STDERR], data, size, &o->text);
@@ -167,7 +170,7 @@ static size_t entry_cost(const struct mime_entry *entry)
 {
 	size_t n_values = is_json(entry->type) ? json_count_values((const char *)entry->data, entry->size) : 0;
 
-	return entry->size + n_values * VALUE_COST;
+	return entry->size + strlen(entry->type) + (n_values + 2) * VALUE_COST;
 }
 
 static void append_error(struct notebook_output *o, json_t *error)
@@ -179,19 +182,21 @@ static void append_error(struct notebook_output *o, json_t *error)
 void notebook_output_display(struct notebook_output *o, const struct mime_bundle *bundle, bool is_result)
 {
 	json_t *error = is_result ? NULL : error_data_parse(bundle), *output;
-	size_t size = 0;
+	size_t size = 0, cost = 0;
+	bool is_too_much;
 
-	for (size_t i = 0; i < bundle->n_entries; i++)
-		size += entry_cost(&bundle->entries[i]);
-	if (size > NOTEBOOK_DISPLAY_MAX - o->n_display) {
-		o->n_cut += size;
-		size = SIZE_MAX;
+	for (size_t i = 0; i < bundle->n_entries; i++) {
+		size += bundle->entries[i].size;
+		cost += entry_cost(&bundle->entries[i]);
 	}
-	if (size == SIZE_MAX || !admit(o, size)) {
+	is_too_much = cost > NOTEBOOK_DISPLAY_MAX - o->n_display;
+	if (is_too_much)
+		o->n_cut += size;
+	if (is_too_much || !admit(o, size, cost)) {
 		json_decref(error);
 		return;
 	}
-	o->n_display += size;
+	o->n_display += cost;
 	flush(o);
 	if (error) {
 		append_error(o, error);

@@ -26,7 +26,7 @@ struct notebook_output {
 	enum agent_frame_type stream;    /* of `text` */
 	struct buffer text;              /* of a stream, not in the list yet */
 	struct utf8_decoder decoders[2]; /* stdout, stderr */
-	size_t n_display;                /* bytes of display data */
+	size_t n_display;                /* what display data has cost, in bytes */
 	uint64_t n_cut;                  /* bytes of display data and streams that were cut here */
 	bool failed;                     /* there was no memory */
 };

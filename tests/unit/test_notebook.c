@@ -342,9 +342,29 @@ static void too_much_output_is_cut_and_says_so(void **state)
 	show("application/json", many, false);
 	show("application/json", many, false);
 	assert_int_equal(json_array_size(output.list), 1);
-	assert_int_equal(budget, (1 << 20) - strlen(many) - 640000 - 1024);
+	assert_int_equal(budget, (1 << 20) - strlen(many) - strlen("application/json") - 640000 - 128 - 1024);
 	notebook_output_fini(&output);
 	free(many);
+}
+
+/* A guest chooses how long they are, and that there is nothing behind them. */
+static void types_cost_as_values_do(void **state)
+{
+	struct mime_bundle bundle = { .n_entries = AGENT_MIME_ENTRIES_MAX };
+	json_t *list;
+	size_t size;
+
+	(void)state;
+	for (unsigned int i = 0; i < bundle.n_entries; i++)
+		snprintf(bundle.entries[i].type, sizeof(bundle.entries[i].type), "text/%0200u", i);
+	begin();
+	for (int i = 0; i < NOTEBOOK_OUTPUTS_MAX; i++)
+		notebook_output_display(&output, &bundle, false);
+	list = notebook_output_take(&output);
+	assert_true(json_array_size(list) < NOTEBOOK_OUTPUTS_MAX / 4);
+	size = json_dumpb(list, NULL, 0, JSON_COMPACT);
+	assert_in_range(size, 1 << 18, 1 << 20);
+	json_decref(list);
 }
 
 int main(void)
@@ -359,6 +379,7 @@ int main(void)
 		cmocka_unit_test(types_are_as_notebooks_hold_them),
 		cmocka_unit_test(a_failure_has_exactly_one_error),
 		cmocka_unit_test(too_much_output_is_cut_and_says_so),
+		cmocka_unit_test(types_cost_as_values_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
