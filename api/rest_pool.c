@@ -290,9 +290,9 @@ void rest_pool_delete(struct service *s, struct http_request *r)
 		return;
 	if (strcasecmp(r->pool, POOL_DEFAULT_NAME) == 0) {
 		rest_error(r, 409, "Conflict", "The session pool '%s' always exists.", POOL_DEFAULT_NAME);
-	} else if (pool_store_delete(s->store, r->pool, &err) < 0) {
-		rest_storage_error(r, &err);
 	} else if (mcp_keys_forget(s->mcp_keys, r->pool, &err) < 0) {
+		rest_storage_error(r, &err);
+	} else if (pool_store_delete(s->store, r->pool, &err) < 0) {
 		rest_storage_error(r, &err);
 	} else if (pools_find(s->pools, r->pool) && pools_delete(s->pools, r->pool, &err) < 0) {
 		respond_pools_error(r, &err);

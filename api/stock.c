@@ -17,7 +17,6 @@ struct item {
 	struct item *next;
 	struct microvm *microvm;
 	struct snapshot *snapshot; /* that it was made from; held */
-	struct token_source *tokens;
 	bool is_ready;
 	uint64_t began_ns;
 };
@@ -127,7 +126,6 @@ static bool prepare_one(struct stock *stock, struct snapshot *snapshot)
 	if (item) {
 		item->stock = stock;
 		item->began_ns = uv_hrtime();
-		item->tokens = stock->tokens;
 		item->microvm = microvm_create(stock->host, &start, &callbacks, item, &err);
 	}
 	if (!item || !item->microvm) {
@@ -166,7 +164,7 @@ static void drop_outdated(struct stock *stock, const struct snapshot *snapshot)
 
 	for (struct item *i = stock->items; i; i = next) {
 		next = i->next;
-		if (i->snapshot != snapshot || i->tokens != stock->tokens)
+		if (i->snapshot != snapshot)
 			microvm_destroy(remove_item(i), NULL, NULL);
 	}
 }
