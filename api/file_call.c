@@ -106,7 +106,7 @@ static void respond_status(struct file_call *c, enum agent_file_status status, c
 		break;
 	case AGENT_FILE_TOO_LARGE:
 		respond_error(c, 413, "FileTooLarge", "The file is larger than %llu MiB.",
-			      (unsigned long long)c->service->file_size_max >> 20);
+			      (unsigned long long)c->order.size_max >> 20);
 		break;
 	case AGENT_FILE_NO_SPACE:
 		respond_error(c, 507, "InsufficientStorage", "The session's disk is full.");
@@ -365,6 +365,13 @@ void file_call_begin(struct file_call *c, struct pool *pool, const char *identif
 		return;
 	respond_session_error(c, &err);
 	file_call_end(c);
+}
+
+uint64_t file_call_size_max(const struct service *s, const struct pool *pool)
+{
+	uint32_t mib = pool_definition_of(pool)->max_file_mib;
+
+	return mib ? (uint64_t)mib << 20 : s->file_size_max;
 }
 
 void file_call_start(struct service *s, struct pool *pool, struct http_request *r, const char *identifier,

@@ -45,6 +45,9 @@ struct file_call {
 	void (*destroy)(struct file_call *c); /* frees what is around it; without, it is freed itself */
 };
 
+/* Bytes of the largest file that may be written in that pool. */
+uint64_t file_call_size_max(const struct service *s, const struct pool *pool);
+
 /*
  * Fills in what is zero at first in memory that calloc() made. From now on it ends by itself, or by file_call_end(). The
  * request's events are the call's, unless c->answer was set before: then whoever owns the request ends the call with it.

@@ -8,6 +8,7 @@
 
 enum {
 	KEEP_ALIVE_MS = 15000,
+	BATCH_MAX = 64 << 20, /* bytes of answers, which wait for the last one */
 };
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -97,6 +98,11 @@ static void handle(struct mcp_exchange *x, const json_t *json)
 			x->status = 400;
 		x->is_waiting = true;
 		mcp_reply_error(x, JSON_RPC_INVALID_REQUEST, err.text, NULL);
+	} else if (message.kind == JSON_RPC_REQUEST && x->out.size > BATCH_MAX) {
+		x->is_waiting = true;
+		mcp_reply_error(x, JSON_RPC_INVALID_REQUEST,
+				"The batch has more than 64 MiB of answers already: ask for this in another one.",
+				NULL);
 	} else if (message.kind == JSON_RPC_REQUEST) {
 		x->is_waiting = true;
 		mcp_handle(x, &message);

@@ -357,6 +357,8 @@ static void begin(struct mcp_file *f)
 		destroy(&f->call);
 		return;
 	}
+	if (f->call.order.type == AGENT_FILE_WRITE)
+		f->call.order.size_max = file_call_size_max(x->service, pool);
 	x->call = f;
 	x->gone = on_gone;
 	file_call_init(&f->call, x->service, x->http, FILE_NEW);
@@ -436,7 +438,6 @@ void mcp_upload_file(struct mcp_exchange *x, const struct mcp_tool *tool, const 
 	if (!f)
 		return;
 	f->call.drained = on_drained;
-	f->call.order.size_max = x->service->file_size_max;
 	f->encoding = TEXT;
 	if (read_path(f, arguments, &err) < 0 ||
 	    json_get_text(arguments, "content", &f->content, &f->n_content, &err) < 0) {

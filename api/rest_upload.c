@@ -16,7 +16,6 @@ enum {
 
 struct upload {
 	struct file_call call;
-	struct pool *pool;      /* only used before the session is */
 	const char *identifier; /* in the request's address */
 	struct multipart multipart;
 	struct buffer pending; /* content that the guest has not taken: less than a block of the server's */
@@ -63,6 +62,7 @@ static int make_path(const struct upload *u, char path[FILE_PATH_SIZE], const ch
 static void begin_file(struct upload *u)
 {
 	const char *agent = http_request_header(u->call.http, "User-Agent");
+	struct pool *pool = pools_find(u->call.service->pools, u->call.http->pool);
 	char name[FILE_NAME_SIZE];
 	struct error err = { 0 };
 
@@ -71,13 +71,15 @@ static void begin_file(struct upload *u)
 		return;
 	if (u->has_file) {
 		refuse(u, 400, "SessionRequestValidationFailed", "The body has more than one file.");
+	} else if (!pool) {
+		refuse(u, 404, "ResourceNotFound", "The session pool was deleted.");
 	} else if (make_path(u, u->call.path, name, &err) < 0) {
 		refuse(u, 400, "FilePathInvalid", err.text);
 	} else {
 		u->has_file = u->is_in_file = true;
 		u->call.order.type = AGENT_FILE_WRITE;
 		u->call.order.size_max = u->file_size_max;
-		file_call_begin(&u->call, u->pool, u->identifier);
+		file_call_begin(&u->call, pool, u->identifier);
 	}
 }
 
@@ -173,13 +175,6 @@ void rest_upload_complete(struct http_request *r)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t file_size_max_of(const struct service *s, const struct pool *pool)
-{
-	uint32_t mib = pool_definition_of(pool)->max_file_mib;
-
-	return mib ? (uint64_t)mib << 20 : s->file_size_max;
-}
-
 /* False after an answer was given: the body is larger than any file may be. */
 static bool check_length(struct http_request *r, uint64_t file_size_max)
 {
@@ -196,7 +191,7 @@ static void begin(struct service *s, struct http_request *r, enum file_family fa
 {
 	struct pool *pool = rest_check_version(r) ? rest_pool(s, r) : NULL;
 	const char *identifier = pool ? rest_identifier(r, NULL) : NULL;
-	uint64_t file_size_max = pool ? file_size_max_of(s, pool) : s->file_size_max;
+	uint64_t file_size_max = pool ? file_call_size_max(s, pool) : s->file_size_max;
 	struct upload *u;
 
 	r->take = on_body;
@@ -211,7 +206,6 @@ static void begin(struct service *s, struct http_request *r, enum file_family fa
 	file_call_init(&u->call, s, r, family);
 	u->call.drained = on_drained;
 	u->call.destroy = destroy;
-	u->pool = pool;
 	u->identifier = identifier;
 	u->file_size_max = file_size_max;
 	multipart_init(&u->multipart, http_request_header(r, "Content-Type"));

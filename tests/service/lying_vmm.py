@@ -25,8 +25,9 @@ CONTAINER_START, CONTAINER_RUN, CONTAINER_STOP, CONTAINER_ATTACH, CONTAINER_ENVI
 CONTAINER_STATE, CONTAINER_REFUSED, CONTAINER_DROPPED, CONTAINER_EXITED = range(48, 52)
 NONE, PREPARING, HELD, STARTING, CONTAINER_IS_READY, UNREADY, ENDING, ENDED_STATE = range(8)
 OK, ERROR = 0, 1
+FAILED = 7
 INGRESS = b"CONNECT 1027\n"
-BOOT, STOP, QUERY, ANSWER, ENDED = 1, 4, 6, 32, 33
+BOOT, RESUME, STOP, QUERY, ANSWER, ENDED = 1, 3, 4, 6, 32, 33
 LONGEST = 2 ** 64 - 1
 
 
@@ -100,12 +101,13 @@ class Agent:
                 if kind == EXECUTE:
                     getattr(self, "execute_" + body[16:].decode().split()[0])(request)
                 elif FILE_LIST <= kind <= FILE_DELETE:
+                    self.order = body
                     path = body[{FILE_LIST: 8, FILE_READ: 16, FILE_WRITE: 8}.get(kind, 0):].decode()
                     getattr(self, "file_" + (path or "list_without_end"))(kind)
                 elif CONTAINER_START <= kind <= CONTAINER_ENVIRONMENT:
                     self.take_container_order(kind, request, body)
-                elif kind == SETTLE:
-                    self.send(frame(SETTLED, request, b"it is played"))
+                elif kind in (SETTLE, ADOPT):
+                    self.send(frame(SETTLED if kind == SETTLE else ADOPTED, request))
         except (EOFError, OSError):
             pass
         finally:
@@ -336,6 +338,13 @@ class Agent:
         else:
             self.send(info(b"honest", 3), file_done())
 
+    def file_big(self, kind):
+        self.send(info(b"big", 16 << 20), *[frame(FILE_DATA, 1, b"x" * 65536)] * 256, file_done())
+
+    def file_size_max(self, kind):
+        """What the host allows a file that is written to have."""
+        self.send(file_done(FAILED, b"%d bytes" % struct.unpack_from("<Q", self.order)))
+
     def file_list_without_end(self, kind):
         while True:
             self.send(info(b"x") * 1000)
@@ -427,10 +436,7 @@ def start_guest():
     }
     how = how_to_start()
     if how != "no_listener":
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(option("--vsock"))
-        listener.listen(16)
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        listen()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(option("--vsock") + "_1025")
         if how == "last_word":
@@ -448,18 +454,37 @@ def accept(listener):
         threading.Thread(target=Agent(connection).serve, daemon=True).start()
 
 
-def main():
-    listener = socket.socket(fileno=int(option("--control")))
-    control, _ = listener.accept()
+def listen():
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(option("--vsock"))
+    listener.listen(16)
+    threading.Thread(target=accept, args=(listener,), daemon=True).start()
+
+
+def serve(control):
+    """What one hearthd wants, until it goes. True if the machine is to end."""
     while packet := control.recv(1024):
         kind, _, sequence, _ = struct.unpack_from("<HHIQ", packet)
         if kind == STOP:
             control.send(struct.pack("<HHIQ", ENDED, 0, 0, 0))
-            return
+            return True
+        if kind == RESUME and "--restore" in sys.argv and not os.path.exists(option("--vsock")):
+            listen()
         text = b"state=running connections=0 vcpus=1 memory_mib=128 ioctls=1 exits=1 faults=1 ready_us=1"
         control.send(struct.pack("<HHIQ", ANSWER, 0, sequence, 0) + (text if kind == QUERY else b""))
         if kind == BOOT:
             threading.Thread(target=start_guest, daemon=True).start()
+    return False
+
+
+def main():
+    listener = socket.socket(fileno=int(option("--control")))
+    listener.setblocking(True)
+    is_over = False
+    while not is_over:
+        control, _ = listener.accept()
+        with control, contextlib.suppress(ConnectionError):
+            is_over = serve(control)
 
 
 main()
