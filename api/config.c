@@ -94,7 +94,7 @@ static const struct key keys[] = {
 	INTEGER("session-vcpus", session_vcpus, 1, 1, 64, "CPUs of a session's microVM"),
 	INTEGER("max-sessions", max_sessions, 100, 1, 10000, "sessions that exist at a time"),
 	INTEGER("max-file-mib", max_file_mib, 128, 1, 1 << 20, "size of a file that may be uploaded"),
-	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions that may wait in one session"),
+	INTEGER("max-queued", max_queued, 32, 1, 10000, "executions, or orders, that may wait in one session"),
 	INTEGER("cooldown-seconds", cooldown_s, 300, 1, 604800,
 		"a session that was idle for so long is destroyed with its files"),
 	TEXT("lifecycle", lifecycle, "Timed",

@@ -110,6 +110,7 @@ static void close_all(struct microvm *vm)
 
 static void let_go(struct microvm *vm)
 {
+	uv_timer_stop(&vm->timer);
 	close_all(vm);
 	uv_close((uv_handle_t *)&vm->poll, on_poll_closed);
 }

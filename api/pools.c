@@ -4,6 +4,7 @@
 #include "api/network.h"
 #include "api/session_pool.h"
 #include "api/stock.h"
+#include "api/timestamp.h"
 #include "api/token_source.h"
 #include "common/log.h"
 
@@ -25,12 +26,19 @@ struct pool {
 	struct sessions *sessions;
 };
 
+/* The name of one that cannot run. */
+struct unable {
+	struct unable *next;
+	char name[POOL_NAME_SIZE];
+};
+
 struct pools {
 	struct microvm_host *host;
 	struct templates *templates;
 	struct pools_settings settings;
 	struct refill refill;
 	struct pool *list; /* in the order in which they were made: the default one first */
+	struct unable *unable;
 	bool is_stopping;
 };
 
@@ -310,8 +318,29 @@ struct pool_counts pool_count(const struct pool *pool)
 
 struct adoption {
 	struct pools *all;
-	unsigned int n_taken, n_removed;
+	unsigned int n_taken, n_waiting, n_removed;
 };
+
+int pools_set_aside(struct pools *all, const char *name)
+{
+	struct unable *one = calloc(1, sizeof(*one));
+
+	if (!one)
+		return -ENOMEM;
+	snprintf(one->name, sizeof(one->name), "%s", name);
+	one->next = all->unable;
+	all->unable = one;
+	return 0;
+}
+
+/* Its pool cannot run just now. */
+static bool must_wait(const struct pools *all, const struct session_record *record)
+{
+	for (const struct unable *one = all->unable; one; one = one->next)
+		if (strcasecmp(one->name, record->pool) == 0 && !pools_find(all, record->pool))
+			return true;
+	return false;
+}
 
 /* Ends the microVM if it lives, and removes its directory. */
 static void clear_away(struct pools *all, const char *id, const struct microvm_directory *d)
@@ -332,27 +361,43 @@ static void adopt_microvm(void *data, const char *id, const struct microvm_direc
 	struct adoption *a = data;
 	struct session_record record;
 	struct error err = { 0 };
-	struct pool *p = NULL;
+	const bool has_record = session_record_read(&record, d->session, &err) == 0;
+	struct pool *p = has_record ? pools_find(a->all, record.pool) : NULL;
 
-	if (session_record_read(&record, d->session, &err) == 0)
-		p = pools_find(a->all, record.pool);
 	if (p && sessions_adopt(p->sessions, &record, id, d)) {
 		a->n_taken++;
-		return;
+	} else if (has_record && must_wait(a->all, &record)) {
+		a->n_waiting++;
+	} else {
+		a->n_removed++;
+		clear_away(a->all, id, d);
 	}
-	a->n_removed++;
-	clear_away(a->all, id, d);
+}
+
+static bool read_suspended(const char *folder, struct session_record *record)
+{
+	char path[SNAPSHOT_PATH_MAX + 16];
+	struct error err = { 0 };
+
+	snprintf(path, sizeof(path), "%s/session", folder);
+	return session_record_read(record, path, &err) == 0;
+}
+
+static bool is_kept(void *data, const char *folder)
+{
+	const struct pools *all = data;
+	struct session_record record;
+
+	return read_suspended(folder, &record) && must_wait(all, &record) &&
+	       record.last_end_ms + (int64_t)all->settings.sessions.suspended_keep_ms > timestamp_now_ms();
 }
 
 static void adopt_suspended(struct pools *all, const char *folder)
 {
-	char path[SNAPSHOT_PATH_MAX + 16];
 	struct session_record record;
-	struct error err = { 0 };
 	struct pool *p = NULL;
 
-	snprintf(path, sizeof(path), "%s/session", folder);
-	if (session_record_read(&record, path, &err) == 0)
+	if (read_suspended(folder, &record))
 		p = pools_find(all, record.pool);
 	/* The others are swept away. */
 	if (p)
@@ -385,8 +430,12 @@ void pools_adopt(struct pools *all)
 	if (a.n_taken || a.n_removed)
 		log_info("an earlier hearthd left %u sessions that go on, and %u microVMs that are cleared away",
 			 a.n_taken, a.n_removed);
+	if (a.n_waiting)
+		log_warn("an earlier hearthd left %u sessions in pools that cannot run: they end after their "
+			 "orphan-timeout-seconds",
+			 a.n_waiting);
 	adopt_all_suspended(all);
-	templates_sweep(all->templates);
+	templates_sweep(all->templates, is_kept, all);
 	/* Not sooner: what stocks make must not be taken for what the earlier hearthd left. */
 	all->refill.is_open = true;
 	refill_all(all);
@@ -444,6 +493,12 @@ void pools_destroy(struct pools *all)
 
 		all->list = p->next;
 		destroy(p);
+	}
+	while (all && all->unable) {
+		struct unable *one = all->unable;
+
+		all->unable = one->next;
+		free(one);
 	}
 	free(all);
 }

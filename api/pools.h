@@ -69,6 +69,12 @@ struct sessions *pool_sessions(const struct pool *pool);
 struct pool_counts pool_count(const struct pool *pool);
 
 /*
+ * A pool that exists and cannot run: pools_adopt() leaves alone what an earlier hearthd left of it, suspended sessions as
+ * long as they are kept. 0 or -ENOMEM.
+ */
+int pools_set_aside(struct pools *pools, const char *name);
+
+/*
  * Takes over the sessions that an earlier hearthd left (session_record.h), and clears away what cannot be taken over.
  * Once, when all pools are there and before requests come.
  */

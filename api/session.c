@@ -111,41 +111,36 @@ struct session *session_create(struct sessions *all, const char *identifier, con
 	uv_timer_init(all->host->loop, &s->timer);
 	uv_timer_init(all->host->loop, &s->life);
 	uv_timer_init(all->host->loop, &s->foreground);
-	s->timer.data = s;
-	s->life.data = s;
-	s->foreground.data = s;
+	s->timer.data = s->life.data = s->foreground.data = s;
+	s->n_timers = 3;
 	s->next = all->list;
 	all->list = s;
 	session_start_life(s);
 	return s;
 }
 
-static void on_life_closed(uv_handle_t *handle)
-{
-	struct session *s = handle->data;
-
-	session_container_discard(s);
-	free(s);
-}
-
-static void on_foreground_closed(uv_handle_t *handle)
-{
-	struct session *s = handle->data;
-
-	uv_close((uv_handle_t *)&s->life, on_life_closed);
-}
-
 static void on_timer_closed(uv_handle_t *handle)
 {
 	struct session *s = handle->data;
 
-	uv_close((uv_handle_t *)&s->foreground, on_foreground_closed);
+	if (--s->n_timers)
+		return;
+	session_container_discard(s);
+	free(s);
+}
+
+/* None of them strikes any more. */
+static void close_timers(struct session *s)
+{
+	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&s->life, on_timer_closed);
+	uv_close((uv_handle_t *)&s->foreground, on_timer_closed);
 }
 
 void session_discard(struct session *s)
 {
 	unlink_session(s);
-	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	close_timers(s);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -156,7 +151,7 @@ static void on_microvm_gone(void *data)
 
 	session_move(s, SESSION_DESTROYED, "nothing of it is left");
 	metrics_count_ending(-1);
-	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	close_timers(s);
 }
 
 /* What waited in a session that was lost never ran: it gets a fresh one. */
@@ -179,7 +174,7 @@ static void finish_queue(struct session *s, struct execution *queue, enum execut
 
 		queue = e->next;
 		e->session = NULL;
-		if (submit_queue)
+		if (submit_queue && !e->is_mute)
 			submit_again(s->all, s->identifier, e);
 		else
 			session_finish_early(e, end, reason);
@@ -296,7 +291,8 @@ static void leave(struct session *s)
 	/* What its memory is a difference over is needed when it is saved some day. */
 	if (s->microvm && microvm_snapshot(s->microvm))
 		microvm_snapshot(s->microvm)->is_temporary = false;
-	uv_timer_stop(&s->foreground);
+	s->current = NULL;
+	s->queue = NULL;
 	session_container_leave(s);
 	if (s->microvm)
 		microvm_leave(s->microvm);
@@ -307,7 +303,7 @@ static void leave(struct session *s)
 	session_tell_usage(s, false, "");
 	finish_queue(s, queue, EXECUTION_STOPPING, "hearthd is stopping", false);
 	end_keepsakes(s);
-	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	close_timers(s);
 }
 
 void sessions_leave(struct sessions *all)
@@ -480,21 +476,28 @@ void sessions_each(const struct sessions *all, void (*visit)(void *data, const s
 	}
 }
 
+void session_describe(const struct session *s, const struct microvm_shape *shape, struct session_record *r)
+{
+	const struct snapshot *snapshot = s->microvm ? microvm_snapshot(s->microvm) : NULL;
+
+	*r = (struct session_record) { .created_ms = s->created_ms, .was_used = s->was_used, .shape = *shape };
+	snprintf(r->identifier, sizeof(r->identifier), "%s", s->identifier);
+	memcpy(r->guid, s->guid, sizeof(r->guid));
+	snprintf(r->pool, sizeof(r->pool), "%s", s->all->rules.pool);
+	if (!snapshot)
+		return;
+	snprintf(r->snapshot, sizeof(r->snapshot), "%s", snapshot->folder);
+	r->snapshot_inode = snapshot->memory_inode;
+	r->snapshot_changed_ns = snapshot->memory_changed_ns;
+}
+
 void session_record(struct session *s)
 {
 	const struct microvm_directory *d = microvm_directory_of(s->microvm);
-	const struct snapshot *snapshot = microvm_snapshot(s->microvm);
-	struct session_record r = {
-		.created_ms = s->created_ms,
-		.was_used = s->was_used,
-		.shape = *microvm_shape_of(s->microvm),
-	};
+	struct session_record r;
 	int rc;
 
-	snprintf(r.identifier, sizeof(r.identifier), "%s", s->identifier);
-	memcpy(r.guid, s->guid, sizeof(r.guid));
-	snprintf(r.pool, sizeof(r.pool), "%s", s->all->rules.pool);
-	snprintf(r.snapshot, sizeof(r.snapshot), "%s", snapshot ? snapshot->folder : "");
+	session_describe(s, microvm_shape_of(s->microvm), &r);
 	rc = session_record_write(&r, d->session);
 	if (rc < 0)
 		log_warn("session=%.8s cannot be taken over later: cannot write %s: %s", s->guid, d->session,

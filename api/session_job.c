@@ -250,15 +250,9 @@ static void finish_template(struct session *s, struct session_job *job)
 static int write_record(const struct session *s, const struct snapshot *snapshot)
 {
 	char path[SNAPSHOT_PATH_MAX + 16];
-	struct session_record r = {
-		.created_ms = s->created_ms,
-		.was_used = s->was_used,
-		.shape = snapshot->machine.shape,
-	};
+	struct session_record r;
 
-	snprintf(r.identifier, sizeof(r.identifier), "%s", s->identifier);
-	memcpy(r.guid, s->guid, sizeof(r.guid));
-	snprintf(r.pool, sizeof(r.pool), "%s", s->all->rules.pool);
+	session_describe(s, &snapshot->machine.shape, &r);
 	snprintf(path, sizeof(path), "%s/session", snapshot->folder);
 	return session_record_write(&r, path);
 }
@@ -296,7 +290,7 @@ static void go_on_suspended(struct session *s)
 	if (s->jobs)
 		session_begin_job(s);
 	else if ((s->queue || s->uses) && session_wake(s, &err) < 0)
-		session_end(s, EXECUTION_NOT_STARTED, err.text, false);
+		session_refuse_waiting(s, err.text);
 }
 
 void session_saved(void *owner, const char *problem)
@@ -374,6 +368,15 @@ static int check_depth(const struct session *s, struct error *err)
 	return 0;
 }
 
+static unsigned int count_jobs(const struct session *s)
+{
+	unsigned int n = 0;
+
+	for (const struct session_job *job = s->jobs; job; job = job->next)
+		n++;
+	return n;
+}
+
 static int check_order(struct sessions *all, const struct session *s, enum session_job_kind kind, const char *name,
 		       struct error *err)
 {
@@ -383,6 +386,9 @@ static int check_order(struct sessions *all, const struct session *s, enum sessi
 		return error_set(err, SESSIONS_STOPPING, "The service is stopping.");
 	if (!s)
 		return error_set(err, SESSIONS_NOT_FOUND, "There is no such session.");
+	if (count_jobs(s) >= all->settings.max_queued)
+		return error_set(err, SESSIONS_QUEUE_FULL, "There are already '%u' orders that wait in this session.",
+				 count_jobs(s));
 	if (kind == JOB_FORK)
 		return check_new(all, name, err) < 0 ? -err->code : check_depth(s, err);
 	if (kind == JOB_TEMPLATE && all->rules.container)

@@ -176,16 +176,12 @@ void session_become_suspended(struct session *s, const char *reason)
 	uv_timer_start(&s->timer, on_kept_long, s->all->settings.suspended_keep_ms, 0);
 }
 
-/* A session whose resumption fails is suspended as it was; what waited for it is told. */
-static bool suspend_again(struct session *s, const char *reason)
+void session_refuse_waiting(struct session *s, const char *reason)
 {
 	struct execution *queue = s->queue;
 
-	if (s->state != SESSION_BOOTING || !s->suspended)
-		return false;
 	s->queue = NULL;
 	s->n_queued = 0;
-	session_become_suspended(s, reason);
 	session_fail_jobs(s, reason);
 	session_fail_uses(s, SESSIONS_NO_MICROVM, reason);
 	while (queue) {
@@ -194,6 +190,15 @@ static bool suspend_again(struct session *s, const char *reason)
 		queue = e->next;
 		session_finish_early(e, EXECUTION_NOT_STARTED, reason);
 	}
+}
+
+/* A session whose resumption fails is suspended as it was; what waited for it is told. */
+static bool suspend_again(struct session *s, const char *reason)
+{
+	if (s->state != SESSION_BOOTING || !s->suspended)
+		return false;
+	session_become_suspended(s, reason);
+	session_refuse_waiting(s, reason);
 	return true;
 }
 
@@ -245,6 +250,20 @@ static struct session *revive(struct sessions *all, const struct session_record 
 	return s;
 }
 
+/* What its memory is a difference over: no other that has got its name since. */
+static struct snapshot *open_base(const struct sessions *all, const struct session_record *record)
+{
+	struct error err = { 0 };
+	struct snapshot *snapshot = snapshot_open(all->host->loop, record->snapshot, &err);
+
+	if (snapshot && (snapshot->memory_inode != record->snapshot_inode ||
+			 snapshot->memory_changed_ns != record->snapshot_changed_ns)) {
+		snapshot_release(snapshot);
+		snapshot = NULL;
+	}
+	return snapshot;
+}
+
 bool sessions_adopt(struct sessions *all, const struct session_record *record, const char *vm_id,
 		    const struct microvm_directory *d)
 {
@@ -255,7 +274,7 @@ bool sessions_adopt(struct sessions *all, const struct session_record *record, c
 	if (!s)
 		return false;
 	if (record->snapshot[0]) {
-		snapshot = snapshot_open(all->host->loop, record->snapshot, &err);
+		snapshot = open_base(all, record);
 		s->cannot_be_saved = !snapshot;
 		if (snapshot && strncmp(snapshot->folder, templates_workspace(all->templates),
 					strlen(templates_workspace(all->templates))) == 0)

@@ -60,6 +60,7 @@ struct session {
 	uv_timer_t timer;          /* what the state waits for: cooldown, or the guard over `current` */
 	uv_timer_t foreground;     /* until its machine is in the background */
 	uv_timer_t life;           /* runs from its making to the end of its life, if that is limited */
+	unsigned int n_timers;     /* that libuv still uses */
 	struct execution *current; /* the one that runs, while busy */
 	struct execution *queue;   /* those that wait, oldest first */
 	unsigned int n_queued;
@@ -124,6 +125,9 @@ void session_start_life(struct session *s);
 /* Writes it down for a later hearthd. */
 void session_record(struct session *s);
 
+/* What is to be written down of it, with a machine of that shape. */
+void session_describe(const struct session *s, const struct microvm_shape *shape, struct session_record *r);
+
 /* ---- session_usage.c: what it uses ---- */
 
 /* Counts its machine's time up to now. Before it gets or loses one, and before its usage is told. */
@@ -145,6 +149,9 @@ int session_wake(struct session *s, struct error *err);
 
 /* It is what lies in s->suspended from now on. */
 void session_become_suspended(struct session *s, const char *reason);
+
+/* It stays as it is: what waits for it fails. */
+void session_refuse_waiting(struct session *s, const char *reason);
 
 /* It can be used from now on. */
 void session_become_usable(struct session *s);

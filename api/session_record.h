@@ -19,8 +19,10 @@ struct session_record {
 	bool was_used;
 	struct microvm_shape shape;
 	char snapshot[SNAPSHOT_PATH_MAX]; /* folder that its microVM was restored from; "" if it was booted */
-	int64_t last_end_ms;              /* the file's time; read only */
-	bool was_busy;                    /* likewise */
+	int64_t snapshot_inode;           /* of the memory that was there then; 0 where nothing tells */
+	int64_t snapshot_changed_ns;
+	int64_t last_end_ms; /* the file's time; read only */
+	bool was_busy;       /* likewise */
 };
 
 /* Writes the file at once as a whole. 0 or -errno. */

@@ -100,8 +100,11 @@ static void on_idle_over(uv_timer_t *timer)
 	/* The loop's clock may be a little ahead of this one. */
 	if (s->all->rules.cooldown_ms && idle_ms + 10 >= s->all->rules.cooldown_ms)
 		session_end(s, EXECUTION_ABORTED, "idle for the cooldown time", false);
-	else
+	else if (s->all->settings.suspend_after_ms && !s->is_suspend_off &&
+		 idle_ms + 10 >= s->all->settings.suspend_after_ms)
 		session_suspend_idle(s);
+	else
+		session_wait(s); /* the loop stood still when the timer was started */
 }
 
 void session_wait(struct session *s)
@@ -298,10 +301,10 @@ struct session *session_get(struct sessions *all, const char *identifier, struct
 	}
 	if (s && s->state != SESSION_SUSPENDED)
 		return s;
-	if (session_check_room(all, err) < 0)
-		return NULL;
 	if (s)
 		return session_wake(s, err) < 0 ? NULL : s;
+	if (session_check_room(all, err) < 0)
+		return NULL;
 	s = session_create(all, identifier, NULL, err);
 	if (s && session_start(s, err) < 0) {
 		session_discard(s);
@@ -362,6 +365,9 @@ bool execution_cancel(struct execution *e)
 		return true;
 	}
 	e->is_mute = true;
+	/* Its session is ending, and about to tell it so. */
+	if (s->current != e)
+		return false;
 	execution_pause(e, false);
 	microvm_interrupt(s->microvm);
 	/* Before its start the guard over that goes on: the agent answers the interrupt once it has started. */

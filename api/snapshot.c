@@ -25,12 +25,29 @@ static int join(char *path, size_t size, const char *folder, const char *name)
 	return (size_t)snprintf(path, size, "%s/%s", folder, name) < size ? 0 : -ENAMETOOLONG;
 }
 
-static bool has_file(const char *folder, const char *name)
+static bool find_file(const char *folder, const char *name, struct stat *st)
 {
 	char path[SNAPSHOT_PATH_MAX + 32];
+
+	return join(path, sizeof(path), folder, name) == 0 && stat(path, st) == 0 && S_ISREG(st->st_mode);
+}
+
+static bool has_file(const char *folder, const char *name)
+{
 	struct stat st;
 
-	return join(path, sizeof(path), folder, name) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	return find_file(folder, name, &st);
+}
+
+static bool find_memory(struct snapshot *s, const char *folder)
+{
+	struct stat st;
+
+	if (!find_file(folder, "memory", &st))
+		return false;
+	s->memory_inode = (int64_t)st.st_ino;
+	s->memory_changed_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+	return true;
 }
 
 int file_identity(const char *path, char *text, size_t size, struct error *err)
@@ -128,7 +145,7 @@ struct snapshot *snapshot_open(uv_loop_t *loop, const char *folder, struct error
 	if (there)
 		return snapshot_hold(there);
 	rc = s ? read_machine(folder, &s->machine) : -ENOMEM;
-	if (rc == 0 && (!has_file(folder, "state") || !has_file(folder, "memory")))
+	if (rc == 0 && (!has_file(folder, "state") || !find_memory(s, folder)))
 		rc = -ENOENT;
 	if (rc == 0)
 		rc = (size_t)snprintf(s->folder, sizeof(s->folder), "%s", folder) < sizeof(s->folder) ? 0

@@ -45,6 +45,8 @@ struct snapshot_machine {
 struct snapshot {
 	char folder[SNAPSHOT_PATH_MAX];
 	struct snapshot_machine machine;
+	int64_t memory_inode; /* these two tell its memory from another one's that has got its name since */
+	int64_t memory_changed_ns;
 	unsigned int n_layers;
 	unsigned int n_disks;
 	bool has_working_set;

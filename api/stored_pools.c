@@ -33,6 +33,7 @@ static int put(struct pools *pools, const struct pool_definition *definition)
 	if (pools_put(pools, definition, &err) == 0)
 		return 0;
 	log_error("pool=%s cannot run: %s", definition->name, err.text);
+	pools_set_aside(pools, definition->name);
 	return -err.code;
 }
 

@@ -312,15 +312,14 @@ const char *templates_workspace(const struct templates *all)
 	return all->workspace;
 }
 
-static void for_each_folder(const char *path, void (*visit)(struct templates *all, const char *name),
-			    struct templates *all)
+static void for_each_folder(const char *path, void (*visit)(void *data, const char *name), void *data)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			visit(all, entry->d_name);
+			visit(data, entry->d_name);
 	if (dir)
 		closedir(dir);
 }
@@ -362,13 +361,20 @@ struct templates *templates_create(struct microvm_host *host, const char *direct
 	return all;
 }
 
-static void sweep_workspace(struct templates *all, const char *name)
+struct sweep {
+	struct templates *all;
+	bool (*is_kept)(void *data, const char *folder);
+	void *data;
+};
+
+static void sweep_workspace(void *data, const char *name)
 {
+	const struct sweep *sweep = data;
 	char folder[SNAPSHOT_PATH_MAX + 256];
 
-	snprintf(folder, sizeof(folder), "%s/%s", all->workspace, name);
-	if (!snapshot_find_open(folder))
-		folder_remove_later(all->host->loop, folder);
+	snprintf(folder, sizeof(folder), "%s/%s", sweep->all->workspace, name);
+	if (!snapshot_find_open(folder) && !sweep->is_kept(sweep->data, folder))
+		folder_remove_later(sweep->all->host->loop, folder);
 }
 
 /* The text of a line `name=` in `inputs`, up to its end; NULL if there is none. */
@@ -431,8 +437,9 @@ static bool is_wanted(const struct templates *all, const char *name)
 	return false;
 }
 
-static void sweep_builtin(struct templates *all, const char *name)
+static void sweep_builtin(void *data, const char *name)
 {
+	const struct templates *all = ((const struct sweep *)data)->all;
 	char folder[SNAPSHOT_PATH_MAX + 256], path[SNAPSHOT_PATH_MAX + 288], inputs[TEMPLATE_INPUTS_MAX] = "";
 	FILE *file;
 
@@ -451,10 +458,12 @@ static void sweep_builtin(struct templates *all, const char *name)
 	snapshot_remove(all->host->loop, folder);
 }
 
-void templates_sweep(struct templates *all)
+void templates_sweep(struct templates *all, bool (*is_kept)(void *data, const char *folder), void *data)
 {
-	for_each_folder(all->workspace, sweep_workspace, all);
-	for_each_folder(all->root, sweep_builtin, all);
+	struct sweep sweep = { all, is_kept, data };
+
+	for_each_folder(all->workspace, sweep_workspace, &sweep);
+	for_each_folder(all->root, sweep_builtin, &sweep);
 }
 
 void templates_forgo_builtin(struct templates *all)

@@ -40,8 +40,11 @@ void templates_stop(struct templates *templates);
 /* After templates_stop(), when the host's last microVM is gone. NULL is fine. */
 void templates_destroy(struct templates *templates);
 
-/* Removes what an earlier hearthd left and nobody has opened, and built-in templates whose inputs have changed. Once. */
-void templates_sweep(struct templates *templates);
+/*
+ * Removes what an earlier hearthd left and nobody has opened, but where `is_kept` is true for its folder, and built-in
+ * templates whose inputs have changed. Once.
+ */
+void templates_sweep(struct templates *templates, bool (*is_kept)(void *data, const char *folder), void *data);
 
 /* The folder for snapshots of sessions. */
 const char *templates_workspace(const struct templates *templates);

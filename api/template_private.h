@@ -72,7 +72,7 @@ void template_tell_changed(const struct template *t);
 
 /* template_user.c: template_use() of a user's; and one that lies on disk. */
 struct snapshot *template_use_user(struct template *t);
-void template_find_user(struct templates *all, const char *name);
+void template_find_user(void *templates, const char *name);
 
 /* template_build.c: begins to build it; what it came to is told by the last two. */
 void template_build(struct template *t, const char *inputs);

@@ -65,8 +65,11 @@ int templates_add_user(struct templates *all, struct snapshot_writer *w, const c
 		return error_set(err, EEXIST, "there is a template %s already", name);
 	snprintf(folder, sizeof(folder), "%s/%s", all->user, name);
 	rc = snapshot_writer_commit(w, all->host->loop, folder, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = open_user(all, name, err);
+		if (rc < 0) /* or its name could not be used again */
+			snapshot_remove(all->host->loop, folder);
+	}
 	if (rc == 0) {
 		struct template *t = templates_user(all, name);
 
@@ -137,8 +140,9 @@ int templates_delete(struct templates *all, const char *name)
 	return 0;
 }
 
-void template_find_user(struct templates *all, const char *name)
+void template_find_user(void *data, const char *name)
 {
+	struct templates *all = data;
 	struct error err = { 0 };
 
 	if (strlen(name) >= sizeof(((struct template *)NULL)->name))
