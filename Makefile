@@ -511,8 +511,8 @@ demo: ## the same, but end after the demo, with its status
 test: ## install, build, run every test; HEARTH_MUST_RUN=1: what is skipped has failed
 	@$(BEGIN); scripts/prepare || { echo "0 passed, 1 failed"; exit 1; }; exec scripts/test
 
-unit: ## the unit tests and the agent's tests alone (quick)
-	@scripts/test unit agent
+unit: ## the unit tests, hearthd's and the agent's without a VM alone (quick)
+	@scripts/test unit service agent
 
 contract: ## the OpenAPI document by schemathesis and ARM by Azure's SDK, without a VM
 	@scripts/test contract
