@@ -3,7 +3,8 @@
 In hearth-vmm's place: takes hearthd's orders and serves the vsock socket as if a guest ran, whose agent lies. Which lie
 it tells is named by the code of an execution, by a file's path, or, for how it starts, by the file `start` beside the
 image. In the place of a container's target port it connects to the TCP port in the file `ingress` there. How a container
-starts is named by the file `container`; what one says that runs is in the file `words`, as long as lines are added.
+starts is named by the file `container`; what one says that runs is in the file `words`, as long as lines are added. The
+file `recorder` names the lie that answers hearthd's own code in a clone of a template.
 """
 
 import contextlib
@@ -99,7 +100,7 @@ class Agent:
                 length, kind, _, request = struct.unpack("<IHHQ", self.receive(16))
                 body = self.receive(length)
                 if kind == EXECUTE:
-                    getattr(self, "execute_" + body[16:].decode().split()[0])(request)
+                    self.execute(body[16:].decode().split()[0], request)
                 elif FILE_LIST <= kind <= FILE_DELETE:
                     self.order = body
                     path = body[{FILE_LIST: 8, FILE_READ: 16, FILE_WRITE: 8}.get(kind, 0):].decode()
@@ -136,6 +137,11 @@ class Agent:
         return answer == b"OK 1\n"
 
     # ---- executions ----
+
+    def execute(self, lie, request):
+        if lie == "print(1)":  # of hearthd itself, which looks what a template's first code touches
+            lie = beside_the_image("recorder", "honest")
+        getattr(self, "execute_" + lie)(request)
 
     def execute_honest(self, request):
         self.send(started(request), frame(STDOUT, request, b"honest\n"), done(request))

@@ -67,6 +67,10 @@ def pid_of(service, identifier):
         return int(file.read())
 
 
+def n_microvms(service):
+    return len(set(os.listdir(service.hearthd.runtime)) - {"lock"})
+
+
 def stop_process(pid):
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: state_of(pid) == "T", "it is not stopped")
@@ -165,6 +169,18 @@ def test_orders_whose_clients_have_gone(start, tmp_path):
     refused = service.request("POST", "session/suspend", "a")
     assert refused.status_code == 429 and refused.json()["error"]["code"] == "SessionQueueFull", refused.text
     assert service.hearthd.stop() == 0
+
+
+def test_a_template_whose_agent_does_not_answer(start, tmp_path):
+    """In the clone in which hearthd looks what it touches: that ends, and the template can be used."""
+    service = Service(start(*OPTIONS, "--boot-timeout-seconds", "1"), tmp_path)
+    assert service.execute("a", "honest").status == "Succeeded"
+    (tmp_path / "recorder").write_text("silence")
+    assert service.request("PUT", "templates/mine", json={"fromSession": "a"}).status_code == 201
+    assert n_microvms(service) == 2
+    service.wait_for_log("template=mine has no working set, first executions are slower: its agent does not answer", 20)
+    wait_until(lambda: n_microvms(service) == 1, "its microVM stays")
+    service.end()
 
 
 # ---- an earlier hearthd's ----
