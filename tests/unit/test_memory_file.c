@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -67,14 +68,19 @@ static void save(struct fixture *f, const struct guest_memory *memory)
 	memcpy(f->chain.ids[f->chain.n_files++], id, sizeof(id));
 }
 
-static struct guest_memory restore(struct fixture *f)
+static struct guest_memory restore_of_size(struct fixture *f, uint64_t size)
 {
 	struct guest_memory memory;
 	struct error err = { 0 };
 
-	assert_int_equal(guest_memory_init(&memory, SIZE), 0);
+	assert_int_equal(guest_memory_init(&memory, size), 0);
 	assert_int_equal(memory_file_map(f->list, f->chain.n_files, &f->chain, &memory, &err), 0);
 	return memory;
+}
+
+static struct guest_memory restore(struct fixture *f)
+{
+	return restore_of_size(f, SIZE);
 }
 
 static void save_base(struct fixture *f)
@@ -185,6 +191,46 @@ static void layers_hold_what_was_written_and_stack_up(void **state)
 	assert_int_equal(page(&memory, 3)[0], 0);
 	assert_int_equal(page(&memory, SIZE / PAGE - 1)[0], 'z');
 	guest_memory_fini(&memory);
+}
+
+/* Writes every second page from that of run `first` on. */
+static void write_runs(const struct guest_memory *memory, unsigned first, unsigned n)
+{
+	for (unsigned run = first; run < first + n; run++)
+		*(uint32_t *)page(memory, 2 * run) = run;
+}
+
+/* Two layers have more runs together than Linux gives a process mappings. In memory: a disk would take minutes. */
+static void layers_in_too_many_pieces_are_restored(void **state)
+{
+	enum { N_RUNS = 33000, LARGE_SIZE = 2 * N_RUNS * PAGE, N_LAYERS = 3 };
+	struct fixture *f = *state;
+	struct guest_memory memory;
+	int fds[1 + N_LAYERS];
+
+	for (unsigned i = 0; i < 1 + N_LAYERS; i++) {
+		fds[i] = memfd_create("memory", 0);
+		snprintf(f->paths[i], sizeof(f->paths[i]), "/proc/self/fd/%d", fds[i]);
+	}
+	assert_int_equal(guest_memory_init(&memory, LARGE_SIZE), 0);
+	page(&memory, 1)[0] = 'a';
+	for (unsigned layer = 0; layer < N_LAYERS; layer++) {
+		save(f, &memory);
+		guest_memory_fini(&memory);
+		memory = restore_of_size(f, LARGE_SIZE);
+		/* The last layer gets what the clone before it read, and nothing else. */
+		if (layer < 2)
+			write_runs(&memory, layer * N_RUNS / 2, N_RUNS / 2);
+	}
+	save(f, &memory);
+	guest_memory_fini(&memory);
+	memory = restore_of_size(f, LARGE_SIZE);
+	assert_int_equal(page(&memory, 1)[0], 'a');
+	for (unsigned run = 0; run < N_RUNS; run++)
+		assert_int_equal(*(uint32_t *)page(&memory, 2 * run), run);
+	guest_memory_fini(&memory);
+	for (unsigned i = 0; i < 1 + N_LAYERS; i++)
+		close(fds[i]);
 }
 
 static void a_chain_has_a_greatest_length(void **state)
@@ -403,6 +449,7 @@ int main(void)
 		TEST(a_clone_takes_no_room_in_holes),
 		TEST(clones_do_not_see_what_others_write),
 		TEST(layers_hold_what_was_written_and_stack_up),
+		TEST(layers_in_too_many_pieces_are_restored),
 		TEST(a_chain_has_a_greatest_length),
 		TEST(a_chain_must_be_the_snapshots_own),
 		TEST(damage_has_its_words),

@@ -22,6 +22,7 @@ enum {
 	EXTENTS_MAX = 1 << 22, /* every second page of the largest guest is 2^21 */
 	PAGEMAP_PAGES = 512,   /* that are looked up at a time */
 	HOLE_MIN = 2 << 20,    /* bytes of a base without pages that are worth not being mapped */
+	RANGES_MAX = 24000,    /* each splits a mapping in three, and Linux gives a process 65,530 (vm.max_map_count) */
 };
 
 /* The kernel's Documentation/admin-guide/mm/pagemap.rst. */
@@ -184,6 +185,7 @@ struct mapping {
 	uint64_t n_extents;
 	uint8_t *extents; /* malloc'd */
 	uint8_t id[SNAPSHOT_ID_SIZE], below[SNAPSHOT_ID_SIZE];
+	unsigned *n_ranges; /* mapped so far, of all files */
 };
 
 static int check_trailer(struct mapping *m, const uint8_t trailer[TRAILER_SIZE], uint64_t memory_size,
@@ -233,11 +235,15 @@ static int open_file(struct mapping *m, const char *path, uint64_t memory_size, 
 	return check_trailer(m, trailer, memory_size, (uint64_t)status.st_size, err);
 }
 
+/* A guest may have written every second page: what there are no mappings for is read, and is the clone's own then. */
 static int map_range(const struct mapping *m, const struct guest_memory *memory, uint64_t offset, uint64_t length,
 		     struct error *err)
 {
 	void *at = page_at(memory, offset);
 
+	if (*m->n_ranges == RANGES_MAX)
+		return file_read_at(m->fd, at, length, offset) < 0 ? error_set(err, EIO, "cannot be read") : 0;
+	++*m->n_ranges;
 	if (mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, m->fd, (off_t)offset) !=
 	    at)
 		return error_set(err, errno, "cannot be mapped: %s", strerror(errno));
@@ -297,11 +303,13 @@ static int map_file(struct mapping *m, const char *path, unsigned index, const s
 int memory_file_map(const char *const paths[], unsigned n_paths, const struct memory_chain *chain,
 		    const struct guest_memory *memory, struct error *err)
 {
+	unsigned n_ranges = 0;
+
 	if (n_paths != chain->n_files)
 		return error_set(err, EINVAL, "the snapshot stands on %u memory files, %u were given", chain->n_files,
 				 n_paths);
 	for (unsigned i = 0; i < n_paths; i++) {
-		struct mapping m = { .fd = -1 };
+		struct mapping m = { .fd = -1, .n_ranges = &n_ranges };
 		int status = map_file(&m, paths[i], i, chain, memory, err);
 
 		free(m.extents);

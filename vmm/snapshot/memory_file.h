@@ -37,8 +37,9 @@ int memory_file_write(int fd, const struct guest_memory *memory, const struct me
 		      const uint8_t id[SNAPSHOT_ID_SIZE], struct error *err);
 
 /*
- * Maps the files at `paths`, base first, over `memory`, which must be fresh, and checks that they are the `chain`.
- * The descriptors are closed: the mappings hold the files. Negative with *err set if a file is not what it should be.
+ * Maps the files at `paths`, base first, over `memory`, which must be fresh, and checks that they are the `chain`. What
+ * is in more pieces than a process may have mappings is read. The descriptors are closed: the mappings hold the files.
+ * Negative with *err set if a file is not what it should be.
  */
 int memory_file_map(const char *const paths[], unsigned n_paths, const struct memory_chain *chain,
 		    const struct guest_memory *memory, struct error *err);
