@@ -629,6 +629,41 @@ static void a_snapshot_of_another_network_is_foreign(void **state)
 	state_reader_fini(&reader);
 }
 
+/* Of a device that was saved between FEATURES_OK and DRIVER_OK: the driver takes the last step after the restore. */
+static void what_no_driver_can_have_set_is_refused_before_it_counts(void **state)
+{
+	static const struct {
+		uint16_t size;
+		uint64_t features;
+		bool is_possible;
+	} cases[] = {
+		{ 128, 0, true },
+		{ 256, 0, false }, /* more than the device takes */
+		{ 96, 0, false },
+		{ 128, 1ULL << 40, false }, /* was not offered */
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct virtio_mmio *mmio = &f->guest.mmio;
+		struct state_writer writer;
+		struct state_reader reader;
+		struct error err = { 0 };
+
+		activate_by_registers(f);
+		mmio->status = 0xb;
+		mmio->device->is_active = false;
+		mmio->queues[TEST_QUEUE_RX].setup.size = cases[i].size;
+		mmio->driver_features |= cases[i].features;
+		save(f, &writer);
+		destroy(f);
+		reader = reader_of(&writer);
+		create(f);
+		assert_int_equal(virtio_mmio_restore(mmio, 0, &reader, &err), cases[i].is_possible ? 0 : -EINVAL);
+		state_reader_fini(&reader);
+	}
+}
+
 static void only_a_socket_of_messages_will_do(void **state)
 {
 	struct error err = { 0 };
@@ -670,6 +705,7 @@ int main(void)
 		TEST(a_reset_forgets_the_frame_that_waits),
 		TEST(a_copy_goes_on_with_another_socket),
 		TEST(a_snapshot_of_another_network_is_foreign),
+		TEST(what_no_driver_can_have_set_is_refused_before_it_counts),
 		cmocka_unit_test(only_a_socket_of_messages_will_do),
 	};
 

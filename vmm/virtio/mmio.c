@@ -124,6 +124,11 @@ static bool features_are_acceptable(const struct virtio_mmio *mmio)
 	       (mmio->driver_features & (1ULL << VIRTIO_F_VERSION_1));
 }
 
+static bool size_is_acceptable(const struct virtio_mmio *mmio, uint32_t size)
+{
+	return size <= mmio->device->ops->queue_size_max && !(size & (size - 1));
+}
+
 /*
  * The driver goes up one step at a time (virtio 1.2, 3.1.1); a write that skips a step or takes one back is ignored.
  */
@@ -203,7 +208,7 @@ static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint
 		return;
 	switch (offset) {
 	case VIRTIO_MMIO_QUEUE_NUM:
-		if (value > 0 && value <= mmio->device->ops->queue_size_max && !(value & (value - 1)))
+		if (value > 0 && size_is_acceptable(mmio, value))
 			queue->setup.size = (uint16_t)value;
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
@@ -398,21 +403,31 @@ static void restore_queue(struct virtio_mmio_queue *queue, struct virtqueue *vq,
 	vq->interrupted_at = bytes_get_u16(in);
 }
 
+/* A driver that goes on with its start may activate the device: what it cannot have written must not wait for that. */
+static bool registers_are_acceptable(const struct virtio_mmio *mmio)
+{
+	if ((mmio->status & VIRTIO_CONFIG_S_FEATURES_OK) && !features_are_acceptable(mmio))
+		return false;
+	for (unsigned i = 0; i < mmio->device->ops->n_queues; i++)
+		if (!size_is_acceptable(mmio, mmio->queues[i].setup.size))
+			return false;
+	return true;
+}
+
 /* Like activate(), but the queues go on where they were. */
 static int reactivate(struct virtio_mmio *mmio)
 {
 	struct virtio_device *device = mmio->device;
 	const bool event_idx = mmio->driver_features & (1ULL << VIRTIO_RING_F_EVENT_IDX);
 
-	if (mmio->status != STATUS_STEPS || !features_are_acceptable(mmio))
+	if (mmio->status != STATUS_STEPS)
 		return -EINVAL;
 	for (unsigned i = 0; i < device->ops->n_queues; i++) {
 		const struct virtqueue saved = device->queues[i];
 
 		if (!mmio->queues[i].ready)
 			continue;
-		if (mmio->queues[i].setup.size > device->ops->queue_size_max ||
-		    virtqueue_init(&device->queues[i], mmio->memory, &mmio->queues[i].setup, event_idx) < 0)
+		if (virtqueue_init(&device->queues[i], mmio->memory, &mmio->queues[i].setup, event_idx) < 0)
 			return -EINVAL;
 		device->queues[i].next_available = saved.next_available;
 		device->queues[i].next_used = saved.next_used;
@@ -443,7 +458,7 @@ int virtio_mmio_restore(struct virtio_mmio *mmio, uint32_t instance, struct stat
 		restore_queue(&mmio->queues[i], &device->queues[i], &in);
 	if (state_done(&in, device->name, err) < 0)
 		return -err->code;
-	if (is_active && reactivate(mmio) < 0)
+	if (!registers_are_acceptable(mmio) || (is_active && reactivate(mmio) < 0))
 		return error_set(err, EINVAL, "damaged: the queues of %s are not within memory or not possible",
 				 device->name);
 	if (!device->ops->restore)

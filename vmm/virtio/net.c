@@ -198,7 +198,7 @@ static bool put_frame(struct net *net)
 	struct virtqueue *queue = &device->queues[QUEUE_RX];
 	const bool can_merge = device->driver_features & (1ULL << VIRTIO_NET_F_MRG_RXBUF);
 	const unsigned n_max = can_merge ? queue->setup.size : 1;
-	struct virtqueue_used used[QUEUE_SIZE];
+	struct virtqueue_used used[VIRTQUEUE_SIZE_MAX];
 	struct virtqueue_chain first, next;
 	uint32_t done = 0;
 	unsigned n = 0;
