@@ -168,6 +168,31 @@ static void each_vcpu_has_its_place_in_the_topology(void **state)
 	}
 }
 
+static void a_snapshot_cannot_bring_back_what_is_hidden(void **state)
+{
+	static const struct kvm_cpuid_entry2 wrong[] = {
+		{ .function = 1, .ecx = 1U << 5 },             /* VMX */
+		{ .function = 7, .ecx = 1U << 5 },             /* WAITPKG */
+		{ .function = 7, .index = 9, .ecx = 1U << 5 }, /* not flagged: KVM ignores the index */
+		{ .function = 0xa, .eax = 1 },                 /* PMU */
+		{ .function = 0x40000001, .eax = 1U << 4 },    /* async page faults */
+		{ .function = 0x80000001, .ecx = 1U << 2 },    /* SVM */
+	};
+	const struct cpuid_table host = host_cpuid();
+	struct cpuid_table table = host_cpuid();
+	uint32_t where;
+
+	(void)state;
+	assert_int_equal(cpuid_make(&table, 0, 1), 0);
+	assert_true(cpuid_is_offered(&table, &host, &where));
+	table.head.nent++;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		table.entries[table.head.nent - 1] = wrong[i];
+		assert_false(cpuid_is_offered(&table, &host, &where));
+		assert_int_equal(where, wrong[i].function);
+	}
+}
+
 static void a_full_table_is_refused(void **state)
 {
 	static struct cpuid_table table;
@@ -190,6 +215,7 @@ int main(void)
 		cmocka_unit_test(a_guest_sees_no_nested_virtualization_and_no_pmu),
 		cmocka_unit_test(a_guest_sees_kvms_clock_and_the_deadline_timer),
 		cmocka_unit_test(each_vcpu_has_its_place_in_the_topology),
+		cmocka_unit_test(a_snapshot_cannot_bring_back_what_is_hidden),
 		cmocka_unit_test(a_full_table_is_refused),
 	};
 

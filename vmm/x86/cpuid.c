@@ -15,9 +15,9 @@ enum {
 };
 
 /* Of KVM's paravirtual features: what helps an idle guest. No async page faults: they would be open in a snapshot. */
-static const uint32_t kvm_features = BIT(0) | BIT(3) /* clock */ | BIT(24) /* stable clock */ |
-				     BIT(1) /* no I/O delay */ | BIT(6) /* cheap end of interrupt */ |
-				     BIT(12) /* host polls less */;
+#define KVM_FEATURES                                                                                                   \
+	(BIT(0) | BIT(3) /* clock */ | BIT(24) /* stable clock */ | BIT(1) /* no I/O delay */ |                        \
+	 BIT(6) /* cheap end of interrupt */ | BIT(12) /* host polls less */)
 
 /* Bits that a guest must not see. */
 static const struct {
@@ -30,6 +30,7 @@ static const struct {
 	{ 0x7, 0, .ecx = BIT(5) /* WAITPKG: would park a core of the host */ },
 	{ 0x7, 0, .edx = BIT(22) | BIT(24) | BIT(25) /* AMX: needs a permission of its own */ },
 	{ 0xa, EVERY_SUBLEAF, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX }, /* PMU */
+	{ LEAF_KVM_FEATURES, EVERY_SUBLEAF, .eax = ~KVM_FEATURES },
 	{ 0x80000001, EVERY_SUBLEAF, .ecx = BIT(2) /* SVM */ | BIT(23) | BIT(24) | BIT(28) /* PMU */ },
 	{ LEAF_AMD_SVM, EVERY_SUBLEAF, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX },
 	{ LEAF_AMD_PMU, EVERY_SUBLEAF, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX },
@@ -45,11 +46,18 @@ static uint32_t id_bits(unsigned count)
 	return bits;
 }
 
+/* As KVM looks entries up: most have a flag that says to heed their index. */
+static bool is_entry(const struct kvm_cpuid_entry2 *e, uint32_t leaf, uint32_t subleaf)
+{
+	return e->function == leaf && (!(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || e->index == subleaf);
+}
+
 static void hide(struct kvm_cpuid_entry2 *e)
 {
 	for (unsigned i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
-		if (e->function != hidden[i].leaf ||
-		    (hidden[i].subleaf != EVERY_SUBLEAF && e->index != (uint32_t)hidden[i].subleaf))
+		const bool is_each = hidden[i].subleaf == EVERY_SUBLEAF;
+
+		if (!is_entry(e, hidden[i].leaf, is_each ? e->index : (uint32_t)hidden[i].subleaf))
 			continue;
 		e->eax &= ~hidden[i].eax;
 		e->ebx &= ~hidden[i].ebx;
@@ -159,8 +167,6 @@ int cpuid_make(struct cpuid_table *table, unsigned id, unsigned n_vcpus)
 
 		if (e->function == 0)
 			basic_max = e->eax;
-		if (e->function == LEAF_KVM_FEATURES)
-			e->eax &= kvm_features;
 		hide(e);
 		set_entry(e, id, n_vcpus);
 	}
@@ -174,9 +180,17 @@ int cpuid_make(struct cpuid_table *table, unsigned id, unsigned n_vcpus)
 static const struct kvm_cpuid_entry2 *find_entry(const struct cpuid_table *table, uint32_t leaf, uint32_t subleaf)
 {
 	for (uint32_t i = 0; i < table->head.nent; i++)
-		if (table->entries[i].function == leaf && table->entries[i].index == subleaf)
+		if (is_entry(&table->entries[i], leaf, subleaf))
 			return &table->entries[i];
 	return NULL;
+}
+
+static bool has_hidden_bits(const struct kvm_cpuid_entry2 *e)
+{
+	struct kvm_cpuid_entry2 shown = *e;
+
+	hide(&shown);
+	return shown.eax != e->eax || shown.ebx != e->ebx || shown.ecx != e->ecx || shown.edx != e->edx;
 }
 
 bool cpuid_is_offered(const struct cpuid_table *wanted, const struct cpuid_table *host, uint32_t *leaf)
@@ -207,6 +221,11 @@ bool cpuid_is_offered(const struct cpuid_table *wanted, const struct cpuid_table
 		*leaf = features[i].leaf;
 		if (want && ((want->eax & ~have->eax & features[i].eax) || (want->ebx & ~have->ebx & features[i].ebx) ||
 			     (want->ecx & ~have->ecx & features[i].ecx) || (want->edx & ~have->edx & features[i].edx)))
+			return false;
+	}
+	for (uint32_t i = 0; i < wanted->head.nent; i++) {
+		*leaf = wanted->entries[i].function;
+		if (has_hidden_bits(&wanted->entries[i]))
 			return false;
 	}
 	return true;

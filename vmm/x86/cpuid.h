@@ -22,7 +22,7 @@ int cpuid_make(struct cpuid_table *table, unsigned id, unsigned n_vcpus);
 
 /*
  * Can a host that supports `host` (KVM_GET_SUPPORTED_CPUID) continue a guest that was given `wanted`? Same vendor, and
- * no feature that the host lacks; if not, *leaf is where.
+ * no feature that the host lacks or that cpuid_make() hides; if not, *leaf is where.
  */
 bool cpuid_is_offered(const struct cpuid_table *wanted, const struct cpuid_table *host, uint32_t *leaf);
 

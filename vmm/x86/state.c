@@ -269,8 +269,8 @@ static int restore_cpuid(const struct vcpu *vcpu, const struct cpuid_table *host
 	table.head.nent = (uint32_t)(size / sizeof(table.entries[0]));
 	if (!cpuid_is_offered(&table, host, &leaf))
 		return error_set(err, EINVAL,
-				 "foreign: made on a processor that has features which this one lacks "
-				 "(CPUID leaf 0x%x)",
+				 "foreign: made on a processor that has features which this one lacks, or with some "
+				 "that no guest is given (CPUID leaf 0x%x)",
 				 leaf);
 	if (kvm_call(vcpu->fd, KVM_SET_CPUID2, &table) < 0)
 		return failed(err, vcpu, "SET", "CPUID2");
