@@ -13,7 +13,7 @@
 /* ---- running ---- */
 ALLOW_IF(ioctl, VCPU, IS(1, KVM_RUN), "run the guest")
 ALLOW(write, MAIN | VCPU | RECORDER, "signal an eventfd; the log, the console, a client's stream")
-ALLOW(read, MAIN | VCPU | RECORDER, "take an eventfd, a timer, a signal; page faults of the recording")
+ALLOW(read, MAIN | RECORDER, "take an eventfd, a timer, a signal; page faults of the recording")
 ALLOW(futex, MAIN | VCPU | RECORDER, "locks between the threads, and parking")
 #ifdef __NR_epoll_wait
 ALLOW(epoll_wait, MAIN, "wait for events")
@@ -34,10 +34,10 @@ ALLOW(recvmsg, MAIN, "orders, with the descriptors of a snapshot's files")
 ALLOW(accept4, MAIN, "clients of the vsock, and who gives orders")
 ALLOW_IF_BOTH(socket, MAIN, IS(0, AF_UNIX), IS(1, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), "a guest connects to the host")
 ALLOW(connect, MAIN, "the same; there is nothing but the VM's own sockets to be found")
-ALLOW(shutdown, MAIN | VCPU, "one direction of a stream ends; a driver's reset does it on the vCPU")
-ALLOW(close, MAIN | VCPU, "a stream ends, likewise")
+ALLOW(shutdown, MAIN, "one direction of a stream ends")
+ALLOW(close, MAIN | VCPU, "a stream ends; a driver's reset ends them on the vCPU")
 ALLOW(epoll_ctl, MAIN | VCPU, "streams come and go, likewise")
-ALLOW(timerfd_settime, MAIN | VCPU, "deadlines of streams, and of being without orders")
+ALLOW(timerfd_settime, MAIN, "deadlines of streams, and of being without orders")
 
 /* ---- disks and rng ---- */
 ALLOW(preadv, MAIN, "a disk request reads")
@@ -75,9 +75,9 @@ ALLOW_IF(ioctl, MAIN, IS(1, KVM_GET_CLOCK), "saving the guest's clock")
 
 /* ---- memory ---- */
 ALLOW_IF_BOTH(mmap, MAIN, IS(2, PROT_READ | PROT_WRITE), IS(3, MAP_PRIVATE | MAP_ANONYMOUS), "the C library's heap")
-ALLOW(munmap, MAIN | RECORDER, "the same; a thread's stack")
+ALLOW(munmap, MAIN | VCPU | RECORDER, "the same: what a stream kept for a slow client is large; a thread's stack")
 ALLOW_IF(mremap, MAIN, IS(3, MREMAP_MAYMOVE), "the list of a snapshot's pages grows")
-ALLOW(brk, MAIN, "the C library's heap")
+ALLOW(brk, MAIN | VCPU, "the C library's heap")
 ALLOW_IF(madvise, MAIN | RECORDER, IS(2, MADV_DONTNEED), "the C library gives memory back")
 ALLOW_IF(madvise, MAIN, IS(2, MADV_POPULATE_WRITE), "copies the pages that a clone will write")
 ALLOW(sysinfo, MAIN, "the C library's sorting asks how much memory there is, for a working set")

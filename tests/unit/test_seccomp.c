@@ -117,6 +117,19 @@ static void sockets_are_for_the_main_thread_and_of_one_kind(void **state)
 	assert_int_equal(attempt(SECCOMP_VCPU, SYS_accept4, -1, 0, 0, 0), FORBIDDEN);
 }
 
+/* A driver's reset of the vsock device closes its streams there, and frees what was kept for slow clients. */
+static void a_vcpu_ends_streams_and_does_nothing_else_with_them(void **state)
+{
+	(void)state;
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_close, -1, 0, 0, 0), EBADF);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_epoll_ctl, -1, 0, 0, 0), EFAULT);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_munmap, 4096, 4096, 0, 0), 0);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_brk, 0, 0, 0, 0), 0);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_read, -1, 0, 0, 0), FORBIDDEN);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_shutdown, -1, 0, 0, 0), FORBIDDEN);
+	assert_int_equal(attempt(SECCOMP_VCPU, SYS_timerfd_settime, -1, 0, 0, 0), FORBIDDEN);
+}
+
 static void a_kick_reaches_the_own_process_alone(void **state)
 {
 	(void)state;
@@ -206,6 +219,7 @@ int main(void)
 		cmocka_unit_test(each_request_of_a_thread_is_its_own),
 		cmocka_unit_test(memory_is_never_executable),
 		cmocka_unit_test(sockets_are_for_the_main_thread_and_of_one_kind),
+		cmocka_unit_test(a_vcpu_ends_streams_and_does_nothing_else_with_them),
 		cmocka_unit_test(a_kick_reaches_the_own_process_alone),
 		cmocka_unit_test(what_nobody_needs_is_forbidden_to_all),
 		cmocka_unit_test(clone3_is_refused_so_that_clone_is_taken),
