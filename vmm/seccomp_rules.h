@@ -25,12 +25,12 @@ ALLOW(rt_sigreturn, MAIN | VCPU | RECORDER, "end of a signal's handler: the kick
 ALLOW(restart_syscall, MAIN | VCPU | RECORDER, "the kernel's own, after a stop")
 ALLOW(exit_group, MAIN | VCPU | RECORDER, "the end, and that after a violation")
 
-/* ---- vsock, net and control socket ---- */
+/* ---- vsock, net and control socket: without urgent data, where Unix sockets have had holes (CVE-2025-38236) ---- */
 ALLOW(readv, MAIN, "a client's bytes into guest memory")
-ALLOW(sendmsg, MAIN, "the guest's bytes to a client, its frames to the network")
-ALLOW(sendto, MAIN, "the guest's bytes to a client; answers to orders")
-ALLOW(recvfrom, MAIN, "the network's frames; the CONNECT line of a client")
-ALLOW(recvmsg, MAIN, "orders, with the descriptors of a snapshot's files")
+ALLOW_IF(sendmsg, MAIN, LACKS(2, MSG_OOB), "the guest's bytes to a client, its frames to the network")
+ALLOW_IF(sendto, MAIN, LACKS(3, MSG_OOB), "the guest's bytes to a client; answers to orders")
+ALLOW_IF(recvfrom, MAIN, LACKS(3, MSG_OOB), "the network's frames; the CONNECT line of a client")
+ALLOW_IF(recvmsg, MAIN, LACKS(2, MSG_OOB), "orders, with the descriptors of a snapshot's files")
 ALLOW(accept4, MAIN, "clients of the vsock, and who gives orders")
 ALLOW_IF_BOTH(socket, MAIN, IS(0, AF_UNIX), IS(1, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), "a guest connects to the host")
 ALLOW(connect, MAIN, "the same; there is nothing but the VM's own sockets to be found")

@@ -1,6 +1,6 @@
 /*
- * The filters of hearth-vmm's threads. Each attempt is made by a process of its own, filtered as such a thread is: it
- * ends with the call's errno (0: done), or as a violation.
+ * The filters of hearth-vmm's threads, and hearth-netd's. Each attempt is made by a process of its own, filtered as such a
+ * thread is: it ends with the call's errno (0: done), or as a violation.
  */
 #include "vmm/seccomp.h"
 
@@ -35,17 +35,32 @@ static void report(const char *sentence)
 		_exit(FAILED_TO_FILTER);
 }
 
-static int attempt(enum seccomp_thread thread, long number, long a, long b, long c, long d)
+enum { NETD = SECCOMP_N_THREADS }; /* beside the threads of a VMM, and a bit in its own table */
+
+static const struct seccomp_rule netd_rules[] = {
+#include "vmm/network/seccomp_rules.h"
+};
+
+static int enter(int thread)
 {
 	struct error err = { 0 };
+
+	if (thread == NETD)
+		return seccomp_filter_enter(netd_rules, sizeof(netd_rules) / sizeof(netd_rules[0]), NETD, &err);
+	if (seccomp_enter(SECCOMP_ASSEMBLY, &err) < 0)
+		return -err.code;
+	return thread == SECCOMP_ASSEMBLY ? 0 : seccomp_enter(thread, &err);
+}
+
+static int attempt(int thread, long number, long a, long b, long c, long d)
+{
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		seccomp_on_violation(report_fd >= 0 ? report : NULL);
 		seccomp_enable();
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_enter(SECCOMP_ASSEMBLY, &err) < 0 ||
-		    (thread != SECCOMP_ASSEMBLY && seccomp_enter(thread, &err) < 0))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || enter(thread) < 0)
 			_exit(FAILED_TO_FILTER);
 		syscall(SYS_exit_group, syscall(number, a, b, c, d, -1L, 0L) < 0 ? errno : 0);
 	}
@@ -115,6 +130,22 @@ static void sockets_are_for_the_main_thread_and_of_one_kind(void **state)
 	assert_int_equal(attempt(SECCOMP_MAIN, SYS_socket, AF_UNIX, SOCK_DGRAM, 0, 0), FORBIDDEN);
 	assert_int_equal(attempt(SECCOMP_VCPU, SYS_socket, AF_UNIX, type, 0, 0), FORBIDDEN);
 	assert_int_equal(attempt(SECCOMP_VCPU, SYS_accept4, -1, 0, 0, 0), FORBIDDEN);
+}
+
+static void no_socket_has_urgent_data(void **state)
+{
+	static const long calls[] = { SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg };
+	const long flags = MSG_DONTWAIT | MSG_NOSIGNAL, urgent = flags | MSG_OOB;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		/* The flags are the fourth argument of the first two, the third of the others. */
+		assert_int_equal(attempt(SECCOMP_MAIN, calls[i], -1, 0, flags, flags), EBADF);
+		assert_int_equal(attempt(SECCOMP_MAIN, calls[i], -1, 0, urgent, urgent), FORBIDDEN);
+		assert_int_equal(attempt(SECCOMP_ASSEMBLY, calls[i], -1, 0, urgent, urgent), FORBIDDEN);
+		assert_int_equal(attempt(NETD, calls[i], -1, 0, flags, flags), i < 2 ? EBADF : FORBIDDEN);
+		assert_int_equal(attempt(NETD, calls[i], -1, 0, urgent, urgent), FORBIDDEN);
+	}
 }
 
 /* A driver's reset of the vsock device closes its streams there, and frees what was kept for slow clients. */
@@ -219,6 +250,7 @@ int main(void)
 		cmocka_unit_test(each_request_of_a_thread_is_its_own),
 		cmocka_unit_test(memory_is_never_executable),
 		cmocka_unit_test(sockets_are_for_the_main_thread_and_of_one_kind),
+		cmocka_unit_test(no_socket_has_urgent_data),
 		cmocka_unit_test(a_vcpu_ends_streams_and_does_nothing_else_with_them),
 		cmocka_unit_test(a_kick_reaches_the_own_process_alone),
 		cmocka_unit_test(what_nobody_needs_is_forbidden_to_all),

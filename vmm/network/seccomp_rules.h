@@ -1,12 +1,13 @@
 /*
  * The system calls of hearth-netd once it is jailed, and why. docs/security.md has this as a table.
  *
- * Never: open, execve, fork, kill, ptrace, mount, setuid, memory that can be executed, sockets that listen, raw sockets.
+ * Never: open, execve, fork, kill, ptrace, mount, setuid, memory that can be executed, sockets that listen, raw sockets,
+ * urgent data.
  */
 /* clang-format off */
 ALLOW(epoll_wait, NETD, "wait for events")
-ALLOW(recvfrom, NETD, "frames of the guest and of passt, datagrams, answers about names")
-ALLOW(sendto, NETD, "the same, the other way")
+ALLOW_IF(recvfrom, NETD, LACKS(3, MSG_OOB), "frames of the guest and of passt, datagrams, answers about names")
+ALLOW_IF(sendto, NETD, LACKS(3, MSG_OOB), "the same, the other way")
 ALLOW(write, NETD, "the log")
 ALLOW(clock_gettime, NETD, "deadlines; where the vDSO has no clock")
 ALLOW(getrandom, NETD, "the number of a question about a name, which nobody must guess")
