@@ -167,7 +167,7 @@ static int close_jail(const struct options *options, const struct vm *vm, struct
 
 	/* A log that others write, too, may be larger already; so may a disk that is written. */
 	for (int fd = 0; fd < FIRST_DESCRIPTORS; fd++)
-		if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
+		if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY &&
 		    (uint64_t)file.st_size + FILE_MIB * MIB > file_size)
 			file_size = (uint64_t)file.st_size + FILE_MIB * MIB;
 	if (jail_limit(&options->jail, memory + ADDRESS_SPACE_MIB * MIB, file_size, err) < 0)

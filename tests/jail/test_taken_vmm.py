@@ -255,6 +255,15 @@ def test_files_have_an_end(take):
     assert vmm.is_alive()
 
 
+def test_a_large_image_that_is_read_moves_no_end(take, tmp_path):
+    disk = tmp_path / "disk"
+    disk.touch()
+    os.truncate(disk, 4 << 30)
+    for flag, is_written in (f"{disk},ro", False), (str(disk), True):
+        vmm = take(machine=("--kernel", SPIN, "--memory", "128", "--disk", flag))
+        assert (limits(vmm.pid())["Max file size"][0] > 4 << 30) == is_written
+
+
 def test_nothing_of_it_is_dumped(take):
     vmm = take()
     assert limits(vmm.pid())["Max core file size"] == (0, 0)
