@@ -25,7 +25,7 @@ enum {
 #define MACHINE_SERIAL_BASE        0xd0000000ULL
 #define MACHINE_PVPANIC_BASE       0xd0001000ULL
 #define MACHINE_VMGENID_BASE       0xd0002000ULL /* a page of memory, not of registers */
-#define MACHINE_PREFETCH_BASE      0xd0003000ULL /* of a clone: a page of code, read-only memory */
+#define MACHINE_PREFETCH_BASE      0xd0003000ULL /* of a clone: a page of code and its page tables, memory */
 #define MACHINE_VIRTIO_BASE        0xd0010000ULL
 #define MACHINE_WORKING_SET_BASE   0xd0100000ULL /* of a clone: the list of what is prefetched, read-only memory */
 #define MACHINE_DEVICE_WINDOW_SIZE 0x1000ULL

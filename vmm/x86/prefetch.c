@@ -83,6 +83,10 @@ static int read_all(int vcpu_fd, struct kvm_run *shared, const struct arch_page_
 	return status;
 }
 
+/*
+ * Not read-only: to AMD's processors each step through a guest's page tables is a write to them. A guest that writes there
+ * changes its VMM's own copy, after it was of use.
+ */
 int arch_prefetch_prepare(struct kvm *kvm, struct error *err)
 {
 	return kvm_add_memory(kvm, MACHINE_PREFETCH_BASE, PREFETCH_SIZE, prefetch_guest, false, err);

@@ -1,7 +1,7 @@
 /*
  * What the spare vCPU of prefetch.c runs, as it lies at MACHINE_PREFETCH_BASE: a page of code, and page tables that map
  * the first 4 GiB to themselves, with all accessed and dirty bits set, so that nobody has a reason to write them. The
- * pages are the executable's, shared by all VMMs.
+ * pages are the executable's, shared by all VMMs until one is written.
  *
  * rsi: the list of page numbers (u32), rcx: its length, not 0.
  */
