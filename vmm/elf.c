@@ -1,32 +1,20 @@
 #include "vmm/elf.h"
 
+#include "vmm/snapshot/file_io.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { SEGMENTS_MAX = 64 };
 
 static int read_at(int fd, void *data, uint64_t size, uint64_t offset, struct error *err)
 {
-	uint8_t *to = data;
+	const int status = file_read_at(fd, data, size, offset);
 
-	while (size > 0) {
-		ssize_t got = pread(fd, to, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set(err, errno, "cannot read it: %s", strerror(errno));
-		if (got == 0)
-			return error_set(err, ENOEXEC, "the file ends too early");
-		to += got;
-		offset += (uint64_t)got;
-		size -= (uint64_t)got;
-	}
-	return 0;
+	return status < 0 ? error_set(err, -status, "cannot read it: %s", strerror(-status)) : 0;
 }
 
 static int check_header(const Elf64_Ehdr *header, uint64_t file_size, struct error *err)
@@ -107,6 +95,8 @@ int elf_load(int fd, const struct guest_memory *memory, gpa_t first, gpa_t end, 
 		return error_set(err, errno, "cannot read it: %s", strerror(errno));
 	if (!S_ISREG(file.st_mode))
 		return error_set(err, ENOEXEC, "not a regular file");
+	if ((uint64_t)file.st_size < sizeof(header))
+		return error_set(err, ENOEXEC, "the file ends too early");
 	status = read_at(fd, &header, sizeof(header), 0, err);
 	if (status == 0)
 		status = check_header(&header, (uint64_t)file.st_size, err);
