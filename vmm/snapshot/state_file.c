@@ -165,6 +165,14 @@ static int check_header(struct state_reader *reader, struct bytes *in, size_t si
 	return 0;
 }
 
+static struct state_section_entry *find(const struct state_reader *reader, uint32_t type, uint32_t instance)
+{
+	for (uint32_t i = 0; i < reader->n_sections; i++)
+		if (reader->sections[i].type == type && reader->sections[i].instance == instance)
+			return (struct state_section_entry *)&reader->sections[i];
+	return NULL;
+}
+
 static int read_sections(struct state_reader *reader, struct bytes *in, uint32_t n_sections, struct error *err)
 {
 	if (n_sections > STATE_FILE_SECTIONS_MAX)
@@ -172,7 +180,7 @@ static int read_sections(struct state_reader *reader, struct bytes *in, uint32_t
 	for (uint32_t i = 0; i < n_sections; i++) {
 		struct state_section_entry *entry = &reader->sections[i];
 		const uint32_t type = bytes_get_u32(in), instance = bytes_get_u32(in);
-		const bool is_twice = state_has(reader, type, instance);
+		const bool is_twice = find(reader, type, instance) != NULL;
 
 		entry->type = type;
 		entry->instance = instance;
@@ -224,19 +232,6 @@ void state_reader_fini(struct state_reader *reader)
 	free(reader->data);
 	reader->data = NULL;
 	reader->n_sections = 0;
-}
-
-static struct state_section_entry *find(const struct state_reader *reader, uint32_t type, uint32_t instance)
-{
-	for (uint32_t i = 0; i < reader->n_sections; i++)
-		if (reader->sections[i].type == type && reader->sections[i].instance == instance)
-			return (struct state_section_entry *)&reader->sections[i];
-	return NULL;
-}
-
-bool state_has(const struct state_reader *reader, uint32_t type, uint32_t instance)
-{
-	return find(reader, type, instance) != NULL;
 }
 
 struct bytes state_find(struct state_reader *reader, uint32_t type, uint32_t instance)

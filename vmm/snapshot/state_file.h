@@ -91,9 +91,6 @@ void state_reader_fini(struct state_reader *reader);
  */
 struct bytes state_find(struct state_reader *reader, uint32_t type, uint32_t instance);
 
-/* True if there is such a section, read or not. */
-bool state_has(const struct state_reader *reader, uint32_t type, uint32_t instance);
-
 /* 0 if all of the section was read and was enough; else negative, with *err naming `what`. */
 int state_done(const struct bytes *in, const char *what, struct error *err);
 
