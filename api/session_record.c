@@ -18,15 +18,18 @@ enum {
 int session_record_write(const struct session_record *r, const char *path)
 {
 	AUTO_FD int fd = -1;
-	char text[TEXT_MAX], fresh[SNAPSHOT_PATH_MAX + 32];
-	int length = snprintf(text, sizeof(text),
-			      "format=%d\nidentifier=%s\nguid=%s\npool=%s\ncreated_ms=%" PRId64
-			      "\nwas_used=%d\nmemory_mib=%u\nvcpus=%u\n%ssnapshot=%s\nsnapshot_inode=%" PRId64
-			      "\nsnapshot_changed_ns=%" PRId64 "\n",
-			      FORMAT, r->identifier, r->guid, r->pool, r->created_ms, r->was_used, r->shape.memory_mib,
-			      r->shape.n_vcpus, r->shape.has_network ? "network=1\n" : "", r->snapshot,
-			      r->snapshot_inode, r->snapshot_changed_ns);
+	char text[TEXT_MAX], fresh[SNAPSHOT_PATH_MAX + 32], memory[96] = "";
+	int length;
 
+	if (r->snapshot_inode)
+		snprintf(memory, sizeof(memory), "snapshot_inode=%" PRId64 "\nsnapshot_changed_ns=%" PRId64 "\n",
+			 r->snapshot_inode, r->snapshot_changed_ns);
+	/* What is always there comes last: a record that was cut off has not got it. */
+	length = snprintf(text, sizeof(text),
+			  "format=%d\nidentifier=%s\nguid=%s\npool=%s\ncreated_ms=%" PRId64
+			  "\nwas_used=%d\nmemory_mib=%u\nvcpus=%u\n%s%ssnapshot=%s\n",
+			  FORMAT, r->identifier, r->guid, r->pool, r->created_ms, r->was_used, r->shape.memory_mib,
+			  r->shape.n_vcpus, r->shape.has_network ? "network=1\n" : "", memory, r->snapshot);
 	if ((size_t)length >= sizeof(text) || (size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >= sizeof(fresh))
 		return -ENAMETOOLONG;
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -94,11 +97,11 @@ static int take_line(struct session_record *r, const char *key, const char *valu
 		r->shape.n_vcpus = (uint32_t)number;
 		return 1 << 8;
 	}
-	if (strcmp(key, "snapshot_inode") == 0) /* older records do not have them */
+	if (strcmp(key, "snapshot_inode") == 0) /* these where there are some */
 		return get_number(value, INT64_MIN, INT64_MAX, &r->snapshot_inode) ? 0 : -1;
 	if (strcmp(key, "snapshot_changed_ns") == 0)
 		return get_number(value, INT64_MIN, INT64_MAX, &r->snapshot_changed_ns) ? 0 : -1;
-	if (strcmp(key, "network") == 0) { /* where there is one */
+	if (strcmp(key, "network") == 0) {
 		if (!get_number(value, 0, 1, &number))
 			return -1;
 		r->shape.has_network = number != 0;

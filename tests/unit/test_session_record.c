@@ -66,6 +66,20 @@ static void a_network_is_written_where_there_is_one(void **state)
 	assert_int_equal(session_record_write(&networked, path), 0);
 	assert_int_equal(session_record_read(&r, path, &err), 0);
 	assert_true(r.shape.has_network);
+	assert_int_equal(r.snapshot_inode, 0);
+}
+
+static void the_memory_is_written_where_it_is_known(void **state)
+{
+	struct session_record restored = record, r;
+	struct error err;
+
+	(void)state;
+	restored.snapshot_inode = INT64_MAX;
+	restored.snapshot_changed_ns = -5;
+	assert_int_equal(session_record_write(&restored, path), 0);
+	assert_int_equal(session_record_read(&r, path, &err), 0);
+	assert_true(r.snapshot_inode == INT64_MAX && r.snapshot_changed_ns == -5);
 }
 
 static void the_files_time_tells_the_end_of_the_last_execution(void **state)
@@ -176,6 +190,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(the_files_time_tells_the_end_of_the_last_execution),
 		cmocka_unit_test(a_network_is_written_where_there_is_one),
+		cmocka_unit_test(the_memory_is_written_where_it_is_known),
 		cmocka_unit_test(what_is_no_record_is_refused),
 		cmocka_unit_test(values_out_of_range_are_refused),
 		cmocka_unit_test(a_file_that_is_not_there_is_told),
