@@ -84,15 +84,16 @@ int erofs_add_xattr(struct file_inode *inode, const char *name, const void *valu
 int erofs_reserve(struct erofs_image *image, struct file_inode *inode)
 {
 	uint64_t tail = inode->size % EROFS_BLOCK_SIZE;
-	bool is_inline = tail && erofs_inode_size(inode) + tail <= EROFS_BLOCK_SIZE &&
-			 (!S_ISREG(inode->mode) || (tail <= TAIL_MAX && tail <= image->tails_left));
+	bool is_inline =
+		tail && erofs_inode_size(inode) + tail <= EROFS_BLOCK_SIZE &&
+		(S_ISDIR(inode->mode) || ((tail <= TAIL_MAX || S_ISLNK(inode->mode)) && tail <= image->tails_left));
 	uint64_t most = (uint64_t)UINT32_MAX * EROFS_BLOCK_SIZE / 2;
 
 	if (inode->size > most || image->end > most)
 		return -EFBIG;
 	if (is_inline && !(inode->tail = calloc(1, tail)))
 		return -ENOMEM;
-	if (is_inline && S_ISREG(inode->mode))
+	if (is_inline && !S_ISDIR(inode->mode))
 		image->tails_left -= tail;
 	inode->data_at = image->end;
 	inode->data_size = is_inline ? inode->size - tail : inode->size;

@@ -147,15 +147,19 @@ struct file_node **file_node_children(const struct file_node *node)
 	return children;
 }
 
-/* Removes what layers below `layer` have brought, but for directories in which there is something newer. */
+/*
+ * Removes what layers below `layer` have brought, but for directories in which there is something newer. Once for each
+ * layer: there is no more of it, and looking through all that is newer again and again would take an hour.
+ */
 static int sweep(struct file_tree *tree, struct file_node *node, uint32_t layer)
 {
-	struct file_node **children = file_node_children(node);
-	size_t n = node->n_children;
+	struct file_node **children = node->swept == layer ? NULL : file_node_children(node);
+	size_t n = node->swept == layer ? 0 : node->n_children;
 	int ret = 0;
 
 	if (n && !children)
 		return -ENOMEM;
+	node->swept = layer;
 	for (size_t i = 0; i < n && ret == 0; i++) {
 		if (is_directory(children[i]))
 			ret = sweep(tree, children[i], layer);
@@ -211,6 +215,7 @@ static struct file_node *descend(struct file_tree *tree, struct file_node *paren
 		node = add_directory(parent, name, length, layer);
 		if (!node)
 			out_of_memory(err);
+		tree->n_implied += node != NULL;
 		return node;
 	}
 	if (is_directory(node))

@@ -41,12 +41,14 @@ struct file_node {
 	void *children;    /* of a directory: a tree of tsearch(3), ordered by name */
 	size_t n_children; /* likewise */
 	uint32_t layer;    /* that brought it; a directory that lower ones have too is the last one's */
+	uint32_t swept;    /* the last layer that hid what lower ones have in it; 0: none has */
 	bool is_opaque;    /* a directory that hides what layers below the tree have in its place */
 	char name[];
 };
 
 struct file_tree {
 	struct file_node *root;
+	uint64_t n_implied; /* directories that were made because something is in them */
 	/* Called before an inode is freed that had been in the tree, when a layer takes it away; may be NULL. */
 	void (*forget)(void *context, const struct file_inode *inode);
 	void *context;

@@ -5,6 +5,7 @@
 #include "api/timestamp.h"
 #include "common/cleanup.h"
 #include "common/hex.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -317,18 +318,21 @@ static int fetch(struct import *i, struct error *err)
 	const struct image_fetch fetch = {
 		.folder = folder,
 		.work = i->work.folder,
-		.file_size_max = i->budget.stream_left,
+		.size_max = i->budget.stream_left,
 		.allow_insecure = i->order->allow_insecure,
 	};
+	int ret = 0;
 
 	snprintf(folder, sizeof(folder), "%s/source", i->work.folder);
 	if (mkdir(folder, 0700) < 0)
 		return error_set(err, errno, "cannot make %s: %s", folder, strerror(errno));
 	snprintf(archive, sizeof(archive), "%s/archive", i->work.folder);
 	tell(i, true, "getting %s", i->source.reference);
-	if (i->source.compressed && image_source_uncompress(&i->source, archive, fetch.file_size_max, err) < 0)
-		return -err->code;
-	return image_source_fetch(&i->source, &fetch, err);
+	if (text_begins_with(i->source.reference, "oci-archive:"))
+		ret = image_source_unpack(&i->source, archive, fetch.size_max, err);
+	else if (i->source.compressed)
+		ret = image_source_uncompress(&i->source, archive, fetch.size_max, err);
+	return ret < 0 ? ret : image_source_fetch(&i->source, &fetch, err);
 }
 
 static int find_name(const struct import *i, char name[IMAGE_NAME_SIZE], struct error *err)

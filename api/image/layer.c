@@ -11,6 +11,7 @@
 enum {
 	READ_SIZE = 256 * 1024,
 	SHOWN_SIZE = 240,
+	ATTRIBUTES_TOTAL_MAX = 256 * 1024 * 1024,
 };
 
 /* A layer while it is read: libarchive uncompresses it once, and reads what comes of that as an archive. */
@@ -32,6 +33,7 @@ struct layer_budget layer_budget_of(uint64_t bytes_max, uint64_t entries_max)
 		/* An entry's header and its padding; a file full of holes has less in the archive than its size is. */
 		.stream_left = bytes_max + entries_max * 1024,
 		.entries_left = entries_max,
+		.attributes_left = ATTRIBUTES_TOTAL_MAX,
 	};
 }
 
@@ -128,6 +130,10 @@ static int take_attributes(const struct layer *l, struct archive_entry *entry, s
 		if (size > l->order->budget->bytes_left)
 			return too_large(l, err);
 		l->order->budget->bytes_left -= size;
+		if (!is_private && size > l->order->budget->attributes_left)
+			return error_set(err, EINVAL, "with it the image's extended attributes have more than %d MiB",
+					 ATTRIBUTES_TOTAL_MAX >> 20);
+		l->order->budget->attributes_left -= is_private ? 0 : size;
 		if (ret == -ENOMEM)
 			return error_set(err, ENOMEM, "out of memory");
 		if (ret == -E2BIG)
@@ -229,15 +235,17 @@ static int take_file(const struct layer *l, const char *path, struct archive_ent
 	return file_tree_put(order->tree, path, order->number, inode, err);
 }
 
-static int take_entry(const struct layer *l, const char *name, struct archive_entry *entry, struct error *err)
+static int too_many(const struct layer *l, struct error *err)
+{
+	return error_set(err, EINVAL, "with it the image has more than %llu entries: --max-entries allows more",
+			 (unsigned long long)l->order->budget->entries_max);
+}
+
+static int put_entry(const struct layer *l, const char *name, struct archive_entry *entry, struct error *err)
 {
 	const struct layer_order *order = l->order;
 	char path[PATH_MAX];
 
-	if (order->budget->entries_left == 0)
-		return error_set(err, EINVAL, "with it the image has more than %llu entries: --max-entries allows more",
-				 (unsigned long long)order->budget->entries_max);
-	order->budget->entries_left--;
 	switch (entry_name_parse(name, path, err)) {
 	case ENTRY_FILE:
 		return take_file(l, path, entry, err);
@@ -250,6 +258,23 @@ static int take_entry(const struct layer *l, const char *name, struct archive_en
 	default:
 		return -err->code;
 	}
+}
+
+/* Folders that an entry implies count as well: a short archive may imply two thousand with each. */
+static int take_entry(const struct layer *l, const char *name, struct archive_entry *entry, struct error *err)
+{
+	struct layer_budget *budget = l->order->budget;
+	uint64_t before = l->order->tree->n_implied, taken;
+
+	if (budget->entries_left == 0)
+		return too_many(l, err);
+	if (put_entry(l, name, entry, err) < 0)
+		return -err->code;
+	taken = 1 + l->order->tree->n_implied - before;
+	if (taken > budget->entries_left)
+		return too_many(l, err);
+	budget->entries_left -= taken;
+	return 0;
 }
 
 /* ---- the layer --------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@ struct layer_budget {
 	uint64_t bytes_left;  /* of files' contents, and extended attributes */
 	uint64_t stream_left; /* of the uncompressed archives */
 	uint64_t entries_left;
+	uint64_t attributes_left; /* of the extended attributes, which are all in memory */
 };
 
 struct layer_budget layer_budget_of(uint64_t bytes_max, uint64_t entries_max);

@@ -23,8 +23,7 @@ static const char *const transports[] = {
 	"docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:", "dir:"
 };
 
-/* Of what libarchive knows, those that are used; for some others it would start programs. */
-static void support_compression(struct archive *archive)
+void image_source_support_compression(struct archive *archive)
 {
 	archive_read_support_filter_gzip(archive);
 	archive_read_support_filter_bzip2(archive);
@@ -59,7 +58,7 @@ static const char *find_kind(const char *path, char name[IMAGE_NAME_SIZE], bool 
 
 	if (!archive)
 		return NULL;
-	support_compression(archive);
+	image_source_support_compression(archive);
 	archive_read_support_format_tar(archive);
 	if (archive_read_open_filename(archive, path, BLOCK_SIZE) == ARCHIVE_OK) {
 		while (archive_read_next_header(archive, &entry) >= ARCHIVE_WARN) {
@@ -194,7 +193,7 @@ int image_source_uncompress(struct image_source *source, const char *file, uint6
 	if (fd < 0 || !archive) {
 		ret = error_set(err, fd < 0 ? errno : ENOMEM, "cannot make %s: %s", file, strerror(errno));
 	} else {
-		support_compression(archive);
+		image_source_support_compression(archive);
 		archive_read_support_format_raw(archive);
 		ret = archive_read_open_filename(archive, source->compressed, BLOCK_SIZE) == ARCHIVE_OK &&
 				      archive_read_next_header(archive, &entry) == ARCHIVE_OK

@@ -29,11 +29,23 @@ int image_source_find(const char *given, struct image_source *source, struct err
  */
 int image_source_uncompress(struct image_source *source, const char *file, uint64_t size_max, struct error *err);
 
+/*
+ * Of a reference to an oci-archive: copies the files of its layout to `folder`, which is made, with at most `size_max`
+ * bytes in all, and has the reference mean that. skopeo would unpack whatever is in the archive, through the symbolic
+ * links that it has made before. 0, or negative with *err set.
+ */
+int image_source_unpack(struct image_source *source, const char *folder, uint64_t size_max, struct error *err);
+
+struct archive;
+
+/* Of what libarchive knows, the compressions that are used; for some others it would start programs. */
+void image_source_support_compression(struct archive *archive);
+
 struct image_fetch {
-	const char *folder;     /* where it goes: manifest.json, and each blob under its digest's hexadecimal digits */
-	const char *work;       /* for skopeo's own files */
-	uint64_t file_size_max; /* of any file */
-	bool allow_insecure;    /* a registry by plain HTTP, or with a certificate that nobody knows */
+	const char *folder;  /* where it goes: manifest.json, and each blob under its digest's hexadecimal digits */
+	const char *work;    /* for skopeo's own files */
+	uint64_t size_max;   /* bytes of all files together */
+	bool allow_insecure; /* a registry by plain HTTP, or with a certificate that nobody knows */
 };
 
 /* Gets the image as it is there, layers compressed or not. 0, or negative with *err set. */

@@ -1,11 +1,13 @@
 """What nobody may import: refused with the entry's name, and nothing of it is left."""
 
 import gzip
+import io
 import json
 import os
 import struct
 import subprocess
 import tarfile
+import time
 
 import pytest
 
@@ -86,7 +88,27 @@ def test_too_many_entries(store, layout):
 
 def test_a_million_names_of_one_file(store, layout):
     folder = layout(layer(file("a"), *(hard_link(f"d/{number}", "a") for number in range(5000))))
-    assert "the entry d/999 is refused" in store.refuse(folder, "--max-entries", "1000")
+    assert "the entry d/998 is refused" in store.refuse(folder, "--max-entries", "1000"), "d counts, too"
+
+
+def test_folders_that_nobody_named_count_as_entries(store, layout):
+    """A short archive may imply two thousand with each entry."""
+    folder = layout(layer(*(file(f"{number}/{'a/' * 2000}f") for number in range(300))), compress=gzip.compress)
+    assert "with it the image has more than 300 entries" in store.refuse(folder, "--max-entries", "300")
+
+
+def test_attributes_are_all_in_memory(store, layout):
+    entries = (file(f"f{number}", pax={"SCHILY.xattr.user.a": "v" * 60000}) for number in range(4500))
+    said = store.refuse(layout(layer(*entries), compress=gzip.compress))
+    assert "f4473 is refused: with it the image's extended attributes have more than 256 MiB" in said, said
+
+
+def test_whiteouts_of_everything_again_and_again(store, layout):
+    """Whatever there was below is gone after the first one."""
+    n = 30000
+    began = time.monotonic()
+    store.image(layout(layer(*(file(f"d/{number}") for number in range(n)), *(file("d/.wh..wh..opq") for _ in range(n)))))
+    assert time.monotonic() - began < 10, "it takes as long as their product"
 
 
 def test_too_large(store, layout):
@@ -130,6 +152,52 @@ def test_a_compressed_archive_of_an_archive_that_is_too_large(store, tmp_path):
     saved = docker_save(tmp_path / "app.tar.gz", layer(file("zeros", bytes(64 << 20))), mode="w:gz")
     result = store.run("import", saved, "--max-size", 1, "--max-entries", 10)
     assert result.returncode != 0 and store.files() == []
+
+
+def compress_layers(path):
+    """Each layer of an archive that `docker save` made by itself."""
+    with tarfile.open(path) as before:
+        members = {member.name: before.extractfile(member).read() for member in before}
+    with tarfile.open(path, "w") as after:
+        for name, data in members.items():
+            data = data if name.endswith(".json") else gzip.compress(data)
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            after.addfile(member, io.BytesIO(data))
+
+
+def test_layers_that_are_small_only_in_the_archive(store, tmp_path):
+    """skopeo uncompresses them: the disk must not be full before anybody counts."""
+    saved = docker_save(tmp_path / "app.tar", *(layer(file(f"zeros{number}", bytes(4 << 20))) for number in range(60)))
+    compress_layers(saved)
+    process = store.start("import", saved, "--max-size", 5, "--max-entries", 10)
+    most = 0
+    while process.poll() is None:
+        sizes = subprocess.run(["du", "-sk", store.folder], capture_output=True, text=True).stdout.split()
+        most = max(most, int(sizes[0])) if sizes else most  # it may not be there yet
+    assert process.returncode == 2 and "--max-size allows more" in process.stderr.read()
+    assert most < 100 << 10, f"{most} KiB of 240 MiB"
+
+
+@pytest.mark.parametrize("transport", ["", "oci-archive:"])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("is_symbolic", [True, False])
+def test_an_archive_is_unpacked_nowhere(store, tmp_path, transport, mode, is_symbolic):
+    """An OCI layout in an archive, and links out of wherever somebody may unpack it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("good")
+    way = tarfile.TarInfo("blobs/sha256" if is_symbolic else "index.json")
+    way.type, way.linkname = (tarfile.SYMTYPE, str(outside)) if is_symbolic else (tarfile.LNKTYPE, "../" * 20 + str(outside / "victim"))
+    with tarfile.open(tmp_path / "app.tar", mode) as archive:
+        archive.addfile(way)
+        for name in ("blobs/sha256/new", "blobs/sha256/victim", "way/../../new"):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"evil"))
+        archive.add(Layout(tmp_path / "layout", GOOD).folder, arcname=".")
+    store.image(f"{transport}{tmp_path / 'app.tar'}", "app:1")
+    assert os.listdir(outside) == ["victim"] and (outside / "victim").read_text() == "good"
 
 
 # ---- damage ----------------------------------------------------------------------------------------------------------
