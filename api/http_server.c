@@ -189,6 +189,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **s
 /* Queues the answer that is there, closes if the client went, or waits. */
 static enum MHD_Result deliver(struct exchange *x)
 {
+	struct header_wait *wait = header_wait_of(x->connection);
 	enum MHD_Result rc;
 
 	if (x->is_gone)
@@ -197,6 +198,8 @@ static enum MHD_Result deliver(struct exchange *x)
 		exchange_suspend(x);
 		return MHD_YES;
 	}
+	if (wait)
+		header_watch_end(x->server->header_watch, wait);
 	rc = MHD_queue_response(x->connection, x->status, x->response);
 	MHD_destroy_response(x->response); /* the library holds a reference of its own */
 	x->response = NULL;
@@ -258,7 +261,10 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
 		x->request.body_refused = HTTP_BODY_TOO_LARGE;
 		x->server->handler.complete(x->server->handler.data, &x->request);
 	}
-	x->is_handled = !x->response && x->request.take;
+	x->is_handled = !x->response && !x->is_gone && x->request.take;
+	/* Who has no rights has for a body that nobody wants as long as for the headers, however it trickles. */
+	if (x->response && !x->request.principal && wait)
+		header_watch_begin(x->server->header_watch, wait);
 	/* An answer before the body closes the connection, so a small body is read first. */
 	return x->response && length > (x->request.take ? DISCARD_PIECES_MAX : DISCARD_MAX) ? deliver(x) : MHD_YES;
 }
