@@ -217,6 +217,20 @@ static bool host_is_full(void)
 	return now.host->waiting(now.host) > WAITING_HIGH_BYTES;
 }
 
+/*
+ * Nothing more is read from the code while the host does not take what there is. One frame may follow another before the
+ * loop turns: what the host takes with the last of them is told by nobody, so it is looked at here, too.
+ */
+static void hold_back(void)
+{
+	if (now.state != EXECUTION_RUNNING)
+		return;
+	if (host_is_full())
+		pause_output(true);
+	else if (now.host->waiting(now.host) < WAITING_LOW_BYTES)
+		pause_output(false);
+}
+
 static void send_stream(enum output_stream stream, const void *data, size_t size)
 {
 	uint16_t type = stream == OUTPUT_STDOUT ? AGENT_STDOUT : AGENT_STDERR;
@@ -226,8 +240,7 @@ static void send_stream(enum output_stream stream, const void *data, size_t size
 		return;
 	memcpy(frame_body(frame), data, size);
 	now.host->send(now.host, frame);
-	if (now.state == EXECUTION_RUNNING && host_is_full())
-		pause_output(true);
+	hold_back();
 }
 
 /* A word of the agent's own, on stderr and beyond its limit. */
@@ -257,6 +270,8 @@ static void run(void)
 	struct frame *frame = now.frame;
 
 	now.frame = NULL;
+	/* What was written before this one began is nobody's. */
+	interpreter_drain(now.interpreter);
 	begin();
 	snprintf(now.lost_before, sizeof(now.lost_before), "%s", now.interpreter->unreported_death);
 	now.interpreter->unreported_death[0] = '\0';
@@ -405,8 +420,7 @@ static void send_bundle(struct frame *frame)
 	if (now.host && now.display_bytes <= AGENT_DISPLAY_MAX && (now.state == EXECUTION_RUNNING || !host_is_full())) {
 		frame_set_request(frame, now.request);
 		now.host->send(now.host, frame);
-		if (now.state == EXECUTION_RUNNING && host_is_full())
-			pause_output(true);
+		hold_back();
 		return;
 	}
 	frame_destroy(frame);

@@ -21,6 +21,7 @@ enum {
 	RETRY_FIRST_US = 100 * 1000,
 	RETRY_MAX_US = 20 * 1000000,
 	EXIT_LIMIT_US = 5 * 1000000, /* from a closed control socket to the end of the process */
+	KILL_LIMIT_US = 1000000,     /* from SIGKILL to the process being reaped, before its tracers are ended */
 };
 
 #define TO(state) (1u << INTERPRETER_##state)
@@ -159,9 +160,12 @@ static void on_timer(struct loop_timer *timer)
 	struct interpreter *interpreter =
 		(struct interpreter *)(void *)((char *)timer - offsetof(struct interpreter, timer));
 
-	if (interpreter->state == INTERPRETER_DOWN)
+	if (interpreter->state == INTERPRETER_DOWN) {
 		interpreter_start(interpreter);
-	else if (interpreter->control.fd < 0)
+	} else if (interpreter->state == INTERPRETER_DYING) {
+		process_end_tracers(interpreter->pid);
+		loop_timer_start(timer, KILL_LIMIT_US);
+	} else if (interpreter->control.fd < 0)
 		interpreter_kill_damaged(interpreter);
 	else
 		interpreter_kill(interpreter);
@@ -298,7 +302,9 @@ void interpreter_settle(struct interpreter *interpreter)
 {
 	interpreter->request++;
 	move(interpreter, INTERPRETER_SETTLING);
-	loop_timer_start(&interpreter->timer, START_LIMIT_US);
+	/* One that has closed its channel has a limit already, and a shorter one. */
+	if (interpreter->control.fd >= 0)
+		loop_timer_start(&interpreter->timer, START_LIMIT_US);
 	send_to_driver(interpreter, frame_create(AGENT_SETTLE, interpreter->request, 0));
 }
 
@@ -307,7 +313,6 @@ void interpreter_execute(struct interpreter *interpreter, struct frame *frame)
 	/* The host's numbers may repeat; these do not, so that a late answer is not taken for a new one. */
 	interpreter->request++;
 	frame_set_request(frame, interpreter->request);
-	interpreter_drain(interpreter);
 	interpreter->has_state = true;
 	interpreter->interrupt_is_due = false;
 	move(interpreter, INTERPRETER_BUSY);
@@ -327,7 +332,7 @@ void interpreter_kill(struct interpreter *interpreter)
 {
 	if (interpreter->state == INTERPRETER_DOWN || interpreter->state == INTERPRETER_DYING)
 		return;
-	loop_timer_stop(&interpreter->timer);
+	loop_timer_start(&interpreter->timer, KILL_LIMIT_US);
 	interpreter->was_killed = true;
 	move(interpreter, INTERPRETER_DYING);
 	process_signal(interpreter->pid, SIGKILL);

@@ -122,6 +122,13 @@ static void on_ready(struct interpreter *interpreter)
 		interpreter_start(&node);
 }
 
+/* An execution may wait for one whose settling began for an order that has failed since. */
+static void on_settled(struct interpreter *interpreter)
+{
+	settle_on_settled(interpreter);
+	execution_listener.ready(interpreter);
+}
+
 static void on_death(struct interpreter *interpreter, const char *how)
 {
 	execution_listener.died(interpreter, how);
@@ -142,7 +149,7 @@ static void prepare_interpreters(void)
 {
 	listener = execution_listener;
 	listener.ready = on_ready;
-	listener.settled = settle_on_settled;
+	listener.settled = on_settled;
 	listener.died = on_death;
 	python_argv[0] = settings.python;
 	node_argv[0] = settings.node;

@@ -124,6 +124,8 @@ bool output_pipes_are_closed(const struct output_pipes *pipes)
 
 void output_pipes_pause(struct output_pipes *pipes, bool is_paused)
 {
+	if (pipes->is_paused == is_paused)
+		return;
 	pipes->is_paused = is_paused;
 	for (int i = 0; i < OUTPUT_N_STREAMS; i++)
 		watch(&pipes->of[i]);

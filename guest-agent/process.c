@@ -1,11 +1,15 @@
 #include "process.h"
 
+#include "common/cleanup.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -143,6 +147,39 @@ void process_signal(pid_t pid, int number)
 	/* One that was only just forked has no process group of its own yet. */
 	if (kill(-pid, number) < 0)
 		kill(pid, number);
+}
+
+static pid_t tracer_of(pid_t pid, const char *thread)
+{
+	char path[320], text[1024];
+	const char *found;
+	AUTO_FD int fd = -1;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[size > 0 ? size : 0] = '\0';
+	found = strstr(text, "\nTracerPid:\t");
+	return found ? (pid_t)strtol(found + strlen("\nTracerPid:\t"), NULL, 10) : 0;
+}
+
+void process_end_tracers(pid_t pid)
+{
+	char path[64];
+	const struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads))) {
+		pid_t tracer = entry->d_name[0] == '.' ? 0 : tracer_of(pid, entry->d_name);
+
+		if (tracer > 1)
+			kill(tracer, SIGKILL);
+	}
+	if (threads)
+		closedir(threads);
 }
 
 uint8_t process_exit_status(int wait_status)

@@ -49,6 +49,12 @@ int process_spawn(const struct process_spec *spec, pid_t *pid);
 /* A signal to the process group of a program that was started. */
 void process_signal(pid_t pid, int number);
 
+/*
+ * SIGKILL to whoever traces a thread of a child that was killed and is not reaped: until its tracers have looked at what is left
+ * of it, or are gone, its parent hears nothing of its end.
+ */
+void process_end_tracers(pid_t pid);
+
 /* The exit status of a process that ended; of one that a signal killed 128 and its number, as shells have it. */
 uint8_t process_exit_status(int wait_status);
 

@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 enum {
-	GROUPS_MAX = 16, /* cgroups; of more commands that left something running, the last ones share one */
-	LEFT_MAX = 64,   /* commands whose background processes can still write without an error */
+	GROUPS_MAX = 16,         /* cgroups; of more commands that left something running, the last ones share one */
+	LEFT_MAX = 64,           /* commands whose background processes can still write without an error */
+	KILL_LIMIT_US = 1000000, /* from SIGKILL to a command being reaped, before its tracers are ended */
 	ARGUMENT_MAX = (128 << 10) - 1, /* bytes of one argument that the kernel takes (MAX_ARG_STRLEN), without NUL */
 };
 
@@ -46,6 +47,9 @@ static struct {
 	bool was_killed;    /* by the agent */
 	uint64_t oom_kills; /* counter of its cgroup when it started */
 } now;
+
+static void on_kill_late(struct loop_timer *timer);
+static struct loop_timer kill_limit = { .on_expiry = on_kill_late };
 
 const char *shell_check(const uint8_t *code, size_t size)
 {
@@ -255,6 +259,13 @@ void shell_kill(void)
 	now.was_killed = true;
 	process_signal(now.pid, SIGKILL);
 	cgroup_kill(&now.group->cgroup);
+	loop_timer_start(&kill_limit, KILL_LIMIT_US);
+}
+
+static void on_kill_late(struct loop_timer *timer)
+{
+	process_end_tracers(now.pid);
+	loop_timer_start(timer, KILL_LIMIT_US);
 }
 
 void shell_stop(void)
@@ -291,6 +302,7 @@ bool shell_reaped(pid_t pid, int wait_status)
 		return false;
 	memory_ran_out = !now.was_killed && cgroup_oom_kills(&now.group->cgroup) > now.oom_kills;
 	output_pipes_drain(&command->pipes);
+	loop_timer_stop(&kill_limit);
 	shell_pause(false); /* from here on it is read to be dropped */
 	now.command = NULL;
 	leave(command);

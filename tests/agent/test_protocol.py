@@ -324,3 +324,16 @@ def test_agent_that_ends_takes_its_interpreters_with_it(start_agent, tmp_path):
     agent.stop()
     time.sleep(0.5)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+
+
+def test_what_is_written_between_executions_is_nobodys(connection):
+    """A pipe that was read a moment ago rests, with what has come since still in it."""
+    pid = int(connection.run("import os; os.getpid()").text)
+    pipe = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY)
+    for _ in range(50):
+        time.sleep(0.02)
+        os.write(pipe, b"read\n")
+        time.sleep(0.0005)
+        os.write(pipe, b"stale\n")
+        assert connection.run("1").stdout == b""
+    os.close(pipe)
