@@ -485,11 +485,15 @@ def serve(control):
 
 def main():
     listener = socket.socket(fileno=int(option("--control")))
-    listener.setblocking(True)
+    listener.settimeout(float(option("--orphan-timeout")))
     is_over = False
     while not is_over:
-        control, _ = listener.accept()
+        try:
+            control, _ = listener.accept()
+        except TimeoutError:
+            return
         with control, contextlib.suppress(ConnectionError):
+            control.setblocking(True)
             is_over = serve(control)
 
 

@@ -192,7 +192,7 @@ def kill(service):
 
 
 def test_a_session_whose_life_was_over_before_the_start(start, tmp_path):
-    options = *OPTIONS, "--lifecycle", "MaxLifetime", "--max-alive-seconds", "2", "--runtime-dir", tmp_path / "run"
+    options = *OPTIONS, "--lifecycle", "MaxLifetime", "--max-alive-seconds", "2", "--orphan-timeout-seconds", "10", "--runtime-dir", tmp_path / "run"
     service = Service(start(*options), tmp_path)
     service.hearthd.runtime = tmp_path / "run"
     assert service.execute("a", "honest").status == "Succeeded"
@@ -207,7 +207,7 @@ def test_a_session_whose_life_was_over_before_the_start(start, tmp_path):
 
 def test_a_template_of_the_same_name_is_not_the_same(start, tmp_path):
     """A session's memory is a difference over the one that was there: over another it would be lost."""
-    options = *OPTIONS, "--runtime-dir", tmp_path / "run"
+    options = *OPTIONS, "--orphan-timeout-seconds", "10", "--runtime-dir", tmp_path / "run"
     service = Service(start(*options), tmp_path)
     assert service.execute("a", "honest").status == "Succeeded"
     assert service.request("PUT", "templates/mine", json={"fromSession": "a"}).status_code == 201
@@ -234,7 +234,7 @@ def test_a_pool_that_cannot_run_for_a_while(start, tmp_path):
     identities = tmp_path / "identities"
     identities.write_text(json.dumps({"one": {"token": "t"}}))
     identities.chmod(0o600)
-    options = *OPTIONS, "--runtime-dir", tmp_path / "run"
+    options = *OPTIONS, "--orphan-timeout-seconds", "10", "--runtime-dir", tmp_path / "run"
     service = Service(start(*options, "--identity-file", identities), tmp_path)
     assert service.request("PUT", POOL, json={"properties": {
         "maxConcurrentSessions": 5, "managedIdentitySettings": [{"identity": "one", "lifecycle": "Main"}]}}).status_code == 201
