@@ -186,7 +186,7 @@ enum agent_file_status {
 	AGENT_FILE_TOO_LARGE = 5,  /* more bytes than FILE_WRITE said */
 	AGENT_FILE_NO_SPACE = 6,   /* the guest's disk is full */
 	AGENT_FILE_FAILED = 7,     /* the sentence says why */
-	AGENT_FILE_CUT = 8,        /* all is well, but there are more entries than AGENT_FILE_ENTRIES_MAX, or than time */
+	AGENT_FILE_CUT = 8,        /* all is well, but there are more than AGENT_FILE_ENTRIES_MAX, or time is over */
 };
 
 enum agent_language {
