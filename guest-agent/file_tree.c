@@ -1,5 +1,6 @@
 #include "file_tree.h"
 
+#include "loop.h"
 #include "common/agent_protocol.h"
 #include "common/cleanup.h"
 
@@ -10,14 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-	TRIES = 16,     /* of a resolution that renames elsewhere in the tree disturbed */
-	DEPTH_MAX = 32, /* folders within folders that are walked; each takes a descriptor */
-	LIST_MS =
-		2000, /* nothing else is done meanwhile, and code can make links that take the kernel long to follow */
+	TRIES = 16,            /* of a resolution that renames elsewhere in the tree disturbed */
+	DEPTH_MAX = 32,        /* folders within folders that are walked; each takes a descriptor */
+	LIST_US = 2 * 1000000, /* nothing else is done meanwhile, and links can take the kernel long to follow */
 };
 
 int file_tree_open(int root, const char *path, int flags)
@@ -92,19 +91,11 @@ struct walk {
 	int root;
 	bool is_recursive;
 	size_t n, max;
-	int64_t until_ms; /* of CLOCK_MONOTONIC */
+	uint64_t until_us; /* of loop_now_us() */
 	void (*visit)(void *data, const char *path, const struct stat *stat);
 	void *data;
 	char path[AGENT_FILE_PATH_MAX + 1]; /* of the present entry */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_told(const struct stat *stat)
 {
@@ -137,7 +128,7 @@ static int take_entry(struct walk *w, int folder, size_t length, const char *nam
 	bool is_link;
 	int fd;
 
-	if (now_ms() >= w->until_ms)
+	if (loop_now_us() >= w->until_us)
 		return 1;
 	if ((size_t)snprintf(w->path + length, room, "%s%s", length ? "/" : "", name) >= room ||
 	    !look(w, folder, name, &stat, &is_link))
@@ -181,7 +172,7 @@ int file_tree_list(int root, const char *path, bool is_recursive, size_t max,
 
 	if (fd < 0)
 		return fd;
-	w.until_ms = now_ms() + LIST_MS;
+	w.until_us = loop_now_us() + LIST_US;
 	snprintf(w.path, sizeof(w.path), "%s", path);
 	return walk(&w, fd, 0);
 }

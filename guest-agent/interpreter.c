@@ -21,7 +21,6 @@ enum {
 	RETRY_FIRST_US = 100 * 1000,
 	RETRY_MAX_US = 20 * 1000000,
 	EXIT_LIMIT_US = 5 * 1000000, /* from a closed control socket to the end of the process */
-	KILL_LIMIT_US = 1000000,     /* from SIGKILL to the process being reaped, before its tracers are ended */
 };
 
 #define TO(state) (1u << INTERPRETER_##state)
@@ -164,7 +163,7 @@ static void on_timer(struct loop_timer *timer)
 		interpreter_start(interpreter);
 	} else if (interpreter->state == INTERPRETER_DYING) {
 		process_end_tracers(interpreter->pid);
-		loop_timer_start(timer, KILL_LIMIT_US);
+		loop_timer_start(timer, PROCESS_KILL_LIMIT_US);
 	} else if (interpreter->control.fd < 0)
 		interpreter_kill_damaged(interpreter);
 	else
@@ -332,7 +331,7 @@ void interpreter_kill(struct interpreter *interpreter)
 {
 	if (interpreter->state == INTERPRETER_DOWN || interpreter->state == INTERPRETER_DYING)
 		return;
-	loop_timer_start(&interpreter->timer, KILL_LIMIT_US);
+	loop_timer_start(&interpreter->timer, PROCESS_KILL_LIMIT_US);
 	interpreter->was_killed = true;
 	move(interpreter, INTERPRETER_DYING);
 	process_signal(interpreter->pid, SIGKILL);

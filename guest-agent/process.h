@@ -49,6 +49,8 @@ int process_spawn(const struct process_spec *spec, pid_t *pid);
 /* A signal to the process group of a program that was started. */
 void process_signal(pid_t pid, int number);
 
+enum { PROCESS_KILL_LIMIT_US = 1000000 }; /* from SIGKILL to a process being reaped, before its tracers are ended */
+
 /*
  * SIGKILL to whoever traces a thread of a child that was killed and is not reaped: until its tracers have looked at what is left
  * of it, or are gone, its parent hears nothing of its end.

@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 enum {
-	GROUPS_MAX = 16,         /* cgroups; of more commands that left something running, the last ones share one */
-	LEFT_MAX = 64,           /* commands whose background processes can still write without an error */
-	KILL_LIMIT_US = 1000000, /* from SIGKILL to a command being reaped, before its tracers are ended */
+	GROUPS_MAX = 16, /* cgroups; of more commands that left something running, the last ones share one */
+	LEFT_MAX = 64,   /* commands whose background processes can still write without an error */
 	ARGUMENT_MAX = (128 << 10) - 1, /* bytes of one argument that the kernel takes (MAX_ARG_STRLEN), without NUL */
 };
 
@@ -259,13 +258,13 @@ void shell_kill(void)
 	now.was_killed = true;
 	process_signal(now.pid, SIGKILL);
 	cgroup_kill(&now.group->cgroup);
-	loop_timer_start(&kill_limit, KILL_LIMIT_US);
+	loop_timer_start(&kill_limit, PROCESS_KILL_LIMIT_US);
 }
 
 static void on_kill_late(struct loop_timer *timer)
 {
 	process_end_tracers(now.pid);
-	loop_timer_start(timer, KILL_LIMIT_US);
+	loop_timer_start(timer, PROCESS_KILL_LIMIT_US);
 }
 
 void shell_stop(void)
