@@ -57,7 +57,7 @@ HEARTHD := api/hearthd.c api/config.c api/toml.c api/home.c api/service_log.c ap
 
 IMAGE := api/image/file_tree.c api/image/erofs.c api/image/erofs_metadata.c api/image/entry_name.c api/image/layer.c \
          api/image/description.c api/image/image_name.c api/image/store.c api/image/work.c api/image/source.c \
-         api/image/unpack.c api/image/fetch.c api/image/confine.c api/image/import.c
+         api/image/image_archive.c api/image/unpack.c api/image/fetch.c api/image/confine.c api/image/import.c
 
 CLI := api/cli/main.c api/cli/run.c api/cli/source.c api/cli/service.c api/cli/service_transfer.c api/cli/token.c api/cli/sse.c api/cli/output.c \
        api/cli/picture.c api/cli/json.c api/cli/buffer.c api/cli/interrupt.c api/cli/explain.c api/cli/report.c \

@@ -153,10 +153,13 @@ struct file_node **file_node_children(const struct file_node *node)
  */
 static int sweep(struct file_tree *tree, struct file_node *node, uint32_t layer)
 {
-	struct file_node **children = node->swept == layer ? NULL : file_node_children(node);
-	size_t n = node->swept == layer ? 0 : node->n_children;
+	struct file_node **children;
+	size_t n = node->n_children;
 	int ret = 0;
 
+	if (node->swept == layer)
+		return 0;
+	children = file_node_children(node);
 	if (n && !children)
 		return -ENOMEM;
 	node->swept = layer;

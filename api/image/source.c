@@ -1,11 +1,9 @@
 #include "api/image/source.h"
-#include "common/cleanup.h"
+
+#include "api/image/image_archive.h"
 #include "common/text.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -14,22 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	BLOCK_SIZE = 64 * 1024,
-	TAGS_SIZE_MAX = 1024 * 1024, /* of a docker-archive's manifest.json */
-};
+enum { TAGS_SIZE_MAX = 1024 * 1024 }; /* of a docker-archive's manifest.json */
 
 static const char *const transports[] = {
 	"docker://", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:", "containers-storage:", "dir:"
 };
-
-void image_source_support_compression(struct archive *archive)
-{
-	archive_read_support_filter_gzip(archive);
-	archive_read_support_filter_bzip2(archive);
-	archive_read_support_filter_xz(archive);
-	archive_read_support_filter_zstd(archive);
-}
 
 /* ---- what is in an archive --------------------------------------------------------------------------------------- */
 
@@ -52,26 +39,22 @@ static void take_tag(struct archive *archive, char name[IMAGE_NAME_SIZE])
 /* docker-archive or oci-archive (newer ones of `docker save` are both); NULL if it is neither. */
 static const char *find_kind(const char *path, char name[IMAGE_NAME_SIZE], bool *is_compressed)
 {
-	struct archive *archive = archive_read_new();
+	struct error ignored;
+	struct archive *archive = image_archive_open(path, false, &ignored);
 	struct archive_entry *entry;
 	const char *kind = NULL;
 
 	if (!archive)
 		return NULL;
-	image_source_support_compression(archive);
-	archive_read_support_format_tar(archive);
-	if (archive_read_open_filename(archive, path, BLOCK_SIZE) == ARCHIVE_OK) {
-		while (archive_read_next_header(archive, &entry) >= ARCHIVE_WARN) {
-			const char *member = archive_entry_pathname(entry);
+	while (archive_read_next_header(archive, &entry) >= ARCHIVE_WARN) {
+		const char *member = image_archive_member(entry);
 
-			member = member && text_begins_with(member, "./") ? member + 2 : member;
-			if (member && strcmp(member, "oci-layout") == 0)
-				kind = "oci-archive";
-			if (member && strcmp(member, "manifest.json") == 0) {
-				kind = "docker-archive";
-				take_tag(archive, name);
-				break;
-			}
+		if (strcmp(member, "oci-layout") == 0)
+			kind = "oci-archive";
+		if (strcmp(member, "manifest.json") == 0) {
+			kind = "docker-archive";
+			take_tag(archive, name);
+			break;
 		}
 	}
 	*is_compressed = archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE;
@@ -158,52 +141,4 @@ int image_source_find(const char *given, struct image_source *source, struct err
 		return error_set(err, ENOENT, "there is no %s", given);
 	source->is_no_file = true;
 	return take_registry(given, source, err);
-}
-
-/* ---- uncompressing ----------------------------------------------------------------------------------------------- */
-
-static int copy_blocks(struct archive *archive, int fd, uint64_t size_max, struct error *err)
-{
-	uint64_t total = 0;
-	const void *block;
-	la_int64_t offset;
-	size_t size;
-	int ret;
-
-	while ((ret = archive_read_data_block(archive, &block, &size, &offset)) == ARCHIVE_OK) {
-		total += size;
-		if (total > size_max)
-			return error_set(err, EINVAL,
-					 "it is larger than %llu MiB when uncompressed: --max-size allows more",
-					 (unsigned long long)(size_max >> 20));
-		for (ssize_t n; size > 0; block = (const char *)block + n, size -= (size_t)n)
-			if ((n = write(fd, block, size)) < 0)
-				return error_set(err, errno, "cannot uncompress it: %s", strerror(errno));
-	}
-	return ret == ARCHIVE_EOF ? 0 : error_set(err, EINVAL, "it is damaged: %s", archive_error_string(archive));
-}
-
-int image_source_uncompress(struct image_source *source, const char *file, uint64_t size_max, struct error *err)
-{
-	AUTO_FD int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	struct archive *archive = archive_read_new();
-	struct archive_entry *entry;
-	int ret;
-
-	if (fd < 0 || !archive) {
-		ret = error_set(err, fd < 0 ? errno : ENOMEM, "cannot make %s: %s", file, strerror(errno));
-	} else {
-		image_source_support_compression(archive);
-		archive_read_support_format_raw(archive);
-		ret = archive_read_open_filename(archive, source->compressed, BLOCK_SIZE) == ARCHIVE_OK &&
-				      archive_read_next_header(archive, &entry) == ARCHIVE_OK
-			      ? copy_blocks(archive, fd, size_max, err)
-			      : error_set(err, EINVAL, "it is damaged: %s", archive_error_string(archive));
-	}
-	archive_read_free(archive);
-	if (ret < 0)
-		return error_wrap(err, "%s", source->compressed);
-	source->reference[strcspn(source->reference, ":") + 1] = '\0';
-	snprintf(source->reference + strlen(source->reference), PATH_MAX, "%s", file);
-	return 0;
 }

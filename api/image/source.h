@@ -36,11 +36,6 @@ int image_source_uncompress(struct image_source *source, const char *file, uint6
  */
 int image_source_unpack(struct image_source *source, const char *folder, uint64_t size_max, struct error *err);
 
-struct archive;
-
-/* Of what libarchive knows, the compressions that are used; for some others it would start programs. */
-void image_source_support_compression(struct archive *archive);
-
 struct image_fetch {
 	const char *folder;  /* where it goes: manifest.json, and each blob under its digest's hexadecimal digits */
 	const char *work;    /* for skopeo's own files */

@@ -1,9 +1,8 @@
+#include "api/image/image_archive.h"
 #include "api/image/source.h"
 #include "common/cleanup.h"
 #include "common/text.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	BLOCK_SIZE = 64 * 1024,
-	FILES_MAX = 4096, /* of a layout: many images, with many layers each */
-};
+enum { FILES_MAX = 4096 }; /* of a layout: many images, with many layers each */
+
+/* ---- an OCI layout ----------------------------------------------------------------------------------------------- */
 
 /* Digits in hexadecimal, and nothing else: no name of an archive leads anywhere. */
 static bool is_blob(const char *name)
@@ -45,31 +43,13 @@ static int make_folders(const char *folder, struct error *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-	for (ssize_t n; size > 0; data += n, size -= (size_t)n)
-		if ((n = write(fd, data, size)) < 0)
-			return -errno;
-	return 0;
-}
-
-static int unpack_file(struct archive *archive, const char *path, uint64_t *left, struct error *err)
+static int unpack_file(struct archive *archive, const char *path, uint64_t size_max, uint64_t *total, struct error *err)
 {
 	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	char block[BLOCK_SIZE];
-	la_ssize_t n;
 
 	if (fd < 0)
 		return error_set(err, errno, "cannot make %s: %s", path, strerror(errno));
-	/* libarchive gives the bytes of holes as well: what is counted is what is written. */
-	while ((n = archive_read_data(archive, block, sizeof(block))) > 0) {
-		if ((uint64_t)n > *left)
-			return error_set(err, EINVAL, "it is too large when uncompressed: --max-size allows more");
-		*left -= (uint64_t)n;
-		if (write_all(fd, block, (size_t)n) < 0)
-			return error_set(err, errno, "cannot uncompress it: %s", strerror(errno));
-	}
-	return n == 0 ? 0 : error_set(err, EINVAL, "it is damaged: %s", archive_error_string(archive));
+	return image_archive_copy(archive, fd, size_max, total, err);
 }
 
 static int unpack_files(struct archive *archive, const char *folder, uint64_t size_max, struct error *err)
@@ -77,19 +57,18 @@ static int unpack_files(struct archive *archive, const char *folder, uint64_t si
 	char path[PATH_MAX + 256];
 	struct archive_entry *entry;
 	size_t n_files = 0;
+	uint64_t total = 0;
 	int ret;
 
 	while ((ret = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || ret == ARCHIVE_WARN) {
-		const char *name = archive_entry_pathname(entry);
+		const char *name = image_archive_member(entry);
 
-		name = name && text_begins_with(name, "./") ? name + 2 : name;
-		if (!name || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) ||
-		    !is_of_layout(name))
+		if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || !is_of_layout(name))
 			continue;
 		if (n_files++ == FILES_MAX)
 			return error_set(err, EINVAL, "it has more than %d files", FILES_MAX);
 		snprintf(path, sizeof(path), "%s/%s", folder, name);
-		if (unpack_file(archive, path, &size_max, err) < 0)
+		if (unpack_file(archive, path, size_max, &total, err) < 0)
 			return -err->code;
 	}
 	return ret == ARCHIVE_EOF ? 0 : error_set(err, EINVAL, "it is damaged: %s", archive_error_string(archive));
@@ -97,16 +76,9 @@ static int unpack_files(struct archive *archive, const char *folder, uint64_t si
 
 static int unpack_archive(const char *path, const char *folder, uint64_t size_max, struct error *err)
 {
-	struct archive *archive = archive_read_new();
-	int ret;
+	struct archive *archive = image_archive_open(path, false, err);
+	int ret = archive ? unpack_files(archive, folder, size_max, err) : -err->code;
 
-	if (!archive)
-		return error_set(err, ENOMEM, "out of memory");
-	image_source_support_compression(archive);
-	archive_read_support_format_tar(archive);
-	ret = archive_read_open_filename(archive, path, BLOCK_SIZE) == ARCHIVE_OK
-		      ? unpack_files(archive, folder, size_max, err)
-		      : error_set(err, EINVAL, "it cannot be read: %s", archive_error_string(archive));
 	archive_read_free(archive);
 	return ret < 0 ? error_wrap(err, "%s", path) : 0;
 }
@@ -125,5 +97,36 @@ int image_source_unpack(struct image_source *source, const char *folder, uint64_
 	if (snprintf(source->reference, sizeof(source->reference), "oci:%s%s", folder, tag) >=
 	    (int)sizeof(source->reference))
 		return error_set(err, ENAMETOOLONG, "the path of the folder for images is too long");
+	return 0;
+}
+
+/* ---- one that is compressed as a whole --------------------------------------------------------------------------- */
+
+static int uncompress(const char *path, const char *file, uint64_t size_max, struct error *err)
+{
+	AUTO_FD int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct archive_entry *entry;
+	struct archive *archive;
+	uint64_t total = 0;
+	int ret;
+
+	if (fd < 0)
+		return error_set(err, errno, "cannot make %s: %s", file, strerror(errno));
+	archive = image_archive_open(path, true, err);
+	if (!archive)
+		return -err->code;
+	ret = archive_read_next_header(archive, &entry) == ARCHIVE_OK
+		      ? image_archive_copy(archive, fd, size_max, &total, err)
+		      : error_set(err, EINVAL, "it is damaged: %s", archive_error_string(archive));
+	archive_read_free(archive);
+	return ret;
+}
+
+int image_source_uncompress(struct image_source *source, const char *file, uint64_t size_max, struct error *err)
+{
+	if (uncompress(source->compressed, file, size_max, err) < 0)
+		return error_wrap(err, "%s", source->compressed);
+	source->reference[strcspn(source->reference, ":") + 1] = '\0';
+	snprintf(source->reference + strlen(source->reference), PATH_MAX, "%s", file);
 	return 0;
 }
