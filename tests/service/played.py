@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -34,6 +35,11 @@ def wait_until(condition, what, timeout=10):
         time.sleep(0.05)
 
 
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 class Answer:
     def __init__(self, response, took):
         assert response.status_code == 200, f"{response.status_code} {response.text}"
@@ -64,6 +70,17 @@ class Service:
     def vm(self, identifier):
         response = self.request("GET", "session", identifier)
         return response.json()["vmId"] if response.status_code == 200 else None
+
+    def vmm_pid(self, identifier):
+        with open(os.path.join(self.hearthd.runtime, self.vm(identifier), "pid")) as file:
+            return int(file.read())
+
+    def stop_vmm(self, identifier):
+        """SIGSTOP, which takes effect once the process has its turn. Returns its number."""
+        pid = self.vmm_pid(identifier)
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: state_of(pid) == "T", "it is not stopped")
+        return pid
 
     def begin_as(self, how):
         (self.folder / "start").write_text(how)

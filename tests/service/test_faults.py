@@ -119,16 +119,11 @@ def test_a_microvm_that_stands_still_before_its_code_begins(start, tmp_path):
     """Its interpreter was warm before, so that the execution's own time counts, not that of a start."""
     service = Service(start(*OPTIONS, "--boot-timeout-seconds", "60"), tmp_path)
     assert service.execute("still", "honest").status == "Succeeded"
-    os.kill(vmm_of(service, "still"), signal.SIGSTOP)
+    service.stop_vmm("still")
     answer = service.execute("still", "honest", timeout=1)
     assert answer.status == "Failed" and "the session's interpreter did not start in time" in answer.stderr
     assert 1 + GRACE_S - 0.2 < answer.took < 1 + GRACE_S + 5, answer.took
     assert service.execute("still", "honest").status == "Succeeded", "it gets a fresh microVM"
-
-
-def vmm_of(service, identifier):
-    with open(os.path.join(service.hearthd.runtime, service.vm(identifier), "pid")) as file:
-        return int(file.read())
 
 
 def test_a_control_group_that_is_in_use_for_a_moment_longer(start, tmp_path):
@@ -139,7 +134,7 @@ def test_a_control_group_that_is_in_use_for_a_moment_longer(start, tmp_path):
     if service.hearthd.url is None:
         pytest.skip(f"microVMs cannot be given control groups here: {service.hearthd.log()}")
     assert service.execute("other", "honest").status == "Succeeded"
-    pid = vmm_of(service, "other")
+    pid = service.vmm_pid("other")
     with open(f"/proc/{pid}/cmdline") as file:
         words = file.read().split("\0")
     entrances = [words[n + 1] for n, word in enumerate(words) if word == "--jail-cgroup"]

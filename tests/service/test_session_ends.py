@@ -57,23 +57,8 @@ def send_request(service, line, body=b"", **headers):
     return connection
 
 
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0]
-
-
-def pid_of(service, identifier):
-    with open(os.path.join(service.hearthd.runtime, service.vm(identifier), "pid")) as file:
-        return int(file.read())
-
-
 def n_microvms(service):
     return len(set(os.listdir(service.hearthd.runtime)) - {"lock"})
-
-
-def stop_process(pid):
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: state_of(pid) == "T", "it is not stopped")
 
 
 # ---- an end that sets off another ----
@@ -140,8 +125,7 @@ def test_a_session_that_is_wanted_as_it_is_suspended_and_has_no_room(start, tmp_
     service = Service(start(*OPTIONS, "--boot-timeout-seconds", "30"), tmp_path)
     for identifier in "abc":
         assert service.execute(identifier, "honest").status == "Succeeded"
-    pid = pid_of(service, "a")
-    stop_process(pid)
+    pid = service.stop_vmm("a")
     in_background(service.request, "POST", "session/suspend", "a")
     wait_until(lambda: service.request("GET", "session", "a").json()["state"] == "saving", "it is not saved")
     told = []
@@ -196,7 +180,7 @@ def test_a_session_whose_life_was_over_before_the_start(start, tmp_path):
     service = Service(start(*options), tmp_path)
     service.hearthd.runtime = tmp_path / "run"
     assert service.execute("a", "honest").status == "Succeeded"
-    pid = pid_of(service, "a")
+    pid = service.vmm_pid("a")
     kill(service)
     os.kill(pid, signal.SIGKILL)
     time.sleep(2.1)

@@ -88,26 +88,37 @@ static size_t answer_with(const char *records, size_t size, uint8_t n)
 
 #define ANSWER(records, n) answer_with(records, sizeof(records) - 1, n)
 
+static struct dns_answer answer;
+
+/* What becomes of the message as an answer, where one name may not be resolved; NULL: each may. */
+static int take(size_t size, const char *denied)
+{
+	return dns_take_answer(message, size, &question, 99, is_allowed, (void *)denied, &answer);
+}
+
+/* The message leads to one address, 1.2.3.4, for so many seconds. */
+static void check_learned(size_t size, uint32_t seconds)
+{
+	assert_int_equal(take(size, NULL), (int)size);
+	assert_int_equal(answer.n_addresses, 1);
+	assert_int_equal(answer.addresses[0], 0x01020304);
+	assert_int_equal(answer.seconds, seconds);
+}
+
 static void addresses_are_learned_along_the_aliases(void **state)
 {
 	static const char records[] = "\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1c\xc0\x10" /* www.example.org is c.example.org */
 				      "\1c\xc0\x10\0\1\0\1\0\0\0\x0a\0\4\1\2\3\4"
 				      "\4evil\0\0\1\0\1\0\0\0\x0a\0\4\5\6\7\x08"; /* beside the way */
-	struct dns_answer answer;
 	size_t size;
 
 	(void)state;
 	assert_int_equal(ASK("\3WWW\7example\3org", DNS_A), DNS_NO_ERROR);
-	size = ANSWER(records, 3);
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), (int)size);
-	assert_int_equal(answer.n_addresses, 1);
-	assert_int_equal(answer.addresses[0], 0x01020304);
-	assert_int_equal(answer.seconds, 10);
+	check_learned(ANSWER(records, 3), 10);
 	assert_memory_equal(message, "\x12\x34", 2);
 	assert_memory_equal(message + DNS_HEADER_SIZE, "\3WWW\7example", 12); /* as the guest wrote it */
 	size = ANSWER(records, 3);
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, (void *)"c.example.org", &answer),
-			 -DNS_REFUSED);
+	assert_int_equal(take(size, "c.example.org"), -DNS_REFUSED);
 }
 
 static void aliases_may_stand_in_any_order(void **state)
@@ -117,29 +128,22 @@ static void aliases_may_stand_in_any_order(void **state)
 				      "\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1a\xc0\x10";
 	static const char circle[] = "\xc0\x0c\0\5\0\1\0\0\0\x1e\0\4\1a\xc0\x10"
 				     "\1a\xc0\x10\0\5\0\1\0\0\0\x1e\0\2\xc0\x0c";
-	struct dns_answer answer;
 	size_t size;
 
 	(void)state;
 	assert_int_equal(ASK("\3www\7example\3org", DNS_A), DNS_NO_ERROR);
-	size = ANSWER(records, 3);
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), (int)size);
-	assert_int_equal(answer.n_addresses, 1);
-	assert_int_equal(answer.addresses[0], 0x01020304);
+	check_learned(ANSWER(records, 3), 30);
 	for (int i = 0; i < 2; i++) {
 		size = ANSWER(records, 3);
-		assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed,
-						 (void *)(i ? "b.example.org" : "a.example.org"), &answer),
-				 -DNS_REFUSED);
+		assert_int_equal(take(size, i ? "b.example.org" : "a.example.org"), -DNS_REFUSED);
 	}
 	size = ANSWER(circle, 2);
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), (int)size);
+	assert_int_equal(take(size, NULL), (int)size);
 	assert_int_equal(answer.n_addresses, 0);
 }
 
 static void answers_to_others_are_none(void **state)
 {
-	struct dns_answer answer;
 	size_t size;
 
 	(void)state;
@@ -147,32 +151,32 @@ static void answers_to_others_are_none(void **state)
 	size = ANSWER("", 0);
 	assert_int_equal(dns_take_answer(message, size, &question, 98, is_allowed, NULL, &answer), 0);
 	message[13] = 'x'; /* another name */
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), 0);
+	assert_int_equal(take(size, NULL), 0);
 	size = ANSWER("", 1); /* a record that is not there */
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), 0);
+	assert_int_equal(take(size, NULL), 0);
 	size = ANSWER("\xc0\x21\0\1\0\1\0\0\0\1\0\4\1\2\3\4", 1); /* a pointer to itself */
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), 0);
+	assert_int_equal(take(size, NULL), 0);
 	size = ANSWER("\xc0\xff\0\1\0\1\0\0\0\1\0\4\1\2\3\4", 1); /* out of the message */
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), 0);
+	assert_int_equal(take(size, NULL), 0);
 	size = ANSWER("\xc0\x0c\0\1\0\1\0\0\0\1\0\x40\1\2\3\4", 1); /* longer than the message */
-	assert_int_equal(dns_take_answer(message, size, &question, 99, is_allowed, NULL, &answer), 0);
+	assert_int_equal(take(size, NULL), 0);
 }
 
 static void names_end_and_make_room(void **state)
 {
 	static struct names names;
 	const int64_t second = 1000000000;
-	struct dns_answer answer = { .n_addresses = 1, .addresses = { 7 }, .seconds = 1 };
+	struct dns_answer learned = { .n_addresses = 1, .addresses = { 7 }, .seconds = 1 };
 
 	(void)state;
-	names_learn(&names, "a", &answer, second);
+	names_learn(&names, "a", &learned, second);
 	assert_string_equal(names_find(&names, 7, 60 * second), "a"); /* programs keep addresses for a while */
 	assert_null(names_find(&names, 7, 62 * second));
 	assert_null(names_find(&names, 0, second));
-	answer.seconds = 1000;
+	learned.seconds = 1000;
 	for (uint32_t i = 0; i < NAMES_MAX; i++) {
-		answer.addresses[0] = 100 + i;
-		names_learn(&names, "b", &answer, second);
+		learned.addresses[0] = 100 + i;
+		names_learn(&names, "b", &learned, second);
 	}
 	assert_null(names_find(&names, 7, second));
 	assert_string_equal(names_find(&names, 100, second), "b");
