@@ -84,9 +84,10 @@ def test_a_cancellation_as_a_session_is_deleted(batch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
-def test_a_cancellation_as_hearthd_ends(batch, number):
+def test_a_cancellation_as_hearthd_ends(batch, start, tmp_path, number):
     batch.hearthd.process.send_signal(number)
     assert batch.hearthd.process.wait(20) == 0
+    Service(start(*OPTIONS, "--runtime-dir", batch.hearthd.runtime), tmp_path).end()  # with what was left to it
 
 
 def test_an_upload_whose_pool_is_deleted(start, tmp_path, monkeypatch):
